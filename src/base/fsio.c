@@ -1,0 +1,227 @@
+#include "base/fsio.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/num.h"
+
+bool rs_path_exists(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0;
+}
+
+bool rs_path_is_dir(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+int64_t rs_file_size(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISREG(s.st_mode) ? (int64_t)s.st_size : -1;
+}
+
+char *rs_path_join(rs_arena *a, const char *base, const char *name)
+{
+    if (name[0] == '/' || base[0] == 0)
+        return rs_arena_strdup(a, name);
+    size_t n = strlen(base);
+    return rs_arena_printf(a, base[n - 1] == '/' ? "%s%s" : "%s/%s", base, name);
+}
+
+char *rs_path_dirname(rs_arena *a, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return rs_arena_strdup(a, ".");
+    return slash == path ? rs_arena_strdup(a, "/")
+                         : rs_arena_strndup(a, path, (size_t)(slash - path));
+}
+
+const char *rs_path_basename(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+rs_status rs_make_dirs(const char *path)
+{
+    char buffer[4096];
+    int n = snprintf(buffer, sizeof buffer, "%s", path);
+    if (n < 0 || (size_t)n >= sizeof buffer)
+        return RS_FAIL(IO, "%s: path too long", path);
+    for (char *p = buffer + 1;; p++) {
+        if (*p != '/' && *p != 0)
+            continue;
+        char keep = *p;
+        *p = 0;
+        if (mkdir(buffer, 0777) != 0 && errno != EEXIST)
+            return RS_FAIL(IO, "%s: cannot create folder: %s", buffer, strerror(errno));
+        *p = keep;
+        if (keep == 0)
+            break;
+    }
+    if (!rs_path_is_dir(path))
+        return RS_FAIL(IO, "%s: exists and is not a folder", path);
+    return RS_OK;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+rs_status rs_list_dir(char ***names, int64_t *n, rs_arena *a, const char *path)
+{
+    DIR *d = opendir(path);
+    if (!d)
+        return RS_FAIL(IO, "%s: cannot open folder: %s", path, strerror(errno));
+    char **list = NULL;
+    size_t count = 0, cap = 0;
+    for (struct dirent *e = readdir(d); e; e = readdir(d)) {
+        if (e->d_name[0] == '.')
+            continue;
+        char *full = rs_path_join(a, path, e->d_name);
+        if (rs_file_size(full) < 0)
+            continue;
+        list = rs_arena_grow(a, list, &cap, count + 1, sizeof *list);
+        list[count++] = rs_arena_strdup(a, e->d_name);
+    }
+    closedir(d);
+    if (count)
+        qsort(list, count, sizeof *list, compare_names);
+    *names = list;
+    *n = (int64_t)count;
+    return RS_OK;
+}
+
+rs_status rs_remove_tree(const char *path)
+{
+    struct stat s;
+    if (lstat(path, &s) != 0)
+        return RS_OK;
+    if (S_ISDIR(s.st_mode)) {
+        DIR *d = opendir(path);
+        if (!d)
+            return RS_FAIL(IO, "%s: cannot open folder: %s", path, strerror(errno));
+        rs_status st = RS_OK;
+        for (struct dirent *e = readdir(d); e && st == RS_OK; e = readdir(d)) {
+            if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+                continue;
+            char child[4096];
+            snprintf(child, sizeof child, "%s/%s", path, e->d_name);
+            st = rs_remove_tree(child);
+        }
+        closedir(d);
+        RS_TRY(st);
+    }
+    if (remove(path) != 0)
+        return RS_FAIL(IO, "%s: cannot remove: %s", path, strerror(errno));
+    return RS_OK;
+}
+
+rs_status rs_read_file(char **data, size_t *bytes, rs_arena *a, const char *path)
+{
+    int64_t size = rs_file_size(path);
+    FILE *f = size < 0 ? NULL : fopen(path, "rb");
+    if (!f)
+        return RS_FAIL(IO, "%s: cannot open: %s", path,
+                       rs_path_is_dir(path) ? "is a folder" : strerror(errno ? errno : ENOENT));
+    char *buffer = rs_arena_alloc(a, (size_t)size + 1, 1);
+    size_t n = fread(buffer, 1, (size_t)size, f);
+    bool bad = ferror(f) || n != (size_t)size;
+    fclose(f);
+    if (bad)
+        return RS_FAIL(IO, "%s: read error", path);
+    *data = buffer;
+    *bytes = n;
+    return RS_OK;
+}
+
+char *rs_atomic_temp(rs_arena *a, const char *path)
+{
+    char *name = rs_arena_printf(a, ".%s.tmp.%ld", rs_path_basename(path), (long)getpid());
+    return rs_path_join(a, rs_path_dirname(a, path), name);
+}
+
+static rs_status sync_path(const char *path, int flags)
+{
+    int fd = open(path, flags);
+    if (fd < 0)
+        return RS_FAIL(IO, "%s: cannot open: %s", path, strerror(errno));
+    int rc = fsync(fd);
+    int err = errno;
+    close(fd);
+    if (rc != 0)
+        return RS_FAIL(IO, "%s: fsync failed: %s", path, strerror(err));
+    return RS_OK;
+}
+
+rs_status rs_atomic_commit(const char *temp, const char *path)
+{
+    rs_arena *a = rs_arena_create();
+    rs_status st = RS_OK;
+    RS_TRY_OUT(sync_path(temp, O_RDONLY));
+    if (rename(temp, path) != 0) {
+        st = RS_FAIL(IO, "%s: cannot rename into place: %s", path, strerror(errno));
+        goto out;
+    }
+    RS_TRY_OUT(sync_path(rs_path_dirname(a, path), O_RDONLY | O_DIRECTORY));
+out:
+    rs_arena_destroy(&a);
+    return st;
+}
+
+rs_status rs_write_file_atomic(const char *path, const void *data, size_t bytes)
+{
+    rs_arena *a = rs_arena_create();
+    char *temp = rs_atomic_temp(a, path);
+    rs_status st = RS_OK;
+    FILE *f = fopen(temp, "wb");
+    if (!f) {
+        st = RS_FAIL(IO, "%s: cannot create: %s", path, strerror(errno));
+        goto out;
+    }
+    size_t n = bytes ? fwrite(data, 1, bytes, f) : 0;
+    if (fclose(f) != 0 || n != bytes) {
+        st = RS_FAIL(IO, "%s: write failed: %s", path, strerror(errno));
+        goto out;
+    }
+    RS_TRY_OUT(rs_atomic_commit(temp, path));
+out:
+    if (st != RS_OK)
+        unlink(temp);
+    rs_arena_destroy(&a);
+    return st;
+}
+
+rs_status rs_atomic_sweep(const char *folder)
+{
+    DIR *d = opendir(folder);
+    if (!d)
+        return errno == ENOENT ? RS_OK
+                               : RS_FAIL(IO, "%s: cannot open folder: %s", folder, strerror(errno));
+    for (struct dirent *e = readdir(d); e; e = readdir(d)) {
+        const char *tag = strstr(e->d_name, ".tmp.");
+        if (e->d_name[0] != '.' || !tag)
+            continue;
+        char *end = NULL;
+        long pid = strtol(tag + 5, &end, 10);
+        if (*end != 0 || pid <= 0 || (kill((pid_t)pid, 0) == 0 || errno != ESRCH))
+            continue;
+        char full[4096];
+        snprintf(full, sizeof full, "%s/%s", folder, e->d_name);
+        unlink(full);
+    }
+    closedir(d);
+    return RS_OK;
+}

@@ -1,0 +1,39 @@
+/* Log lines. Terminal shows rank 0 and errors; numbers go to metrics, not into log text.
+ * Levels: error (never in a clean run), warn, info (a few lines per stage), detail, debug. */
+#ifndef RS_BASE_LOG_H
+#define RS_BASE_LOG_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+
+typedef enum rs_log_level {
+    RS_LOG_ERROR,
+    RS_LOG_WARN,
+    RS_LOG_INFO,
+    RS_LOG_DETAIL,
+    RS_LOG_DEBUG
+} rs_log_level;
+
+/* Terminal threshold (default INFO). */
+void rs_log_set_level(rs_log_level level);
+rs_log_level rs_log_level_get(void);
+bool rs_log_level_parse(rs_log_level *out, const char *name);
+/* Also append every line up to DETAIL to this file; NULL closes. The file is opened for appending. */
+rs_status rs_log_open_file(const char *path) RS_NODISCARD;
+void rs_log_close_file(void);
+/* "video#edit stage" shown in front of the message; NULL or "" for none. Thread-local copy. */
+void rs_log_set_context(const char *context);
+
+void rs_log_write(rs_log_level level, const char *fmt, ...) RS_PRINTF(2, 3);
+
+#define RS_LOG(level, ...)                                                                         \
+    do {                                                                                           \
+        if (RS_LOG_##level <= RS_LOG_DETAIL || RS_LOG_##level <= rs_log_level_get())               \
+            rs_log_write(RS_LOG_##level, __VA_ARGS__);                                             \
+    } while (0)
+
+/* Monotonic seconds, for spans and rates. */
+double rs_now(void);
+
+#endif
