@@ -1,0 +1,43 @@
+/* Scaled dot-product attention, flash style: no (Sq,Sk) matrix in memory.
+ *
+ *   per head n:  P = softmax(scale * Q K^T + bias[n, j - i]) ;  O = P V          (i query, j key)
+ *   lse[n,i] = log sum_j exp(scale q_i.k_j + bias)
+ *   backward: D = rowsum(dO*O); dP = dO V^T; dS = P*(dP - D); dQ = scale dS K; dK = scale dS^T Q; dV = P^T dO
+ *
+ * Layout (S, N*D): row s holds all heads, head n in columns [n*D,(n+1)*D). D is taken from heads.
+ * No mask, not causal. o_accumulate adds to o (second softmax of image cross-attention); the backward of each
+ * softmax needs its own o and lse, so such callers keep both. Gradients overwrite unless accumulate.
+ * FLOP forward 4*Sq*Sk*N*D, backward 10*Sq*Sk*N*D. Deterministic for any number of threads. */
+#ifndef RS_KERNELS_ATTENTION_H
+#define RS_KERNELS_ATTENTION_H
+
+#include "kernels/kernel.h"
+
+typedef struct rs_attention_fwd_args {
+    rs_tensor o;        /* (Sq, N*D) (ld) */
+    rs_tensor lse;      /* optional (N, Sq) */
+    rs_tensor q;        /* (Sq, N*D) (ld) */
+    rs_tensor k;        /* (Sk, N*D) (ld) */
+    rs_tensor v;        /* (Sk, N*D) (ld) */
+    rs_tensor bias_rel; /* optional (N, Sq+Sk-1): element [n, j-i+Sq-1] is added to score (i,j) */
+    int64_t heads;
+    float scale;
+    bool o_accumulate;
+} rs_attention_fwd_args;
+
+typedef struct rs_attention_bwd_args {
+    rs_tensor dq;  /* (Sq, N*D) (ld) */
+    rs_tensor dk;  /* optional with dv: left out when keys and values are constants */
+    rs_tensor dv;
+    rs_tensor d_o; /* (Sq, N*D) (ld) */
+    rs_tensor o;   /* this softmax's own output */
+    rs_tensor lse; /* (N, Sq) */
+    rs_tensor q;
+    rs_tensor k;
+    rs_tensor v;
+    int64_t heads;
+    float scale;
+    bool dq_accumulate;
+} rs_attention_bwd_args;
+
+#endif

@@ -1,0 +1,32 @@
+/* General matrix multiply with the epilogues a transformer needs.
+ *
+ *   y = act(alpha * op(a) op(b) + beta * y0 + bias)        op(t) = t or t^T
+ *
+ *   forward of a linear   y(M,N) = x(M,K) w(N,K)^T + bias        trans_b
+ *   gradient to its input dx(M,K) = dy(M,N) w(N,K)
+ *   LoRA factors          dA(R,K) = dh(M,R)^T x(M,K)             trans_a
+ *
+ * y0 is the previous content of y when beta != 0, otherwise y is not read. When `pre` is given it receives
+ * the value before the activation. bias (N) is added to every row. Accumulation fp32. Row i of y depends on
+ * row i of a only; whether its bits depend on M is up to the variant (OpenBLAS: they may).
+ * FLOP 2*M*N*K. */
+#ifndef RS_KERNELS_GEMM_H
+#define RS_KERNELS_GEMM_H
+
+#include "kernels/act/act.h"
+#include "kernels/kernel.h"
+
+typedef struct rs_gemm_args {
+    rs_tensor y;    /* (M,N) (ld) fp32 */
+    rs_tensor a;    /* (M,K), or (K,M) with trans_a (ld) */
+    rs_tensor b;    /* (K,N), or (N,K) with trans_b (ld) */
+    rs_tensor bias; /* optional (N) */
+    rs_tensor pre;  /* optional (M,N) contiguous */
+    bool trans_a;
+    bool trans_b;
+    float alpha; /* 0 means 1 */
+    float beta;
+    rs_act act; /* RS_ACT_NONE by default */
+} rs_gemm_args;
+
+#endif

@@ -1,0 +1,58 @@
+/* Device: memory, copies and the op table of one backend. Model code is one sequence of op calls and does
+ * not know CPU from CUDA.
+ *
+ * Ops are void with a sticky error: an op that breaks its contract asserts (our bug); a launch or library
+ * failure is recorded (first one kept), later ops become no-ops, and rs_device_check() returns it as a
+ * status, once per step. */
+#ifndef RS_DEVICE_DEVICE_H
+#define RS_DEVICE_DEVICE_H
+
+#include "base/status.h"
+#include "base/tensor.h"
+#include "kernels/ops_all.h"
+
+typedef struct rs_device rs_device;
+
+typedef struct rs_device_opts {
+    const char *backend; /* "cpu" (default when NULL) */
+    int threads;         /* CPU worker threads; 0 = all cores this process may use */
+} rs_device_opts;
+
+/* RS_DEVICE if the backend is not built in or has no hardware. */
+rs_status rs_device_open(rs_device **out, const rs_device_opts *opts) RS_NODISCARD;
+void rs_device_destroy(rs_device **d);
+const char *rs_device_backend(const rs_device *d); /* "cpu" */
+int rs_device_threads(const rs_device *d);
+/* What bits depend on: kernel variants, CPU features, library versions. Borrowed, one line. */
+const char *rs_device_fingerprint(const rs_device *d);
+
+/* Device memory, 64-byte aligned, uninitialised. RS_NOMEM with the size in the message. */
+rs_status rs_device_alloc(rs_device *d, void **out, size_t bytes) RS_NODISCARD;
+void rs_device_free(rs_device *d, void *p);
+size_t rs_device_bytes(const rs_device *d);      /* held now */
+size_t rs_device_peak_bytes(const rs_device *d); /* high-water mark */
+/* Synchronous copies between host and device memory (contiguous bytes). */
+void rs_device_put(rs_device *d, void *dst_device, const void *src_host, size_t bytes);
+void rs_device_get(rs_device *d, void *dst_host, const void *src_device, size_t bytes);
+void rs_device_copy(rs_device *d, void *dst, const void *src, size_t bytes); /* device to device */
+void rs_device_zero(rs_device *d, void *p, size_t bytes);
+rs_status rs_device_check(rs_device *d) RS_NODISCARD;
+
+/* One function per op: rs_op_gemm(d, &(rs_gemm_args){...}), or with named arguments
+ *   RS_OP(d, gemm, .y = y, .a = x, .b = w, .trans_b = true, .bias = b);  */
+#define OP(name, folder) void rs_op_##name(rs_device *d, const rs_##name##_args *args);
+#include "kernels/OPS.def"
+#undef OP
+#define RS_OP(d, name, ...) rs_op_##name((d), &(rs_##name##_args){__VA_ARGS__})
+
+/* Planned pool: `bind` is called once with a NULL base (adds up bytes), then with memory of that size. */
+typedef struct rs_pool {
+    rs_device *dev;
+    void *memory;
+    size_t bytes;
+} rs_pool;
+typedef void rs_bind_fn(void *object, rs_carver *c);
+rs_status rs_pool_bind(rs_pool *p, rs_device *dev, rs_bind_fn *bind, void *object) RS_NODISCARD;
+void rs_pool_release(rs_pool *p);
+
+#endif
