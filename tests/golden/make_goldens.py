@@ -6,7 +6,7 @@ import importlib
 
 import torch
 
-MODULES = ["dit", "adapters", "vae", "encoders", "samplers", "spec11"]
+MODULES = ["dit", "adapters", "vae", "encoders", "samplers", "sample", "spec11"]
 
 
 def report(case, tensors):
