@@ -1,0 +1,30 @@
+/* Strings: growing builder, strict number parsing, edit distance. */
+#ifndef RS_BASE_STR_H
+#define RS_BASE_STR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+
+typedef struct rs_strbuf {
+    rs_arena *arena;
+    char *data; /* zero-terminated once anything was added; "" before */
+    size_t len;
+    size_t cap;
+} rs_strbuf;
+
+rs_strbuf rs_strbuf_on(rs_arena *a);
+void rs_strbuf_add(rs_strbuf *s, const char *text, size_t n);
+void rs_strbuf_printf(rs_strbuf *s, const char *fmt, ...) RS_PRINTF(2, 3);
+
+/* Whole string must be the number; false otherwise or out of range. */
+bool rs_parse_i64(int64_t *out, const char *s);
+bool rs_parse_f64(double *out, const char *s); /* finite only */
+/* Levenshtein distance, for "did you mean". */
+int rs_edit_distance(const char *a, const char *b);
+/* The candidate nearest to `name`, or NULL if none is near (distance above a third of the length,
+ * at least 2). */
+const char *rs_nearest(const char *name, const char *const *candidates, int64_t n);
+
+#endif

@@ -1,0 +1,48 @@
+/* LoRA adapter: low-rank factors on a set of the denoiser's linears (Hu et al., ICLR 2022).
+ *   y = W x + b + weight * (alpha/r) * B (A x),  A (r,in), B (out,r)
+ * fp32 masters on the device. Init (PEFT): A ~ U(-1/sqrt(in), 1/sqrt(in)), B = 0, from (seed,
+ * tensor name). Module names are the Diffusers ones: "blocks.3.attn1.to_q"; targets are the part
+ * after the block index: attn1.to_q attn1.to_k attn1.to_v attn1.to_out.0 attn2.(same four)
+ * attn2.add_k_proj attn2.add_v_proj ffn.net.0.proj ffn.net.2. */
+#ifndef RS_MODEL_ADAPTER_H
+#define RS_MODEL_ADAPTER_H
+
+#include "device/device.h"
+
+typedef struct rs_lora {
+    char *module;             /* "blocks.0.attn1.to_q" */
+    rs_tensor a, b;           /* (r,in), (out,r) device fp32 */
+    rs_tensor ga, gb;         /* gradients, same shapes; ndim 0 when not trainable */
+    rs_tensor ma, va, mb, vb; /* AdamW moments; ndim 0 when not trainable */
+} rs_lora;
+
+typedef struct rs_adapter {
+    rs_device *dev;
+    rs_arena *arena;
+    rs_pool pool;
+    int64_t rank;
+    float alpha;
+    rs_lora *items; /* block-major, target order within a block */
+    int64_t n;
+} rs_adapter;
+
+struct rs_denoiser;
+/* The ten linears of the reference code (loraedit.md 4), in order; n_out set to 10. */
+const char *const *rs_adapter_default_targets(int *n_out);
+/* RS_CONFIG names an unknown target or one this model does not have. trainable: gradients and
+ * moments too. */
+rs_status rs_adapter_create(rs_adapter **out, struct rs_denoiser *m, int64_t rank, float alpha,
+                            const char *const *targets, int n_targets, bool trainable) RS_NODISCARD;
+void rs_adapter_destroy(rs_adapter **a);
+/* Initial values; moments zeroed. */
+void rs_adapter_init(rs_adapter *a, uint64_t seed, uint64_t job);
+int64_t rs_adapter_params(const rs_adapter *a);
+/* Copy out / in by name "<module>.lora_A.weight" / ".lora_B.weight" (and moments ".m_A" ".v_A"
+ * ".m_B" ".v_B" with state). Export goes to host tensors in the arena. Import accepts Diffusers,
+ * original ("self_attn.q"), with prefixes "transformer." or "diffusion_model."; RS_MODEL names
+ * missing, unknown or misshapen tensors. */
+void rs_adapter_export(const rs_adapter *a, rs_tensor_list *out, rs_arena *arena, bool state,
+                       bool grads);
+rs_status rs_adapter_import(rs_adapter *a, const rs_tensor_list *in, bool state) RS_NODISCARD;
+
+#endif

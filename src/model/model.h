@@ -1,0 +1,118 @@
+/* Models of one family, opened component by component so that each can be freed when its work is
+ * done. All tensors in these interfaces are host fp32, contiguous, caller-owned; components keep
+ * device memory inside. Component configs are read from the model directory's JSON files, so a 1.3
+ * M parameter model and the 14 B one run the same code. Errors: RS_MODEL names file and key or
+ * tensor.
+ *
+ * Layout of a model directory: Diffusers (transformer/ vae/ text_encoder/ image_encoder/ tokenizer/
+ * with config.json and safetensors), or the original one (config.json and
+ * diffusion_pytorch_model*.safetensors in the root, *.pth or *.safetensors beside them). */
+#ifndef RS_MODEL_MODEL_H
+#define RS_MODEL_MODEL_H
+
+#include "device/device.h"
+#include "model/adapter.h"
+#include "weights/stream.h"
+
+/* ---- denoiser: the diffusion transformer ---- */
+
+typedef struct rs_denoiser rs_denoiser;
+typedef struct rs_denoiser_cond rs_denoiser_cond;
+
+typedef enum rs_recompute { RS_RECOMPUTE_BLOCK, RS_RECOMPUTE_NONE } rs_recompute;
+
+typedef struct rs_denoiser_opts {
+    rs_weight_home home;
+    rs_recompute recompute; /* per-block activation policy of training */
+} rs_denoiser_opts;
+
+typedef struct rs_denoiser_info {
+    const char *family;
+    int64_t blocks, dim, heads, ffn;
+    int64_t in_channels;                   /* of the patch embedding: 36 (I2V) or 16 */
+    int64_t out_channels;                  /* latent channels: 16 */
+    int64_t cond_channels;                 /* in - out: 20 (mask 4 + condition 16) or 0 */
+    int64_t text_dim, text_len, image_dim; /* image_dim 0: no image branch */
+    int64_t patch[3];
+    int64_t params;
+} rs_denoiser_info;
+
+rs_status rs_denoiser_open(rs_denoiser **out, rs_device *d, const char *model_dir,
+                           const rs_denoiser_opts *opts) RS_NODISCARD;
+void rs_denoiser_close(rs_denoiser **m);
+const rs_denoiser_info *rs_denoiser_get_info(const rs_denoiser *m);
+
+/* Bytes of device memory for a latent of F x H x W: activations (training or inference). Needs no
+ * binding. */
+size_t rs_denoiser_plan(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training);
+/* Allocate for one latent size and mode; replaces an earlier binding; conds made before become
+ * invalid. RS_INPUT if H or W does not divide by the patch. */
+rs_status rs_denoiser_bind(rs_denoiser *m, int64_t F, int64_t H, int64_t W,
+                           bool training) RS_NODISCARD;
+/* Adapters applied to the linears, unmerged: y += weight * alpha/r * B(A x), summed over n.
+ * Borrowed until changed. In training exactly one, with weight 1. */
+rs_status rs_denoiser_set_adapters(rs_denoiser *m, rs_adapter *const *adapters,
+                                   const float *weights, int n) RS_NODISCARD;
+
+/* Condition of one pass: y (cond_channels,F,H,W) when cond_channels > 0; text (L,text_dim), L <=
+ * text_len true rows (zero rows are appended inside); image (n,image_dim) when image_dim > 0.
+ * Encoded to the model's width once. */
+rs_status rs_denoiser_cond_create(rs_denoiser_cond **out, rs_denoiser *m, rs_tensor y,
+                                  rs_tensor text, rs_tensor image) RS_NODISCARD;
+void rs_denoiser_cond_destroy(rs_denoiser_cond **c);
+
+/* v (out_channels,F,H,W) = model(x, t), t = 1000*sigma in [0,1000], not rounded. */
+rs_status rs_denoiser_forward(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
+                              const rs_denoiser_cond *cond) RS_NODISCARD;
+/* Training step's model part: forward, loss = mean((v - target)^2), and the gradients of the
+ * adapter's A and B (overwritten in adapter->grad). No gradient of any base weight is ever
+ * computed. v optional (ndim 0). */
+rs_status rs_denoiser_loss_grad(rs_denoiser *m, float *loss, rs_tensor v, rs_tensor x, float t,
+                                rs_tensor target, const rs_denoiser_cond *cond) RS_NODISCARD;
+
+/* ---- VAE ---- */
+
+typedef struct rs_vae rs_vae;
+typedef struct rs_vae_info {
+    int64_t z_dim;            /* latent channels */
+    int64_t scale_t, scale_s; /* 4 and 8: F' = (T-1)/4 + 1, H' = H/8 */
+    int64_t params;
+} rs_vae_info;
+
+rs_status rs_vae_open(rs_vae **out, rs_device *d, const char *model_dir) RS_NODISCARD;
+void rs_vae_close(rs_vae **v);
+const rs_vae_info *rs_vae_get_info(const rs_vae *v);
+/* latent (z,F',H',W') normalised mean <- video (3,T,H,W) in [-1,1]. T = 1 + 4k, H and W multiples
+ * of 8. */
+rs_status rs_vae_encode(rs_vae *v, rs_tensor latent, rs_tensor video) RS_NODISCARD;
+/* video (3,T,H,W) <- normalised latent; clamped to [-1,1] unless raw. */
+rs_status rs_vae_decode(rs_vae *v, rs_tensor video, rs_tensor latent, bool raw) RS_NODISCARD;
+
+/* ---- text encoder (umT5) ---- */
+
+typedef struct rs_text_encoder rs_text_encoder;
+rs_status rs_text_encoder_open(rs_text_encoder **out, rs_device *d,
+                               const char *model_dir) RS_NODISCARD;
+void rs_text_encoder_close(rs_text_encoder **e);
+int64_t rs_text_encoder_dim(const rs_text_encoder *e);
+int64_t rs_text_encoder_vocab(const rs_text_encoder *e);
+/* states (L,dim) of the L true tokens (no padding). RS_INPUT if an id is outside the vocabulary. */
+rs_status rs_text_encode(rs_text_encoder *e, rs_tensor states, const int32_t *ids,
+                         int64_t L) RS_NODISCARD;
+
+/* ---- image encoder (CLIP vision tower) ---- */
+
+typedef struct rs_image_encoder rs_image_encoder;
+rs_status rs_image_encoder_open(rs_image_encoder **out, rs_device *d,
+                                const char *model_dir) RS_NODISCARD;
+void rs_image_encoder_close(rs_image_encoder **e);
+int64_t rs_image_encoder_dim(const rs_image_encoder *e);
+int64_t rs_image_encoder_tokens(const rs_image_encoder *e); /* patches + 1 */
+int64_t rs_image_encoder_size(const rs_image_encoder *e);   /* input side in pixels */
+/* The official preprocessing (wan21.md 5): image (3,H,W) in [-1,1] -> pixels (3,S,S). */
+rs_status rs_image_preprocess(const rs_image_encoder *e, rs_tensor pixels,
+                              rs_tensor image) RS_NODISCARD;
+/* states (tokens,dim) = output of the last but one layer, no post-norm, no projection. */
+rs_status rs_image_encode(rs_image_encoder *e, rs_tensor states, rs_tensor pixels) RS_NODISCARD;
+
+#endif

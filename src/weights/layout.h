@@ -1,0 +1,42 @@
+/* Layout: which tensors a component has, under which names, in which shapes, and to which block
+ * they belong. One table per component serves loading (Diffusers and original checkpoints),
+ * streaming, planning, synthetic models and key hashing.
+ *
+ * Names are patterns with one "%d" for the block index where block >= 0. An original checkpoint may
+ * keep several of our tensors in one (CLIP's to_qkv): then `original_rows` is [lo,hi) of its first
+ * dimension. */
+#ifndef RS_WEIGHTS_LAYOUT_H
+#define RS_WEIGHTS_LAYOUT_H
+
+#include "base/tensor.h"
+
+typedef struct rs_weight_row {
+    int slot;              /* index the model code uses; unique within its block kind */
+    int block;             /* -1: outside the blocks, else this row belongs to every block */
+    const char *diffusers; /* name pattern in the Diffusers / transformers layout */
+    const char *original;  /* name pattern in the original layout; NULL: same as diffusers */
+    int ndim;
+    int64_t shape[RS_MAX_DIM]; /* as in the Diffusers layout */
+    int64_t original_rows[2];  /* {0,0}: whole tensor */
+    bool optional;             /* absent in some checkpoints; then the slot stays empty (ndim 0) */
+} rs_weight_row;
+
+typedef struct rs_layout {
+    rs_weight_row *rows; /* arena-owned */
+    int64_t n;
+    size_t cap;
+    int blocks;      /* number of repeated blocks */
+    int block_slots; /* slots per block, and outside the blocks */
+    int global_slots;
+} rs_layout;
+
+/* Append a row (names must outlive the layout: literals or arena strings). */
+void rs_layout_add(rs_layout *l, rs_arena *a, rs_weight_row row);
+/* Parameters of one block (block >= 0), of what is outside (-1), and of everything. */
+int64_t rs_layout_block_params(const rs_layout *l);
+int64_t rs_layout_global_params(const rs_layout *l);
+int64_t rs_layout_params(const rs_layout *l);
+/* Concrete name of a row for a block index into `out`; original layout if asked. */
+void rs_layout_name(char *out, size_t size, const rs_weight_row *row, int block, bool original);
+
+#endif
