@@ -1,0 +1,28 @@
+#include "kernels/vec/vec.h"
+
+#include "base/num.h"
+
+typedef struct range_job {
+    rs_range_fn *fn;
+    const void *args;
+    int64_t n;
+    int64_t block;
+} range_job;
+
+static void range_task(void *arg, int64_t task, int thread)
+{
+    const range_job *j = arg;
+    int64_t lo = task * j->block;
+    j->fn(j->args, lo, rs_min_i64(lo + j->block, j->n), thread);
+}
+
+void rs_for_range(rs_kctx *k, int64_t n, int64_t block, rs_range_fn *fn, const void *args)
+{
+    range_job j = {fn, args, n, block};
+    rs_parallel(k, rs_ceil_div(n, block), range_task, &j);
+}
+
+int64_t rs_row_block(int64_t cols)
+{
+    return rs_max_i64(1, 16384 / rs_max_i64(1, cols));
+}
