@@ -1,0 +1,42 @@
+#include "kernels/cpu/cpu_info.h"
+
+#include <cblas.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static rs_isa hardware_isa(void)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("fma"))
+        return RS_ISA_AVX512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return RS_ISA_AVX2;
+#endif
+    return RS_ISA_BASELINE;
+}
+
+const char *rs_isa_name(rs_isa isa)
+{
+    static const char *const NAMES[] = {"baseline", "avx2", "avx512"};
+    return NAMES[isa];
+}
+
+rs_isa rs_cpu_isa(void)
+{
+    rs_isa have = hardware_isa();
+    const char *want = getenv("RS_CPU");
+    for (rs_isa i = RS_ISA_BASELINE; want && i < have; i++)
+        if (strcmp(want, rs_isa_name(i)) == 0)
+            return i;
+    return have;
+}
+
+void rs_cpu_describe(char *out, size_t cap)
+{
+    snprintf(out, cap, "cpu isa=%s blas=%s/%s", rs_isa_name(rs_cpu_isa()), openblas_get_config(),
+             openblas_get_corename());
+}

@@ -1,0 +1,177 @@
+#include "device/device.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "device/device_priv.h"
+
+static const rs_backend *const BACKENDS[] = {&rs_backend_cpu};
+
+static const rs_backend *find_backend(const char *name)
+{
+    for (size_t i = 0; i < sizeof BACKENDS / sizeof BACKENDS[0]; i++)
+        if (strcmp(BACKENDS[i]->name, name) == 0)
+            return BACKENDS[i];
+    return NULL;
+}
+
+rs_status rs_device_open(rs_device **out, const rs_device_opts *opts)
+{
+    const rs_device_opts none = {0};
+    if (!opts)
+        opts = &none;
+    const char *name = opts->backend ? opts->backend : "cpu";
+    const rs_backend *b = find_backend(name);
+    if (!b)
+        return RS_FAIL(DEVICE, "backend '%s' is not built in (have: cpu)", name);
+    if (opts->threads < 0)
+        return RS_FAIL(DEVICE, "backend '%s': %d threads", name, opts->threads);
+    rs_device *d = rs_alloc(1, sizeof *d);
+    d->backend = b;
+    rs_status st = b->open(d, opts);
+    if (st != RS_OK) {
+        rs_dealloc(d);
+        return rs_relay_at(st, __FILE__, __LINE__, __func__);
+    }
+    *out = d;
+    return RS_OK;
+}
+
+void rs_device_destroy(rs_device **d)
+{
+    if (!d || !*d)
+        return;
+    while ((*d)->blocks)
+        rs_device_free(*d, (*d)->blocks->memory);
+    (*d)->backend->close(*d);
+    rs_dealloc(*d);
+    *d = NULL;
+}
+
+const char *rs_device_backend(const rs_device *d)
+{
+    return d->backend->name;
+}
+
+int rs_device_threads(const rs_device *d)
+{
+    return d->threads;
+}
+
+const char *rs_device_fingerprint(const rs_device *d)
+{
+    return d->fingerprint;
+}
+
+rs_status rs_device_alloc(rs_device *d, void **out, size_t bytes)
+{
+    void *p = d->backend->alloc(d, bytes);
+    if (!p)
+        return RS_FAIL(NOMEM, "%s device: no room for %.1f MiB (%zu bytes; %.1f MiB held)",
+                       d->backend->name, (double)bytes / 0x1p20, bytes, (double)d->bytes / 0x1p20);
+    rs_device_block *b = rs_alloc(1, sizeof *b);
+    *b = (rs_device_block){.next = d->blocks, .memory = p, .bytes = bytes};
+    d->blocks = b;
+    d->bytes += bytes;
+    if (d->bytes > d->peak)
+        d->peak = d->bytes;
+    *out = p;
+    return RS_OK;
+}
+
+void rs_device_free(rs_device *d, void *p)
+{
+    if (!p)
+        return;
+    rs_device_block **at = &d->blocks;
+    while (*at && (*at)->memory != p)
+        at = &(*at)->next;
+    rs_device_block *b = *at;
+    RS_ASSERTF(b, "%p is not memory of this device", p);
+    *at = b->next;
+    d->bytes -= b->bytes;
+    d->backend->release(d, p);
+    rs_dealloc(b);
+}
+
+size_t rs_device_bytes(const rs_device *d)
+{
+    return d->bytes;
+}
+
+size_t rs_device_peak_bytes(const rs_device *d)
+{
+    return d->peak;
+}
+
+void rs_device_put(rs_device *d, void *dst_device, const void *src_host, size_t bytes)
+{
+    d->backend->put(d, dst_device, src_host, bytes);
+}
+
+void rs_device_get(rs_device *d, void *dst_host, const void *src_device, size_t bytes)
+{
+    d->backend->get(d, dst_host, src_device, bytes);
+}
+
+void rs_device_copy(rs_device *d, void *dst, const void *src, size_t bytes)
+{
+    d->backend->copy(d, dst, src, bytes);
+}
+
+void rs_device_zero(rs_device *d, void *p, size_t bytes)
+{
+    d->backend->zero(d, p, bytes);
+}
+
+void rs_device_fail(rs_device *d, rs_status st, const char *fmt, ...)
+{
+    if (d->failed != RS_OK)
+        return;
+    d->failed = st;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(d->failure, sizeof d->failure, fmt, ap);
+    va_end(ap);
+}
+
+rs_status rs_device_check(rs_device *d)
+{
+    if (d->failed == RS_OK)
+        return RS_OK;
+    return rs_fail_at(d->failed, __FILE__, __LINE__, __func__, "%s", d->failure);
+}
+
+#define OP(name, folder)                                                                           \
+    void rs_op_##name(rs_device *d, const rs_##name##_args *args)                                  \
+    {                                                                                              \
+        rs_check_##name(args);                                                                     \
+        if (d->failed == RS_OK)                                                                    \
+            d->backend->op_##name(d, args);                                                        \
+    }
+#include "kernels/OPS.def"
+#undef OP
+
+rs_status rs_pool_bind(rs_pool *p, rs_device *dev, rs_bind_fn *bind, void *object)
+{
+    rs_carver plan = {0};
+    bind(object, &plan);
+    void *memory = NULL;
+    if (plan.used > 0)
+        RS_TRY(rs_device_alloc(dev, &memory, plan.used));
+    rs_carver c = {.base = memory, .cap = plan.used};
+    if (memory)
+        bind(object, &c);
+    RS_ASSERTF(c.used == plan.used || !memory, "pool planned %zu bytes, bound %zu", plan.used,
+               c.used);
+    *p = (rs_pool){.dev = dev, .memory = memory, .bytes = plan.used};
+    return RS_OK;
+}
+
+void rs_pool_release(rs_pool *p)
+{
+    if (p->dev)
+        rs_device_free(p->dev, p->memory);
+    *p = (rs_pool){0};
+}

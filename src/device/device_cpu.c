@@ -1,0 +1,82 @@
+/* CPU backend: device memory is host memory, ops run in the caller with the workers' help. */
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "device/device_priv.h"
+#include "kernels/cpu/cpu_info.h"
+#include "kernels/cpu/cpu_ops.h"
+
+static int usable_cores(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    int n = CPU_COUNT(&set);
+    return n > 0 ? n : 1;
+}
+
+static rs_status cpu_open(rs_device *d, const rs_device_opts *opts)
+{
+    d->threads = opts->threads > 0 ? opts->threads : usable_cores();
+    d->state = rs_kctx_create(d->threads);
+    rs_cpu_describe(d->fingerprint, sizeof d->fingerprint);
+    return RS_OK;
+}
+
+static void cpu_close(rs_device *d)
+{
+    rs_kctx *k = d->state;
+    rs_kctx_destroy(&k);
+    d->state = NULL;
+}
+
+static void *cpu_alloc(rs_device *d, size_t bytes)
+{
+    (void)d;
+    return rs_alloc_large(bytes);
+}
+
+static void cpu_release(rs_device *d, void *p)
+{
+    (void)d;
+    rs_dealloc(p);
+}
+
+static void cpu_copy(rs_device *d, void *dst, const void *src, size_t bytes)
+{
+    (void)d;
+    if (bytes)
+        memmove(dst, src, bytes);
+}
+
+static void cpu_zero(rs_device *d, void *p, size_t bytes)
+{
+    (void)d;
+    if (bytes)
+        memset(p, 0, bytes);
+}
+
+#define OP(name, folder)                                                                           \
+    static void cpu_op_##name(rs_device *d, const rs_##name##_args *args)                          \
+    {                                                                                              \
+        rs_cpu_##name(d->state, args);                                                             \
+    }
+#include "kernels/OPS.def"
+#undef OP
+
+const rs_backend rs_backend_cpu = {
+    .name = "cpu",
+    .open = cpu_open,
+    .close = cpu_close,
+    .alloc = cpu_alloc,
+    .release = cpu_release,
+    .put = cpu_copy,
+    .get = cpu_copy,
+    .copy = cpu_copy,
+    .zero = cpu_zero,
+#define OP(name, folder) .op_##name = cpu_op_##name,
+#include "kernels/OPS.def"
+#undef OP
+};

@@ -1,0 +1,310 @@
+/* Contracts of the ops (kernels/<op>/<op>.h), checked in front of every call. A broken one is our
+ * bug: assert with the op's name, the rule and the shapes. */
+#include <stdio.h>
+
+#include "device/device_priv.h"
+
+_Noreturn static void broken(const char *op, const char *rule, const rs_tensor *t, size_t n)
+{
+    char shapes[512] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < n && used < sizeof shapes; i++) {
+        char text[RS_TENSOR_TEXT];
+        int len = snprintf(shapes + used, sizeof shapes - used, " %s/ld %lld%s",
+                           rs_has(t[i]) ? rs_tensor_text(text, t[i]) : "(none)", (long long)t[i].ld,
+                           t[i].ndim && !t[i].data ? " unbound" : "");
+        used += len > 0 ? (size_t)len : 0;
+    }
+    rs_assert_fail(__FILE__, __LINE__, "op %s: broken contract: %s; tensors:%s", op, rule, shapes);
+}
+
+/* The rule, then the tensors to show when it does not hold. */
+#define NEED(op, rule, ...)                                                                        \
+    do {                                                                                           \
+        if (!(rule))                                                                               \
+            broken(op, #rule, (const rs_tensor[]){__VA_ARGS__},                                    \
+                   sizeof((const rs_tensor[]){__VA_ARGS__}) / sizeof(rs_tensor));                  \
+    } while (0)
+
+static bool bound(rs_tensor t)
+{
+    return rs_has(t) && (t.data || rs_tensor_count(t) == 0) && t.ld >= rs_tensor_cols(t);
+}
+
+/* fp32 with rows `ld` apart. */
+static bool rows_f32(rs_tensor t)
+{
+    return bound(t) && t.dtype == RS_DTYPE_F32;
+}
+
+static bool flat_f32(rs_tensor t)
+{
+    return rows_f32(t) && rs_tensor_contiguous(t);
+}
+
+static bool is_mat(rs_tensor t, int64_t rows, int64_t cols)
+{
+    return rows_f32(t) && rs_tensor_rows(t) == rows && rs_tensor_cols(t) == cols;
+}
+
+static bool is_vec(rs_tensor t, int64_t n)
+{
+    return flat_f32(t) && rs_tensor_count(t) == n;
+}
+
+static bool opt_vec(rs_tensor t, int64_t n)
+{
+    return !rs_has(t) || is_vec(t, n);
+}
+
+static bool like(rs_tensor t, rs_tensor x)
+{
+    return flat_f32(t) && rs_tensor_count(t) == rs_tensor_count(x);
+}
+
+static bool opt_like(rs_tensor t, rs_tensor x)
+{
+    return !rs_has(t) || like(t, x);
+}
+
+static bool is_act(rs_act act)
+{
+    return act >= RS_ACT_NONE && act <= RS_ACT_SILU;
+}
+
+void rs_check_gemm(const rs_gemm_args *g)
+{
+    int64_t m = rs_tensor_rows(g->y), n = rs_tensor_cols(g->y);
+    int64_t k = g->trans_a ? rs_tensor_rows(g->a) : rs_tensor_cols(g->a);
+    NEED("gemm", rows_f32(g->y), g->y, g->a, g->b);
+    NEED("gemm", g->trans_a ? is_mat(g->a, k, m) : is_mat(g->a, m, k), g->y, g->a, g->b);
+    NEED("gemm", g->trans_b ? is_mat(g->b, n, k) : is_mat(g->b, k, n), g->y, g->a, g->b);
+    NEED("gemm", opt_vec(g->bias, n), g->y, g->bias);
+    NEED("gemm", !rs_has(g->pre) || is_vec(g->pre, m * n), g->y, g->pre);
+    NEED("gemm", g->y.data != g->a.data && g->y.data != g->b.data, g->y, g->a, g->b);
+    NEED("gemm", is_act(g->act), g->y);
+}
+
+/* Heads divide the columns into even parts. */
+static bool has_heads(rs_tensor t, int64_t heads)
+{
+    return rows_f32(t) && heads >= 1 && rs_tensor_cols(t) % (2 * heads) == 0;
+}
+
+void rs_check_attention_fwd(const rs_attention_fwd_args *a)
+{
+    int64_t sq = rs_tensor_rows(a->q), sk = rs_tensor_rows(a->k), c = rs_tensor_cols(a->q);
+    NEED("attention_fwd", has_heads(a->q, a->heads) && sk >= 1, a->q, a->k);
+    NEED("attention_fwd", is_mat(a->o, sq, c), a->o, a->q);
+    NEED("attention_fwd", is_mat(a->k, sk, c) && is_mat(a->v, sk, c), a->q, a->k, a->v);
+    NEED("attention_fwd", opt_vec(a->lse, a->heads * sq), a->lse, a->q);
+    NEED("attention_fwd", opt_vec(a->bias_rel, a->heads * (sq + sk - 1)), a->bias_rel, a->q, a->k);
+    NEED("attention_fwd",
+         a->o.data != a->q.data && a->o.data != a->k.data && a->o.data != a->v.data, a->o, a->q,
+         a->k, a->v);
+}
+
+void rs_check_attention_bwd(const rs_attention_bwd_args *a)
+{
+    int64_t sq = rs_tensor_rows(a->q), sk = rs_tensor_rows(a->k), c = rs_tensor_cols(a->q);
+    NEED("attention_bwd", has_heads(a->q, a->heads) && sk >= 1, a->q, a->k);
+    NEED("attention_bwd", is_mat(a->d_o, sq, c) && is_mat(a->o, sq, c), a->d_o, a->o, a->q);
+    NEED("attention_bwd", is_mat(a->dq, sq, c), a->dq, a->q);
+    NEED("attention_bwd", is_mat(a->k, sk, c) && is_mat(a->v, sk, c), a->q, a->k, a->v);
+    NEED("attention_bwd", is_vec(a->lse, a->heads * sq), a->lse, a->q);
+    NEED("attention_bwd", rs_has(a->dk) == rs_has(a->dv), a->dk, a->dv);
+    NEED("attention_bwd", !rs_has(a->dk) || (is_mat(a->dk, sk, c) && is_mat(a->dv, sk, c)), a->dk,
+         a->dv, a->k);
+}
+
+void rs_check_layernorm_fwd(const rs_layernorm_fwd_args *a)
+{
+    int64_t c = rs_tensor_cols(a->x);
+    NEED("layernorm_fwd", flat_f32(a->x) && like(a->y, a->x), a->y, a->x);
+    NEED("layernorm_fwd", opt_vec(a->weight, c) && opt_vec(a->bias, c), a->x, a->weight, a->bias);
+    NEED("layernorm_fwd", opt_vec(a->scale, c) && opt_vec(a->shift, c), a->x, a->scale, a->shift);
+    NEED("layernorm_fwd", !rs_has(a->weight) || !rs_has(a->scale), a->weight, a->scale);
+}
+
+void rs_check_layernorm_bwd(const rs_layernorm_bwd_args *a)
+{
+    int64_t c = rs_tensor_cols(a->x);
+    NEED("layernorm_bwd", flat_f32(a->x) && like(a->dx, a->x) && like(a->dy, a->x), a->dx, a->dy,
+         a->x);
+    NEED("layernorm_bwd", opt_vec(a->weight, c) && opt_vec(a->scale, c), a->x, a->weight, a->scale);
+    NEED("layernorm_bwd", !rs_has(a->weight) || !rs_has(a->scale), a->weight, a->scale);
+}
+
+void rs_check_rmsnorm_fwd(const rs_rmsnorm_fwd_args *a)
+{
+    int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
+    NEED("rmsnorm_fwd", is_mat(a->x, r, c) && is_mat(a->y, r, c), a->y, a->x);
+    NEED("rmsnorm_fwd", is_vec(a->weight, c) && is_act(a->act), a->x, a->weight);
+}
+
+void rs_check_rmsnorm_bwd(const rs_rmsnorm_bwd_args *a)
+{
+    int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
+    NEED("rmsnorm_bwd", is_mat(a->x, r, c) && is_mat(a->dx, r, c) && is_mat(a->dy, r, c), a->dx,
+         a->dy, a->x);
+    NEED("rmsnorm_bwd", is_vec(a->weight, c), a->x, a->weight);
+}
+
+static bool is_rope_table(rs_tensor t)
+{
+    return flat_f32(t) && t.ndim == 3 && t.shape[2] == 2;
+}
+
+static void check_rope(const char *op, const rs_rope_fwd_args *a)
+{
+    int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
+    NEED(op, is_mat(a->x, r, c) && is_mat(a->y, r, c), a->y, a->x);
+    NEED(op, is_rope_table(a->table_f) && is_rope_table(a->table_h) && is_rope_table(a->table_w),
+         a->table_f, a->table_h, a->table_w);
+    int64_t pairs = a->table_f.shape[1] + a->table_h.shape[1] + a->table_w.shape[1];
+    int64_t tokens = a->table_f.shape[0] * a->table_h.shape[0] * a->table_w.shape[0];
+    NEED(op, a->heads >= 1 && c == 2 * pairs * a->heads && r == tokens, a->x, a->table_f,
+         a->table_h, a->table_w);
+}
+
+void rs_check_rope_fwd(const rs_rope_fwd_args *a)
+{
+    check_rope("rope_fwd", a);
+}
+
+void rs_check_rope_bwd(const rs_rope_bwd_args *a)
+{
+    check_rope("rope_bwd", a);
+}
+
+void rs_check_gate_add(const rs_gate_add_args *a)
+{
+    NEED("gate_add", flat_f32(a->x) && like(a->y, a->x) && like(a->o, a->x), a->y, a->x, a->o);
+    NEED("gate_add", opt_vec(a->gate, rs_tensor_cols(a->x)), a->x, a->gate);
+}
+
+void rs_check_gate_mul(const rs_gate_mul_args *a)
+{
+    NEED("gate_mul", flat_f32(a->x) && like(a->y, a->x), a->y, a->x);
+    NEED("gate_mul", is_vec(a->gate, rs_tensor_cols(a->x)), a->x, a->gate);
+}
+
+void rs_check_act_fwd(const rs_act_fwd_args *a)
+{
+    NEED("act_fwd", flat_f32(a->x) && like(a->y, a->x) && is_act(a->act), a->y, a->x);
+}
+
+void rs_check_act_bwd(const rs_act_bwd_args *a)
+{
+    NEED("act_bwd", flat_f32(a->x) && like(a->dx, a->x) && like(a->dy, a->x), a->dx, a->dy, a->x);
+    NEED("act_bwd", is_act(a->act), a->x);
+}
+
+void rs_check_glu_fwd(const rs_glu_fwd_args *a)
+{
+    NEED("glu_fwd", flat_f32(a->a) && like(a->b, a->a) && like(a->y, a->a), a->y, a->a, a->b);
+    NEED("glu_fwd", is_act(a->act), a->a);
+}
+
+/* x (C,F,H,W) and tokens (S, features) of one patch size. */
+static bool patches_fit(rs_tensor x, rs_tensor tokens, const int64_t patch[3])
+{
+    if (!flat_f32(x) || x.ndim != 4 || !rows_f32(tokens))
+        return false;
+    int64_t rows = 1, features = x.shape[0];
+    for (int i = 0; i < 3; i++) {
+        if (patch[i] < 1 || x.shape[i + 1] % patch[i] != 0)
+            return false;
+        rows *= x.shape[i + 1] / patch[i];
+        features *= patch[i];
+    }
+    return rs_tensor_rows(tokens) == rows && rs_tensor_cols(tokens) == features;
+}
+
+void rs_check_patchify(const rs_patchify_args *a)
+{
+    NEED("patchify", patches_fit(a->x, a->tokens, a->patch), a->tokens, a->x);
+}
+
+void rs_check_unpatchify(const rs_unpatchify_args *a)
+{
+    NEED("unpatchify", patches_fit(a->x, a->tokens, a->patch), a->x, a->tokens);
+}
+
+static bool five_f32(rs_tensor t)
+{
+    return flat_f32(t) && t.ndim == 5;
+}
+
+void rs_check_conv3d(const rs_conv3d_args *a)
+{
+    const rs_tensor x = a->x, y = a->y, w = a->weight;
+    NEED("conv3d", flat_f32(x) && flat_f32(y) && x.ndim == 4 && y.ndim == 4 && five_f32(w), y, x,
+         w);
+    int64_t up = a->upsample ? 2 : 1;
+    int64_t h = x.shape[1] * up + a->pad[0] + a->pad[1] - w.shape[1];
+    int64_t v = x.shape[2] * up + a->pad[2] + a->pad[3] - w.shape[2];
+    NEED("conv3d", a->stride[0] >= 1 && a->stride[1] >= 1 && a->stride[2] >= 1, y, x, w);
+    NEED("conv3d", h >= 0 && v >= 0 && x.shape[0] >= 1, y, x, w);
+    NEED("conv3d", y.shape[0] == (x.shape[0] - 1) / a->stride[0] + 1, y, x, w);
+    NEED("conv3d", y.shape[1] == h / a->stride[1] + 1 && y.shape[2] == v / a->stride[2] + 1, y, x,
+         w);
+    NEED("conv3d", w.shape[3] == x.shape[3] && w.shape[4] == y.shape[3], y, x, w);
+    NEED("conv3d", opt_vec(a->bias, y.shape[3]) && opt_like(a->residual, y), y, a->bias,
+         a->residual);
+    NEED("conv3d", opt_vec(a->prev, (w.shape[0] - 1) * x.shape[1] * x.shape[2] * x.shape[3]), x, w,
+         a->prev);
+    NEED("conv3d", y.data != x.data, y, x);
+}
+
+void rs_check_lincomb(const rs_lincomb_args *a)
+{
+    NEED("lincomb", a->n >= 1 && a->n <= RS_LINCOMB_MAX && flat_f32(a->y), a->y);
+    for (int i = 0; i < a->n; i++)
+        NEED("lincomb", like(a->x[i], a->y), a->y, a->x[i]);
+}
+
+void rs_check_affine(const rs_affine_args *a)
+{
+    NEED("affine", flat_f32(a->x) && like(a->y, a->x), a->y, a->x);
+    int64_t c = a->channel_first ? a->x.shape[0] : rs_tensor_cols(a->x);
+    NEED("affine", is_vec(a->mul, c) && opt_vec(a->add, c), a->x, a->mul, a->add);
+}
+
+void rs_check_mse(const rs_mse_args *a)
+{
+    NEED("mse", flat_f32(a->p) && like(a->t, a->p) && rs_tensor_count(a->p) >= 1, a->p, a->t);
+    NEED("mse", is_vec(a->loss, 1) && opt_like(a->grad, a->p), a->loss, a->grad, a->p);
+}
+
+void rs_check_sumsq(const rs_sumsq_args *a)
+{
+    NEED("sumsq", is_vec(a->out, 1) && flat_f32(a->x), a->out, a->x);
+}
+
+void rs_check_adamw(const rs_adamw_args *a)
+{
+    NEED("adamw", flat_f32(a->p) && like(a->m, a->p) && like(a->v, a->p) && like(a->g, a->p), a->p,
+         a->m, a->v, a->g);
+    NEED("adamw", a->step >= 1, a->p);
+}
+
+void rs_check_noise(const rs_noise_args *a)
+{
+    NEED("noise", flat_f32(a->y), a->y);
+}
+
+void rs_check_embed(const rs_embed_args *a)
+{
+    NEED("embed",
+         flat_f32(a->table) && is_mat(a->y, rs_tensor_count(a->ids), rs_tensor_cols(a->table)),
+         a->y, a->table, a->ids);
+    NEED("embed", bound(a->ids) && a->ids.dtype == RS_DTYPE_I32 && flat_f32(a->y), a->y, a->ids);
+}
+
+void rs_check_transpose(const rs_transpose_args *a)
+{
+    NEED("transpose", a->rows >= 0 && a->cols >= 0 && flat_f32(a->x) && flat_f32(a->y), a->y, a->x);
+    NEED("transpose", rs_tensor_count(a->x) == a->rows * a->cols && like(a->y, a->x), a->y, a->x);
+    NEED("transpose", a->y.data != a->x.data, a->y, a->x);
+}
