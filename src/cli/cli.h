@@ -10,8 +10,9 @@
 
 typedef struct rs_command {
     const char *name;
-    const char *summary; /* one line for `reshoot help` */
-    const char *usage;   /* full text of `reshoot <name> --help` */
+    const char *summary;     /* one line for `reshoot help` */
+    const char *usage;       /* full text of `reshoot <name> --help` */
+    rs_status (*help)(void); /* prints it instead, where it is made from a table */
     rs_status (*run)(int argc, char **argv);
 } rs_command;
 

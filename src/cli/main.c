@@ -1,0 +1,74 @@
+/* reshoot: one binary with subcommands. The only place that turns a status into an exit code and
+ * that prints the final error line. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "cli/cli.h"
+
+static const rs_command *const k_commands[] = {&rs_cmd_probe};
+enum { N_COMMANDS = sizeof k_commands / sizeof k_commands[0] };
+
+static void print_help(FILE *f)
+{
+    fprintf(f, "reshoot " RS_VERSION
+               ": trains LoRA-Edit adapters per video on a frozen video diffusion transformer\n"
+               "usage: reshoot COMMAND ...\n\n");
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(f, "  %-9s %s\n", k_commands[i]->name, k_commands[i]->summary);
+    fprintf(
+        f,
+        "\nreshoot COMMAND --help explains one command; reshoot --version says what is built in.\n"
+        "exit codes: 0 done, 1 internal failure, 2 usage or configuration, 3 jobs or input failed, "
+        "75 stopped and resumable\n");
+}
+
+static rs_status dispatch(int argc, char **argv)
+{
+    const char *names[N_COMMANDS];
+    for (int i = 0; i < N_COMMANDS; i++) {
+        names[i] = k_commands[i]->name;
+        if (strcmp(argv[1], names[i]) != 0)
+            continue;
+        for (int k = 2; k < argc; k++) {
+            if (strcmp(argv[k], "--help") == 0 || strcmp(argv[k], "-h") == 0) {
+                if (k_commands[i]->help)
+                    return k_commands[i]->help();
+                fputs(k_commands[i]->usage, stdout);
+                return RS_OK;
+            }
+        }
+        return k_commands[i]->run(argc - 1, argv + 1);
+    }
+    const char *near = rs_nearest(argv[1], names, N_COMMANDS);
+    return near ? RS_FAIL(USAGE, "unknown command \"%s\"; did you mean \"%s\"?", argv[1], near)
+                : RS_FAIL(USAGE, "unknown command \"%s\"; see reshoot help", argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return rs_status_exit_code(RS_USAGE);
+    }
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+        strcmp(argv[1], "-h") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("reshoot " RS_VERSION "\n");
+        return 0;
+    }
+    rs_status st = dispatch(argc, argv);
+    if (st != RS_OK) {
+        fprintf(stderr, "reshoot: %s\n", rs_error_message());
+        if (rs_log_level_get() >= RS_LOG_DEBUG)
+            fprintf(stderr, "%s\n", rs_error_trace());
+    }
+    if (fflush(stdout) != 0 && st == RS_OK)
+        return 1;
+    rs_log_close_file();
+    return rs_status_exit_code(st);
+}
