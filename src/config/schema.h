@@ -1,0 +1,231 @@
+/* The settings of an experiment: the only definition. Structs, defaults, parsing, checks, `--set`,
+ * the generated reference, the canonical dump and the content hash are all made from these lists.
+ *
+ * Row:  X(section, KIND, key, default, unit, doc, constraint...)
+ * Defaults are text and pass through the same parser as user input.
+ *
+ *   KIND  C type         constraint
+ *   INT   int64_t        RANGE(lo, hi)
+ *   NUM   double         RANGE(lo, hi) or ABOVE(lo, hi): lo itself excluded
+ *   BOOL  bool           ANY
+ *   TEXT  const char *   ANY or REQUIRED
+ *   PATH  const char *   BESIDE (relative to the folder of the YAML file), BESIDE_REQUIRED, or
+ *                        CURRENT_REQUIRED (relative to the current directory); with --set always
+ * the latter ENUM  rs_cfg_<list>  name of a list RS_CFG_ENUM_<list> below LIST  rs_cfg_strings name
+ * of a list whose words are allowed
+ *
+ * Adding a setting = adding a row. Adding a section = its list, plus one row in RS_CFG_SECTIONS. */
+#ifndef RS_CONFIG_SCHEMA_H
+#define RS_CONFIG_SCHEMA_H
+
+/* Words.  E(CONSTANT, "word", doc)  gives  RS_CFG_<CONSTANT>  of type  rs_cfg_<list>. */
+#define RS_CFG_ENUM_family(E) E(FAMILY_WAN21, "wan21", "Wan2.1 image-to-video or text-to-video")
+
+#define RS_CFG_ENUM_sampling(E)                                                                    \
+    E(SAMPLING_EVEN, "even", "spread evenly over the source")                                      \
+    E(SAMPLING_FIRST, "first", "the first frames of the source")
+
+#define RS_CFG_ENUM_mask_shape(E)                                                                  \
+    E(MASK_SHAPE_BOX, "box", "the grown bounding box of every connected component")                \
+    E(MASK_SHAPE_EXACT, "exact", "the pixels of the mask as given")                                \
+    E(MASK_SHAPE_GRID, "grid", "the mask downsampled to a 7x7 grid")
+
+#define RS_CFG_ENUM_first_frame(E) E(FIRST_FRAME_KEEP, "keep", "whole and marked as kept")
+
+#define RS_CFG_ENUM_lora_target(E)                                                                 \
+    E(LORA_TARGET_SELF_Q, "attn1.to_q", "self-attention query")                                    \
+    E(LORA_TARGET_SELF_K, "attn1.to_k", "self-attention key")                                      \
+    E(LORA_TARGET_SELF_V, "attn1.to_v", "self-attention value")                                    \
+    E(LORA_TARGET_SELF_OUT, "attn1.to_out.0", "self-attention output")                             \
+    E(LORA_TARGET_CROSS_Q, "attn2.to_q", "cross-attention query")                                  \
+    E(LORA_TARGET_CROSS_K, "attn2.to_k", "cross-attention key of the text")                        \
+    E(LORA_TARGET_CROSS_V, "attn2.to_v", "cross-attention value of the text")                      \
+    E(LORA_TARGET_CROSS_OUT, "attn2.to_out.0", "cross-attention output")                           \
+    E(LORA_TARGET_FFN_IN, "ffn.net.0.proj", "feed-forward, first linear")                          \
+    E(LORA_TARGET_FFN_OUT, "ffn.net.2", "feed-forward, second linear")                             \
+    E(LORA_TARGET_IMAGE_K, "attn2.add_k_proj", "cross-attention key of the image")                 \
+    E(LORA_TARGET_IMAGE_V, "attn2.add_v_proj", "cross-attention value of the image")
+
+#define RS_CFG_ENUM_timestep(E) E(TIMESTEP_UNIFORM, "uniform", "t ~ U[0,1), no shift")
+
+#define RS_CFG_ENUM_schedule(E)                                                                    \
+    E(SCHEDULE_PAPER, "paper", "`steps` steps, whatever the number of references")                 \
+    E(SCHEDULE_CODE, "code", "`epochs` x (1 + `repeats` x references) steps")
+
+#define RS_CFG_ENUM_appearance_mode(E)                                                             \
+    E(APPEARANCE_MODE_CONTINUE, "continue", "one adapter: go on from the motion adapter")
+
+#define RS_CFG_ENUM_sampler(E)                                                                     \
+    E(SAMPLER_EULER, "euler", "flow Euler steps, sigma exactly as LoRA-Edit")                      \
+    E(SAMPLER_EULER_DIFFUSERS, "euler-diffusers", "FlowMatchEulerDiscreteScheduler of Diffusers")  \
+    E(SAMPLER_UNIPC, "unipc", "UniPCMultistepScheduler of Diffusers")                              \
+    E(SAMPLER_UNIPC_OFFICIAL, "unipc-official", "FlowUniPC of the Wan2.1 repository")
+
+#define RS_CFG_ENUM_preset(E)                                                                      \
+    E(PRESET_ULTRAFAST, "ultrafast", "x264 preset")                                                \
+    E(PRESET_SUPERFAST, "superfast", "x264 preset")                                                \
+    E(PRESET_VERYFAST, "veryfast", "x264 preset")                                                  \
+    E(PRESET_FASTER, "faster", "x264 preset")                                                      \
+    E(PRESET_FAST, "fast", "x264 preset")                                                          \
+    E(PRESET_MEDIUM, "medium", "x264 preset")                                                      \
+    E(PRESET_SLOW, "slow", "x264 preset")                                                          \
+    E(PRESET_SLOWER, "slower", "x264 preset")                                                      \
+    E(PRESET_VERYSLOW, "veryslow", "x264 preset")
+
+#define RS_CFG_ENUM_backend(E)                                                                     \
+    E(BACKEND_AUTO, "auto", "the fastest that is built in and has hardware")                       \
+    E(BACKEND_CPU, "cpu", "host processors")
+
+#define RS_CFG_ENUM_log_level(E)                                                                   \
+    E(LOG_LEVEL_ERROR, "error", "errors only")                                                     \
+    E(LOG_LEVEL_WARN, "warn", "and warnings")                                                      \
+    E(LOG_LEVEL_INFO, "info", "and a few lines per stage")                                         \
+    E(LOG_LEVEL_DETAIL, "detail", "and what happens inside a stage")                               \
+    E(LOG_LEVEL_DEBUG, "debug", "everything")
+
+#define RS_CFG_ENUM_recompute(E)                                                                   \
+    E(RECOMPUTE_BLOCK, "block", "keep block inputs, compute each block again in the backward")     \
+    E(RECOMPUTE_NONE, "none", "keep every activation")
+
+#define RS_CFG_ENUMS(L)                                                                            \
+    L(family)                                                                                      \
+    L(sampling)                                                                                    \
+    L(mask_shape) L(first_frame) L(lora_target) L(timestep) L(schedule) L(appearance_mode)         \
+        L(sampler) L(preset) L(backend) L(log_level) L(recompute)
+
+/* Settings of the top level. */
+#define RS_CFG_ROWS_top(X)                                                                         \
+    X(top, TEXT, name, "", "", "name of the experiment, shown in logs and archives", REQUIRED)     \
+    X(top, PATH, output, "", "", "folder of the run: states, archives, videos, logs",              \
+      CURRENT_REQUIRED)                                                                            \
+    X(top, PATH, catalog, "", "", "YAML file that lists the videos and their edits",               \
+      BESIDE_REQUIRED)                                                                             \
+    X(top, PATH, catalog_root, "", "",                                                             \
+      "folder that relative paths inside the catalog start from; empty: what the catalog says",    \
+      BESIDE)                                                                                      \
+    X(top, INT, seed, "0", "", "of every random number of training; sampling has edit.seed",       \
+      RANGE(0, INT64_MAX))
+
+#define RS_CFG_ROWS_model(X)                                                                       \
+    X(model, ENUM, family, "wan21", "", "model family", family)                                    \
+    X(model, PATH, path, "", "", "model folder in the Diffusers layout", BESIDE_REQUIRED)
+
+#define RS_CFG_ROWS_clip(X)                                                                        \
+    X(clip, INT, frames, "49", "frames", "clip length, 4n+1", RANGE(1, 401))                       \
+    X(clip, INT, width, "832", "pixels", "frame width, a multiple of 16", RANGE(16, 4096))         \
+    X(clip, INT, height, "480", "pixels", "frame height, a multiple of 16", RANGE(16, 4096))       \
+    X(clip, ENUM, sampling, "even", "", "which source frames make the clip", sampling)
+
+#define RS_CFG_ROWS_prompt(X)                                                                      \
+    X(prompt, TEXT, prefix, "p3rs0n,", "",                                                         \
+      "put in front of every prompt with a space between: the special token", ANY)
+
+#define RS_CFG_ROWS_mask(X)                                                                        \
+    X(mask, ENUM, shape, "box", "", "region that is generated, from the given mask", mask_shape)   \
+    X(mask, NUM, grow, "0.1", "",                                                                  \
+      "boxes grow by this part of their width and height (half on each side)", RANGE(0, 10))       \
+    X(mask, INT, min_area, "50", "pixels", "smaller bounding boxes are dropped",                   \
+      RANGE(0, 16777216))                                                                          \
+    X(mask, INT, threshold, "200", "",                                                             \
+      "mask pixels with a larger value are edited, the others kept", RANGE(0, 254))
+
+#define RS_CFG_ROWS_condition(X)                                                                   \
+    X(condition, INT, fill, "128", "", "gray value painted over the edited region", RANGE(0, 255)) \
+    X(condition, ENUM, first_frame, "keep", "", "first frame of the condition", first_frame)
+
+#define RS_CFG_ROWS_lora(X)                                                                        \
+    X(lora, INT, rank, "16", "", "rank of the adapters", RANGE(1, 1024))                           \
+    X(lora, NUM, alpha, "16", "", "adapters are scaled by alpha/rank", ABOVE(0, 65536))            \
+    X(lora, LIST, targets,                                                                         \
+      "[attn1.to_q, attn1.to_k, attn1.to_v, attn1.to_out.0, attn2.to_q, attn2.to_k, attn2.to_v, "  \
+      "attn2.to_out.0, ffn.net.0.proj, ffn.net.2]",                                                \
+      "", "linear layers of every block that get an adapter, by their Diffusers names",            \
+      lora_target)
+
+#define RS_CFG_ROWS_optimizer(X)                                                                   \
+    X(optimizer, NUM, beta1, "0.9", "", "AdamW: decay of the first moment", RANGE(0, 0.999999))    \
+    X(optimizer, NUM, beta2, "0.99", "", "AdamW: decay of the second moment",                      \
+      RANGE(0, 0.99999999))                                                                        \
+    X(optimizer, NUM, eps, "1e-8", "", "AdamW: added to the denominator", ABOVE(0, 1))             \
+    X(optimizer, NUM, weight_decay, "0.01", "", "AdamW: decoupled weight decay", RANGE(0, 1))      \
+    X(optimizer, NUM, grad_clip, "1.0", "", "largest global L2 norm of the gradient; 0: no limit", \
+      RANGE(0, 1e9))
+
+#define RS_CFG_ROWS_motion(X)                                                                      \
+    X(motion, INT, steps, "100", "steps", "optimizer steps of the motion stage",                   \
+      RANGE(1, 1000000))                                                                           \
+    X(motion, NUM, lr, "1e-4", "", "learning rate, constant", ABOVE(0, 1))                         \
+    X(motion, ENUM, timestep, "uniform", "", "distribution of the training time", timestep)
+
+#define RS_CFG_ROWS_appearance(X)                                                                  \
+    X(appearance, ENUM, schedule, "paper", "", "how many steps the stage has", schedule)           \
+    X(appearance, INT, steps, "100", "steps", "optimizer steps (schedule paper)",                  \
+      RANGE(1, 1000000))                                                                           \
+    X(appearance, INT, epochs, "10", "epochs", "passes over the samples (schedule code)",          \
+      RANGE(1, 100000))                                                                            \
+    X(appearance, INT, repeats, "9", "",                                                           \
+      "times each reference frame is seen per epoch, the clip once", RANGE(1, 1000))               \
+    X(appearance, NUM, lr, "1e-4", "", "learning rate, constant", ABOVE(0, 1))                     \
+    X(appearance, ENUM, mode, "continue", "", "what the stage trains", appearance_mode)
+
+#define RS_CFG_NEGATIVE_PROMPT                                                                     \
+    "Overexposure, static, blurred details, subtitles, paintings, pictures, still, overall gray, " \
+    "worst quality, low quality, JPEG compression residue, ugly, mutilated, redundant fingers, "   \
+    "poorly painted hands, poorly painted faces, deformed, disfigured, deformed limbs, fused "     \
+    "fingers, cluttered background, three legs, a lot of people in the background, upside down"
+
+#define RS_CFG_ROWS_edit(X)                                                                        \
+    X(edit, ENUM, sampler, "euler", "", "integrator of the flow", sampler)                         \
+    X(edit, INT, steps, "30", "steps", "sampling steps", RANGE(1, 1000))                           \
+    X(edit, NUM, shift, "5", "", "timestep shift: sigma = shift s / (1 + (shift - 1) s)",          \
+      ABOVE(0, 100))                                                                               \
+    X(edit, NUM, guidance, "5", "",                                                                \
+      "classifier-free guidance scale; 1: no guidance and half the work", RANGE(0, 100))           \
+    X(edit, TEXT, negative_prompt, RS_CFG_NEGATIVE_PROMPT, "",                                     \
+      "prompt of the unguided pass, without prompt.prefix", ANY)                                   \
+    X(edit, BOOL, paste_back, "false", "", "put the source pixels back outside the edited region", \
+      ANY)                                                                                         \
+    X(edit, INT, feather, "8", "pixels", "width of the blend at the border of paste_back",         \
+      RANGE(0, 256))                                                                               \
+    X(edit, NUM, fps, "0", "frames/s",                                                             \
+      "frame rate of the output; 0: the source's, corrected for frames left out", RANGE(0, 1000))  \
+    X(edit, INT, seed, "-1", "", "of the sampling noise; -1: the top-level seed",                  \
+      RANGE(-1, INT64_MAX))
+
+#define RS_CFG_ROWS_video(X)                                                                       \
+    X(video, INT, crf, "18", "", "x264 constant rate factor: 0 lossless, 51 worst", RANGE(0, 51))  \
+    X(video, ENUM, preset, "medium", "", "x264 preset: speed against size", preset)
+
+#define RS_CFG_ROWS_checkpoint(X)                                                                  \
+    X(checkpoint, INT, every, "10", "steps", "steps between saved states", RANGE(1, 1000000))
+
+#define RS_CFG_ROWS_cluster(X)                                                                     \
+    X(cluster, ENUM, backend, "auto", "", "where the model computes", backend)                     \
+    X(cluster, INT, threads, "0", "threads", "CPU threads per process; 0: all it may use",         \
+      RANGE(0, 4096))
+
+#define RS_CFG_ROWS_memory(X)                                                                      \
+    X(memory, ENUM, recompute, "block", "", "activations kept for the backward pass", recompute)
+
+#define RS_CFG_ROWS_log(X)                                                                         \
+    X(log, ENUM, level, "info", "", "least important line shown on the terminal", log_level)
+
+/* Sections in file order.  S(key, doc) */
+#define RS_CFG_SECTIONS(S)                                                                         \
+    S(model, "The frozen base model.")                                                             \
+    S(clip, "Clip that is trained on and edited; other sources are resized and cropped to it.")    \
+    S(prompt, "Text.")                                                                             \
+    S(mask, "From the catalog's mask to the region that is generated. White means edit.")          \
+    S(condition, "What the model sees of the source.")                                             \
+    S(lora, "Adapters.")                                                                           \
+    S(optimizer, "AdamW, both training stages.")                                                   \
+    S(motion, "Stage 1: learn the motion of the source clip.")                                     \
+    S(appearance, "Stage 2: learn edited reference frames. Left out for edits without any.")       \
+    S(edit, "Stage 3: sample the edited clip.")                                                    \
+    S(video, "Encoding of the resulting mp4.")                                                     \
+    S(checkpoint, "Saved state of running stages.")                                                \
+    S(cluster, "Processors.")                                                                      \
+    S(memory, "Memory against computation. Results do not depend on it.")                          \
+    S(log, "Messages.")
+
+#endif
