@@ -1,4 +1,4 @@
-"""LoRA cases: gradients of the flow-matching loss and a short AdamW training run on the real DiT."""
+"""LoRA cases: gradients of the flow-matching loss and a short AdamW run on the real DiT."""
 
 import torch
 from torch import nn
@@ -48,9 +48,40 @@ def digest_indices(tensor, count=12):
 GRADS = {
     "dit_grad_i2v_a": ((2, 16, 2, 48, 12, 16, 20), 0.25, (2, 4, 6), 7, 612.5, 5, ALL, 3, 6.0),
     "dit_grad_i2v_b": ((1, 64, 1, 96, 16, 32, 24), 0.2, (1, 6, 8), 40, 125.0, 9, ATTENTION, 4, 1.0),
-    "dit_grad_t2v_a": ((3, 12, 2, 64, 10, 16), 0.25, (3, 2, 4), 17, 903.0, 0, ["attn1.to_q", "attn1.to_v", "ffn.net.2"], 2, None),
-    "dit_grad_t2v_b": ((4, 24, 1, 120, 10, 32), 0.16, (2, 4, 4), 512, 37.25, 0, ["attn2.to_k", "attn2.to_v", "attn1.to_k", "ffn.net.0.proj"], 8, None),
-    "dit_grad_14b_block": ((40, 128, 1, 13824, 64, 256, 64), 0.024, (1, 8, 12), 48, 500.0, 257, ALL, 4, None),
+    "dit_grad_i2v_c": ((2, 28, 1, 72, 12, 32, 20), 0.2, (3, 10, 18), 70, 812.0, 65, ALL, 2, 4.0),
+    "dit_grad_t2v_a": (
+        (3, 12, 2, 64, 10, 16),
+        0.25,
+        (3, 2, 4),
+        17,
+        903.0,
+        0,
+        ["attn1.to_q", "attn1.to_v", "ffn.net.2"],
+        2,
+        None,
+    ),
+    "dit_grad_t2v_b": (
+        (4, 24, 1, 120, 10, 32),
+        0.16,
+        (2, 4, 4),
+        512,
+        37.25,
+        0,
+        ["attn2.to_k", "attn2.to_v", "attn1.to_k", "ffn.net.0.proj"],
+        8,
+        None,
+    ),
+    "dit_grad_14b_block": (
+        (40, 128, 1, 13824, 64, 256, 64),
+        0.024,
+        (1, 8, 12),
+        48,
+        500.0,
+        257,
+        ALL,
+        4,
+        None,
+    ),
 }
 LONG = ("dit_grad_14b_block",)
 
@@ -59,7 +90,12 @@ def make_grad(name):
     """Loss, velocity and adapter gradients of one forward and backward."""
     args, scale, grid, rows, t, image_rows, targets, rank, alpha = GRADS[name]
     large = name in LONG
-    case = Case(name, "dit-grad", "WanTransformer3DModel + LoRA by autograd", label="long" if large else None)
+    case = Case(
+        name,
+        "dit-grad",
+        "WanTransformer3DModel + LoRA by autograd",
+        label="long" if large else None,
+    )
     config = dit_config(*args)
     model = make_dit(case, config, scale)
     ins = dit_inputs(case, config, grid, rows, t, image_rows)
@@ -80,8 +116,28 @@ def make_grad(name):
 
 # the same without t, then lr, weight decay, gradient clip (0.1 clips about every second step)
 TRAIN = {
-    "train_i2v": ((2, 16, 1, 48, 12, 16, 20), 0.25, (2, 4, 4), 9, 5, ALL, 2, 2.0, (1e-2, 0.01, 1.0)),
-    "train_t2v": ((2, 20, 2, 56, 12, 16), 0.2, (1, 4, 6), 21, 0, ATTENTION, 2, None, (2e-2, 0.1, 0.1)),
+    "train_i2v": (
+        (2, 16, 1, 48, 12, 16, 20),
+        0.25,
+        (2, 4, 4),
+        9,
+        5,
+        ALL,
+        2,
+        2.0,
+        (1e-2, 0.01, 1.0),
+    ),
+    "train_t2v": (
+        (2, 20, 2, 56, 12, 16),
+        0.2,
+        (1, 4, 6),
+        21,
+        0,
+        ATTENTION,
+        2,
+        None,
+        (2e-2, 0.1, 0.1),
+    ),
 }
 STEPS = 20
 
@@ -91,7 +147,14 @@ def train_inputs(case, grid, lr, decay, clip):
     x0 = case.filled("x0", [16, *grid], 1.5)
     noise = case.filled("noise", [STEPS, 16, *grid], 1.7)
     sigma = case.values("sigma", [((7 * i + 3) % STEPS) / STEPS + 1 / 64 for i in range(STEPS)])
-    settings = {"lr": lr, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": decay, "grad_clip": clip}
+    settings = {
+        "lr": lr,
+        "beta1": 0.9,
+        "beta2": 0.99,
+        "eps": 1e-8,
+        "weight_decay": decay,
+        "grad_clip": clip,
+    }
     for key, value in settings.items():
         case.values(key, [value])
     return x0, noise, sigma, settings
@@ -106,11 +169,19 @@ def make_train(name):
     ins = dit_inputs(case, config, grid, rows, None, image_rows)
     x0, noise, sigma, s = train_inputs(case, grid, *optimiser)
     params = add_adapters(case, model, targets, rank, alpha, 0.2)
-    adam = torch.optim.AdamW(params.values(), lr=s["lr"], betas=(s["beta1"], s["beta2"]), eps=s["eps"], weight_decay=s["weight_decay"])
+    adam = torch.optim.AdamW(
+        params.values(),
+        lr=s["lr"],
+        betas=(s["beta1"], s["beta2"]),
+        eps=s["eps"],
+        weight_decay=s["weight_decay"],
+    )
     losses = []
     for i in range(STEPS):
         x = (1 - sigma[i]) * x0 + sigma[i] * noise[i]
-        loss = (run_dit(model, x=x, t=1000 * sigma[i : i + 1], **ins) - (noise[i] - x0)).pow(2).mean()
+        loss = (
+            (run_dit(model, x=x, t=1000 * sigma[i : i + 1], **ins) - (noise[i] - x0)).pow(2).mean()
+        )
         adam.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(params.values(), s["grad_clip"])

@@ -11,12 +11,17 @@ from safetensors.torch import save_file
 from fill import fill, fill_by_rules
 
 HERE = Path(__file__).parent / "cases"
-VERSIONS = f"diffusers {diffusers.__version__}, transformers {transformers.__version__}, torch {torch.__version__.split('+')[0]}"
+VERSIONS = (
+    f"diffusers {diffusers.__version__}, transformers {transformers.__version__}, "
+    f"torch {torch.__version__.split('+')[0]}"
+)
 
 
 def plain_config(config):
     """A model config as plain JSON: without private keys of the library."""
-    return json.loads(json.dumps({k: v for k, v in dict(config).items() if k != "_use_default_values"}))
+    return json.loads(
+        json.dumps({k: v for k, v in dict(config).items() if k != "_use_default_values"})
+    )
 
 
 class Case:
@@ -27,7 +32,16 @@ class Case:
         self.doc = {"name": name, "component": component, "layout": layout}
         if label:
             self.doc["label"] = label
-        self.doc.update({"config": {}, "fill": {}, "weights": {}, "inputs": {}, "args": args or {}, "expect": {}})
+        self.doc.update(
+            {
+                "config": {},
+                "fill": {},
+                "weights": {},
+                "inputs": {},
+                "args": args or {},
+                "expect": {},
+            }
+        )
         self.doc["source"] = f"{source}; {VERSIONS}, float32"
         self.tensors = {}
 
@@ -45,7 +59,12 @@ class Case:
     def filled(self, name, shape, scale=1.0, off=0.0, rule_name=None):
         """An input that the fill rule makes."""
         rule_name = rule_name or f"input.{name}"
-        self.doc["inputs"][name] = {"shape": list(shape), "fill": rule_name, "scale": scale, "off": off}
+        self.doc["inputs"][name] = {
+            "shape": list(shape),
+            "fill": rule_name,
+            "scale": scale,
+            "off": off,
+        }
         return fill(rule_name, shape, scale, off)
 
     def values(self, name, values, dtype=None):
@@ -69,7 +88,12 @@ class Case:
         """A golden output too large to store: sum, sum of squares and some elements."""
         t = tensor.detach().double()
         at = [[list(i), float(t[tuple(i)])] for i in indices]
-        self.doc["expect"][name] = {"sum": float(t.sum()), "sumsq": float((t * t).sum()), "at": at, "tol": tol}
+        self.doc["expect"][name] = {
+            "sum": float(t.sum()),
+            "sumsq": float((t * t).sum()),
+            "at": at,
+            "tol": tol,
+        }
 
     def write(self):
         """Write NAME.json and, when there are tensors, NAME.safetensors."""
@@ -88,7 +112,11 @@ def fill_module(module, rules, entries=None):
     """Fill a module in place; returns {weight name: shape} as they stand in the model files."""
     state = module.state_dict()
     if entries is None:
-        entries = [(k, list(v.shape), None) for k, v in state.items() if not k.endswith("embed_tokens.weight")]
+        entries = [
+            (k, list(v.shape), None)
+            for k, v in state.items()
+            if not k.endswith("embed_tokens.weight")
+        ]
     seen = set()
     with torch.no_grad():
         for name, shape, places in entries:

@@ -12,26 +12,46 @@ TEXT_ROWS = 512
 
 
 def dit_rules(scale, text_dim):
-    """Fill rules of a diffusers transformer: norms about 1, biases and tables small, weights `scale`."""
+    """Fill rules of a diffusers transformer: norms about 1, biases small, weights `scale`."""
     text_in = round(2.0 / math.sqrt(text_dim), 3)
-    near_one = ["*norm_q.weight", "*norm_k.weight", "*norm_added_k.weight", "blocks.*.norm2.weight", "*image_embedder.norm*.weight"]
-    rules = [[g, 0.2, 1.0] for g in near_one] + [["*.bias", 0.05, 0.0], ["*scale_shift_table", 0.3, 0.0]]
+    near_one = [
+        "*norm_q.weight",
+        "*norm_k.weight",
+        "*norm_added_k.weight",
+        "blocks.*.norm2.weight",
+        "*image_embedder.norm*.weight",
+    ]
+    rules = [[g, 0.2, 1.0] for g in near_one] + [
+        ["*.bias", 0.05, 0.0],
+        ["*scale_shift_table", 0.3, 0.0],
+    ]
     return rules + [["*text_embedder.linear_1.weight", text_in, 0.0], ["*", scale, 0.0]]
 
 
 def dit_config(heads, head_dim, layers, ffn, text_dim, freq_dim, image_dim=None):
     """Arguments of WanTransformer3DModel; image_dim None makes the T2V model."""
     return {
-        "num_attention_heads": heads, "attention_head_dim": head_dim, "num_layers": layers, "ffn_dim": ffn,
-        "text_dim": text_dim, "freq_dim": freq_dim, "in_channels": 36 if image_dim else 16, "out_channels": 16,
-        "image_dim": image_dim, "added_kv_proj_dim": heads * head_dim if image_dim else None,
-        "patch_size": [1, 2, 2], "cross_attn_norm": True, "qk_norm": "rms_norm_across_heads", "eps": 1e-6,
-        "rope_max_seq_len": 1024, "pos_embed_seq_len": None,
-    }  # fmt: skip
+        "num_attention_heads": heads,
+        "attention_head_dim": head_dim,
+        "num_layers": layers,
+        "ffn_dim": ffn,
+        "text_dim": text_dim,
+        "freq_dim": freq_dim,
+        "in_channels": 36 if image_dim else 16,
+        "out_channels": 16,
+        "image_dim": image_dim,
+        "added_kv_proj_dim": heads * head_dim if image_dim else None,
+        "patch_size": [1, 2, 2],
+        "cross_attn_norm": True,
+        "qk_norm": "rms_norm_across_heads",
+        "eps": 1e-6,
+        "rope_max_seq_len": 1024,
+        "pos_embed_seq_len": None,
+    }
 
 
 def exact_sinusoid(timesteps, embedding_dim, **_):
-    """The time sinusoid in float64 (cos first), as the official code computes it; diffusers uses float32."""
+    """The time sinusoid in float64, cos first, as in the official code; diffusers uses float32."""
     half = embedding_dim // 2
     freq = torch.exp(-math.log(10000.0) * torch.arange(half, dtype=torch.float64) / half)
     angle = timesteps.double()[:, None] * freq[None]
@@ -46,7 +66,12 @@ def double_time():
 def make_dit(case, config, scale, key="transformer"):
     """A filled WanTransformer3DModel, registered in the case."""
     model = WanTransformer3DModel(**config).eval().requires_grad_(False)
-    case.model(key, {"_class_name": "WanTransformer3DModel", **model.config}, dit_rules(scale, config["text_dim"]), model)
+    case.model(
+        key,
+        {"_class_name": "WanTransformer3DModel", **model.config},
+        dit_rules(scale, config["text_dim"]),
+        model,
+    )
     return model
 
 
@@ -60,9 +85,12 @@ def run_dit(model, x, t, text, y=None, image=None):
     hidden = x if y is None else torch.cat([x, y])
     with double_time():
         out = model(
-            hidden_states=hidden[None], timestep=t, encoder_hidden_states=pad_text(text)[None],
-            encoder_hidden_states_image=None if image is None else image[None], return_dict=False,
-        )  # fmt: skip
+            hidden_states=hidden[None],
+            timestep=t,
+            encoder_hidden_states=pad_text(text)[None],
+            encoder_hidden_states_image=None if image is None else image[None],
+            return_dict=False,
+        )
     return out[0][0]
 
 
@@ -85,6 +113,7 @@ CASES = {
     "dit_i2v_c": ((1, 64, 2, 96, 24, 64, 40), 0.2, (2, 4, 10), 512, 999.0, 9),
     "dit_i2v_d": ((4, 32, 3, 200, 32, 256, 48), 0.14, (5, 2, 8), 33, 333.25, 11),
     "dit_i2v_e": ((2, 20, 1, 72, 12, 256, 1280), 0.2, (1, 8, 6), 77, 1000.0, 257),
+    "dit_i2v_f": ((2, 36, 2, 100, 16, 64, 32), 0.2, (2, 18, 22), 130, 611.0, 257),
     "dit_t2v_a": ((1, 20, 1, 48, 8, 16), 0.3, (1, 2, 2), 7, 1000.0, 0),
     "dit_t2v_b": ((4, 24, 2, 120, 20, 32), 0.16, (4, 6, 4), 512, 250.25, 0),
     "dit_t2v_c": ((2, 128, 1, 320, 16, 256), 0.1, (2, 6, 8), 7, 71.0, 0),
@@ -98,5 +127,7 @@ def make(name):
     config = dit_config(*args)
     model = make_dit(case, config, scale)
     with torch.no_grad():
-        case.expect("v", run_dit(model, **dit_inputs(case, config, grid, rows, t, image_rows)), 1e-5)
+        case.expect(
+            "v", run_dit(model, **dit_inputs(case, config, grid, rows, t, image_rows)), 1e-5
+        )
     return case

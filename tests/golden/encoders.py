@@ -7,7 +7,11 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, UMT5Config, UMT5Enco
 from case import Case
 from original import clip_hf_entries
 
-TEXT_RULES = [["*layer_norm.weight", 0.2, 1.0], ["shared.weight", 1.0, 0.0], ["*relative_attention_bias.weight", 1.0, 0.0]]
+TEXT_RULES = [
+    ["*layer_norm.weight", 0.2, 1.0],
+    ["shared.weight", 1.0, 0.0],
+    ["*relative_attention_bias.weight", 1.0, 0.0],
+]
 CLIP_RULES = [["*norm*.weight", 0.2, 1.0], ["*layrnorm.weight", 0.2, 1.0], ["*.bias", 0.05, 0.0]]
 CLIP_MEAN, CLIP_STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 
@@ -18,7 +22,7 @@ TEXT = {
     "text_c": (40, 8, 2, 64, 2, 300, 0.25, 200),
     "text_d": (16, 6, 5, 24, 1, 80, 0.35, 512),
 }
-# name: hidden, heads, mlp, layers, image size, patch, weight scale, source image (height, width) or None
+# name: hidden, heads, mlp, layers, image size, patch, weight scale, source (height, width) or None
 IMAGE = {
     "image_a": (32, 2, 64, 3, 28, 14, 0.2, None),
     "image_b": (36, 3, 100, 2, 35, 7, 0.2, None),
@@ -31,31 +35,56 @@ IMAGE = {
 def make_text(name):
     d_model, d_kv, heads, d_ff, layers, vocab, scale, length = TEXT[name]
     case = Case(name, "text", "UMT5EncoderModel.last_hidden_state")
-    config = UMT5Config(vocab_size=vocab, d_model=d_model, d_kv=d_kv, d_ff=d_ff, num_layers=layers, num_heads=heads,
-                        feed_forward_proj="gated-gelu", dropout_rate=0.0)  # fmt: skip
+    config = UMT5Config(
+        vocab_size=vocab,
+        d_model=d_model,
+        d_kv=d_kv,
+        d_ff=d_ff,
+        num_layers=layers,
+        num_heads=heads,
+        feed_forward_proj="gated-gelu",
+        dropout_rate=0.0,
+    )
     config.architectures = ["UMT5EncoderModel"]
     model = UMT5EncoderModel(config).eval()
     case.model("text_encoder", config.to_dict(), [*TEXT_RULES, ["*", scale, 0.0]], model)
     ids = [(37 * i * i + 11 * i + 5) % (vocab - 4) + 4 for i in range(length - 1)] + [1]
     ids = case.values("ids", ids, "I32")
     with torch.no_grad():
-        states = model(input_ids=ids[None], attention_mask=torch.ones_like(ids)[None]).last_hidden_state[0]
+        states = model(
+            input_ids=ids[None], attention_mask=torch.ones_like(ids)[None]
+        ).last_hidden_state[0]
     case.expect("states", states, 1e-5)
     return case
 
 
 def squash(image, size):
-    """Official preprocessing: [-1,1] image of any size to the tower's pixels, without crop or antialias."""
-    pixels = F.interpolate(image[None], size=(size, size), mode="bicubic", align_corners=False)[0] * 0.5 + 0.5
+    """Official preprocessing of a [-1,1] image of any size: no crop, no antialias."""
+    pixels = (
+        F.interpolate(image[None], size=(size, size), mode="bicubic", align_corners=False)[0] * 0.5
+        + 0.5
+    )
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
     return (pixels - mean) / std
 
 
 def make_image(name):
     hidden, heads, mlp, layers, size, patch, scale, source = IMAGE[name]
-    case = Case(name, "image", "CLIPVisionModel.hidden_states[-2]" + (", torch bicubic F.interpolate" if source else ""))
-    config = CLIPVisionConfig(hidden_size=hidden, intermediate_size=mlp, num_hidden_layers=layers, num_attention_heads=heads,
-                              image_size=size, patch_size=patch, hidden_act="gelu", layer_norm_eps=1e-5)  # fmt: skip
+    case = Case(
+        name,
+        "image",
+        "CLIPVisionModel.hidden_states[-2]" + (", torch bicubic F.interpolate" if source else ""),
+    )
+    config = CLIPVisionConfig(
+        hidden_size=hidden,
+        intermediate_size=mlp,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        image_size=size,
+        patch_size=patch,
+        hidden_act="gelu",
+        layer_norm_eps=1e-5,
+    )
     config.architectures = ["CLIPVisionModel"]
     model = CLIPVisionModel(config).eval()
     rules = [*CLIP_RULES, ["*position_embedding.weight", 0.4, 0.0], ["*", scale, 0.0]]

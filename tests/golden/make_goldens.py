@@ -1,8 +1,8 @@
-"""Write the golden cases: `python make_goldens.py [GLOB ...]` (default: every case but the long ones)."""
+"""Write the golden cases: `make_goldens.py [GLOB ...]`; default is all but the long ones."""
 
+import importlib
 import sys
 from fnmatch import fnmatch
-import importlib
 
 import torch
 

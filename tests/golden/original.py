@@ -1,4 +1,4 @@
-"""Names and shapes of the original Wan2.1 checkpoints, as places in the diffusers / transformers modules.
+"""Names and shapes of the original Wan2.1 checkpoints, as places in the real modules.
 
 Each function returns [(original name, original shape, [(module weight, part or None)])]: `part`
 picks the rows of a fused original tensor that go into that weight.
@@ -18,9 +18,16 @@ DIT_OUTER = {
     "proj_out": "head.head",
 }
 DIT_BLOCK = {
-    "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "o", "norm_q": "norm_q", "norm_k": "norm_k",
-    "add_k_proj": "k_img", "add_v_proj": "v_img", "norm_added_k": "norm_k_img",
-}  # fmt: skip
+    "to_q": "q",
+    "to_k": "k",
+    "to_v": "v",
+    "to_out.0": "o",
+    "norm_q": "norm_q",
+    "norm_k": "norm_k",
+    "add_k_proj": "k_img",
+    "add_v_proj": "v_img",
+    "norm_added_k": "norm_k_img",
+}
 
 
 def dit_name(name):
@@ -47,12 +54,17 @@ def dit_entries(model):
 
 
 T5_NAMES = {
-    "layer.0.layer_norm": "norm1", "layer.0.SelfAttention.q": "attn.q", "layer.0.SelfAttention.k": "attn.k",
-    "layer.0.SelfAttention.v": "attn.v", "layer.0.SelfAttention.o": "attn.o",
-    "layer.0.SelfAttention.relative_attention_bias": "pos_embedding.embedding", "layer.1.layer_norm": "norm2",
-    "layer.1.DenseReluDense.wi_0": "ffn.gate.0", "layer.1.DenseReluDense.wi_1": "ffn.fc1",
+    "layer.0.layer_norm": "norm1",
+    "layer.0.SelfAttention.q": "attn.q",
+    "layer.0.SelfAttention.k": "attn.k",
+    "layer.0.SelfAttention.v": "attn.v",
+    "layer.0.SelfAttention.o": "attn.o",
+    "layer.0.SelfAttention.relative_attention_bias": "pos_embedding.embedding",
+    "layer.1.layer_norm": "norm2",
+    "layer.1.DenseReluDense.wi_0": "ffn.gate.0",
+    "layer.1.DenseReluDense.wi_1": "ffn.fc1",
     "layer.1.DenseReluDense.wo": "ffn.fc2",
-}  # fmt: skip
+}
 
 
 def text_entries(model):
@@ -73,8 +85,10 @@ def text_entries(model):
 
 
 def clip_hf_entries(model):
-    """HF files spell every name with `vision_model.`; CLIPVisionModel of transformers 5 has lost that prefix."""
-    return [("vision_model." + k, list(v.shape), [(k, None)]) for k, v in model.state_dict().items()]
+    """HF files prefix every name with `vision_model.`; transformers 5 has dropped that prefix."""
+    return [
+        ("vision_model." + k, list(v.shape), [(k, None)]) for k, v in model.state_dict().items()
+    ]
 
 
 def clip_entries(model, layers, dim, prefix="visual."):
@@ -98,19 +112,38 @@ def clip_entries(model, layers, dim, prefix="visual."):
         for n in range(layers):
             here, there = f"transformer.{n}.", f"encoder.layers.{n}."
             fused = [(f"{there}self_attn.{p}_proj.{kind}", rows(i)) for i, p in enumerate("qkv")]
-            out.append((f"{prefix}{here}attn.to_qkv.{kind}", [3 * dim, *([dim] if kind == "weight" else [])], fused))
-            for a, b in (("norm1", "layer_norm1"), ("attn.proj", "self_attn.out_proj"), ("norm2", "layer_norm2"),
-                         ("mlp.0", "mlp.fc1"), ("mlp.2", "mlp.fc2")):  # fmt: skip
+            out.append(
+                (
+                    f"{prefix}{here}attn.to_qkv.{kind}",
+                    [3 * dim, *([dim] if kind == "weight" else [])],
+                    fused,
+                )
+            )
+            for a, b in (
+                ("norm1", "layer_norm1"),
+                ("attn.proj", "self_attn.out_proj"),
+                ("norm2", "layer_norm2"),
+                ("mlp.0", "mlp.fc1"),
+                ("mlp.2", "mlp.fc2"),
+            ):
                 add(f"{here}{a}.{kind}", f"{there}{b}.{kind}")
     return out
 
 
-RES = {"norm1": "residual.0", "conv1": "residual.2", "norm2": "residual.3", "conv2": "residual.6", "conv_shortcut": "shortcut"}
+RES = {
+    "norm1": "residual.0",
+    "conv1": "residual.2",
+    "norm2": "residual.3",
+    "conv2": "residual.6",
+    "conv_shortcut": "shortcut",
+}
 
 
 def _vae_name(key, res_blocks):
     """Original name of one diffusers VAE weight."""
-    key = key.replace("mid_block.resnets.0", "middle.0").replace("mid_block.attentions.0", "middle.1")
+    key = key.replace("mid_block.resnets.0", "middle.0").replace(
+        "mid_block.attentions.0", "middle.1"
+    )
     key = key.replace("mid_block.resnets.1", "middle.2").replace("conv_in", "conv1")
     key = key.replace("norm_out", "head.0").replace("conv_out", "head.2")
     if key.startswith("quant_conv"):
@@ -129,4 +162,7 @@ def _vae_name(key, res_blocks):
 
 
 def vae_entries(model, res_blocks):
-    return [(_vae_name(k, res_blocks), list(v.shape), [(k, None)]) for k, v in model.state_dict().items()]
+    return [
+        (_vae_name(k, res_blocks), list(v.shape), [(k, None)])
+        for k, v in model.state_dict().items()
+    ]

@@ -1,25 +1,90 @@
-"""Sampling cases: guided denoising on the real DiT and schedulers, and the real pipeline end to end."""
+"""Sampling cases: guided denoising on the real DiT and schedulers, and the real pipeline."""
 
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler, WanImageToVideoPipeline
+from diffusers import (
+    FlowMatchEulerDiscreteScheduler,
+    UniPCMultistepScheduler,
+    WanImageToVideoPipeline,
+)
 
 from case import Case
 from dit import dit_config, double_time, make_dit, pad_text, run_dit
 from samplers import SAMPLERS, run
 from vae import make_vae, stats
 
-# name: config arguments, weight scale, latent grid, text rows (positive, negative), image rows, sampler, steps, shift, guidance
+# name: config arguments, weight scale, latent grid, text rows (positive, negative), image rows,
+# sampler, steps, shift, guidance
 PLAIN = {
-    "sample_euler_i2v": ((2, 16, 2, 48, 12, 16, 20), 0.25, (2, 4, 4), (7, 4), 5, "euler", 5, 5.0, 5.0),
-    "sample_euler_diffusers_t2v": ((2, 20, 1, 56, 12, 16), 0.2, (1, 4, 6), (21, 1), 0, "euler-diffusers", 6, 3.0, 4.0),
-    "sample_unipc_i2v": ((3, 12, 1, 48, 10, 32, 24), 0.25, (3, 2, 4), (12, 30), 9, "unipc", 6, 3.0, 5.0),
-    "sample_unipc_official_i2v": ((1, 24, 2, 64, 12, 16, 20), 0.25, (2, 4, 2), (5, 512), 7, "unipc-official", 8, 5.0, 3.5),
+    "sample_euler_i2v": (
+        (2, 16, 2, 48, 12, 16, 20),
+        0.25,
+        (2, 4, 4),
+        (7, 4),
+        5,
+        "euler",
+        5,
+        5.0,
+        5.0,
+    ),
+    "sample_euler_diffusers_t2v": (
+        (2, 20, 1, 56, 12, 16),
+        0.2,
+        (1, 4, 6),
+        (21, 1),
+        0,
+        "euler-diffusers",
+        6,
+        3.0,
+        4.0,
+    ),
+    "sample_unipc_i2v": (
+        (3, 12, 1, 48, 10, 32, 24),
+        0.25,
+        (3, 2, 4),
+        (12, 30),
+        9,
+        "unipc",
+        6,
+        3.0,
+        5.0,
+    ),
+    "sample_unipc_official_i2v": (
+        (1, 24, 2, 64, 12, 16, 20),
+        0.25,
+        (2, 4, 2),
+        (5, 512),
+        7,
+        "unipc-official",
+        8,
+        5.0,
+        3.5,
+    ),
     "sample_unipc_t2v": ((2, 16, 1, 48, 12, 16), 0.25, (1, 2, 6), (9, 1), 0, "unipc", 4, 8.0, 1.0),
 }
-# name: config arguments, weight scale, pixel frames and size, text rows, image rows, sampler, steps, shift, guidance
+# the same with pixel frames, height and width instead of the latent grid
 PIPELINE = {
-    "sample_pipeline_unipc": ((2, 16, 2, 48, 12, 16, 20), 0.25, (5, 16, 32), (7, 4), 5, "unipc", 5, 3.0, 5.0),
-    "sample_pipeline_euler": ((2, 12, 1, 40, 10, 16, 16), 0.25, (9, 32, 16), (11, 2), 6, "euler-diffusers", 4, 5.0, 3.0),
+    "sample_pipeline_unipc": (
+        (2, 16, 2, 48, 12, 16, 20),
+        0.25,
+        (5, 16, 32),
+        (7, 4),
+        5,
+        "unipc",
+        5,
+        3.0,
+        5.0,
+    ),
+    "sample_pipeline_euler": (
+        (2, 12, 1, 40, 10, 16, 16),
+        0.25,
+        (9, 32, 16),
+        (11, 2),
+        6,
+        "euler-diffusers",
+        4,
+        5.0,
+        3.0,
+    ),
 }
 VAE_CONFIG, VAE_SCALE = {"base_dim": 4}, 0.12
 TOL = 1e-4
@@ -28,7 +93,12 @@ TOL = 1e-4
 def start(name, table, source):
     """The case and what every sampling case has: model, noise, text and image rows."""
     args, scale, _, (rows, negative_rows), image_rows, sampler, steps, shift, guidance = table[name]
-    case = Case(name, "sample", source, args={"sampler": sampler, "steps": steps, "shift": shift, "guidance": guidance})
+    case = Case(
+        name,
+        "sample",
+        source,
+        args={"sampler": sampler, "steps": steps, "shift": shift, "guidance": guidance},
+    )
     config = dit_config(*args)
     ins = {"text": case.filled("text", [rows, config["text_dim"]], 1.5)}
     ins["text_neg"] = case.filled("text_neg", [negative_rows, config["text_dim"]], 1.5)
@@ -60,19 +130,26 @@ def make_plain(name):
 
 def pipeline_scheduler(sampler, shift):
     if sampler == "unipc":
-        return UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift)
+        return UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift
+        )
     return FlowMatchEulerDiscreteScheduler(shift=shift)
 
 
 def run_pipeline(name):
-    """WanImageToVideoPipeline with injected noise, text and CLIP states: case, condition y, latents after each step."""
+    """The real pipeline with injected noise, text and CLIP states: case, y, latents per step."""
     case, model, ins = start(name, PIPELINE, "WanImageToVideoPipeline end to end")
-    (frames, height, width), (sampler, steps, shift, guidance) = PIPELINE[name][2], PIPELINE[name][5:]
+    (frames, height, width), (sampler, steps, shift, guidance) = (
+        PIPELINE[name][2],
+        PIPELINE[name][5:],
+    )
     noise = case.filled("noise", [16, (frames - 1) // 4 + 1, height // 8, width // 8], 1.7)
     vae = make_vae(Case(name, "", ""), VAE_SCALE, **VAE_CONFIG)
     scheduler = pipeline_scheduler(sampler, shift)
     case.config("scheduler", {"_class_name": type(scheduler).__name__, **scheduler.config})
-    pipe = WanImageToVideoPipeline(tokenizer=None, text_encoder=None, vae=vae, scheduler=scheduler, transformer=model)
+    pipe = WanImageToVideoPipeline(
+        tokenizer=None, text_encoder=None, vae=vae, scheduler=scheduler, transformer=model
+    )
     pipe.set_progress_bar_config(disable=True)
     pipe.encode_image = lambda *_: ins["image"][None]
     seen, prepare = {"latents": []}, pipe.prepare_latents
@@ -88,11 +165,19 @@ def run_pipeline(name):
     pipe.prepare_latents = spy
     with double_time():
         final = pipe(
-            image=first_frame(name)[None], height=height, width=width, num_frames=frames, num_inference_steps=steps,
-            guidance_scale=guidance, prompt_embeds=pad_text(ins["text"])[None],
-            negative_prompt_embeds=pad_text(ins["text_neg"])[None], latents=noise[None], output_type="latent",
-            callback_on_step_end=on_step, return_dict=False,
-        )[0]  # fmt: skip
+            image=first_frame(name)[None],
+            height=height,
+            width=width,
+            num_frames=frames,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            prompt_embeds=pad_text(ins["text"])[None],
+            negative_prompt_embeds=pad_text(ins["text_neg"])[None],
+            latents=noise[None],
+            output_type="latent",
+            callback_on_step_end=on_step,
+            return_dict=False,
+        )[0]
     trajectory = torch.stack(seen["latents"])
     assert torch.equal(final[0], trajectory[-1])
     return case, seen["y"][0], trajectory
@@ -111,7 +196,7 @@ def make_pipeline(name):
 
 
 def make_condition(name):
-    """The condition video of a pipeline case (first frame, then zeros) and the latent part of the pipeline's y."""
+    """The condition video of a pipeline case, and the latent part of the y it built."""
     parent = "sample_pipeline_unipc"
     _, y, _ = run_pipeline(parent)
     case = Case(name, "vae-encode", f"AutoencoderKLWan inside WanImageToVideoPipeline ({parent})")

@@ -13,7 +13,12 @@ def shifted(u, shift):
 
 def unipc(steps, shift):
     """UniPC as diffusers configures it for Wan (wan21.md 6.3, item 2)."""
-    s = UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, num_train_timesteps=1000, flow_shift=shift)
+    s = UniPCMultistepScheduler(
+        prediction_type="flow_prediction",
+        use_flow_sigmas=True,
+        num_train_timesteps=1000,
+        flow_shift=shift,
+    )
     s.set_timesteps(steps)
     return s
 
@@ -41,14 +46,21 @@ def euler_diffusers(steps, shift):
     return s
 
 
-SAMPLERS = {"unipc": unipc, "unipc-official": unipc_official, "euler": euler, "euler-diffusers": euler_diffusers}
+SAMPLERS = {
+    "unipc": unipc,
+    "unipc-official": unipc_official,
+    "euler": euler,
+    "euler-diffusers": euler_diffusers,
+}
 
 
 def run(scheduler, x, velocity):
     """States after each step under velocity(x, t)."""
     states = []
     for t in scheduler.timesteps:
-        x = scheduler.step(velocity(x, t.float().reshape(1))[None], t, x[None], return_dict=False)[0][0]
+        x = scheduler.step(velocity(x, t.float().reshape(1))[None], t, x[None], return_dict=False)[
+            0
+        ][0]
         states.append(x)
     return torch.stack(states)
 
@@ -58,14 +70,25 @@ def toy_velocity(x, t):
 
 
 GRID = [(4, 3.0), (10, 5.0), (30, 5.0), (40, 3.0), (7, 1.0), (2, 8.0)]
-CASES = {f"schedule_{s.replace('-', '_')}_{n}_{shift:g}": (s, n, shift) for s in SAMPLERS for n, shift in GRID}
+CASES = {
+    f"schedule_{s.replace('-', '_')}_{n}_{shift:g}": (s, n, shift)
+    for s in SAMPLERS
+    for n, shift in GRID
+}
 
 
 def make(name):
     sampler, steps, shift = CASES[name]
-    case = Case(name, "schedule", "the diffusers scheduler", args={"sampler": sampler, "steps": steps, "shift": shift})
+    case = Case(
+        name,
+        "schedule",
+        "the diffusers scheduler",
+        args={"sampler": sampler, "steps": steps, "shift": shift},
+    )
     scheduler = SAMPLERS[sampler](steps, shift)
     case.expect("sigmas", scheduler.sigmas, 1e-5)
     case.expect("timesteps", scheduler.timesteps.float(), 1e-5)
-    case.expect("trajectory", run(scheduler, case.values("x", [0.5, -1.25, 2.0]), toy_velocity), 1e-5)
+    case.expect(
+        "trajectory", run(scheduler, case.values("x", [0.5, -1.25, 2.0]), toy_velocity), 1e-5
+    )
     return case

@@ -1,7 +1,8 @@
 """How strongly each golden depends on each weight: `python sensitivity.py GLOB ...`.
 
-Every weight tensor in turn gets a tenth of its left neighbour's value mixed in; the relative change of the outputs,
-in units of their tolerance, says whether the case would catch a wrong use of that weight. Lists the weakest ones.
+Every weight tensor in turn gets a tenth of its left neighbour's value mixed in; the relative
+change of the outputs, in units of their tolerance, says whether the case would catch a wrong
+use of that weight. Lists the weakest ones.
 """
 
 import importlib
@@ -21,7 +22,11 @@ def outputs(module, name, touched):
 
     def disturbed(weight, shape, rules):
         data = fill_by_rules(weight, shape, rules)
-        return data + 0.1 * (data.flatten().roll(1).view_as(data) - data) if weight == touched else data
+        return (
+            data + 0.1 * (data.flatten().roll(1).view_as(data) - data)
+            if weight == touched
+            else data
+        )
 
     with mock.patch.object(case_module, "fill_by_rules", disturbed):
         return module.make(name)
@@ -51,9 +56,18 @@ def main(globs):
             weights = [w for table in base.doc["weights"].values() for w in table]
             if base.doc["component"].startswith("vae"):
                 other = "decoder" if "encode" in name else "encoder"
-                weights = [w for w in weights if not w.startswith((other, "quant" if other == "encoder" else "post_quant"))]
+                weights = [
+                    w
+                    for w in weights
+                    if not w.startswith((other, "quant" if other == "encoder" else "post_quant"))
+                ]
             scores = sorted((change(base, outputs(module, name, w)), w) for w in weights)
-            print(name, len(weights), "weights; weakest:", ", ".join(f"{w} {s:.3g}" for s, w in scores[:6]))
+            print(
+                name,
+                len(weights),
+                "weights; weakest:",
+                ", ".join(f"{w} {s:.3g}" for s, w in scores[:6]),
+            )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Token ids of a real SentencePiece Unigram model: `python tokens_t5.py [t5_spiece.model]` writes cases/tokens.json.
+"""Token ids of a real SentencePiece Unigram model, written to cases/tokens.json.
 
-Ids follow transformers' slow T5Tokenizer (legacy=False): 100 sentinels `<extra_id_k>` = pieces + 99 - k that swallow
-the spaces around them, no dummy prefix after a sentinel, EOS appended, at most 512. `--check` compares with it
-(it needs transformers 4).
+`python tokens_t5.py [t5_spiece.model] [--check]`. Ids follow transformers' slow T5Tokenizer
+(legacy=False): 100 sentinels `<extra_id_k>` = pieces + 99 - k that swallow the spaces around
+them, no dummy prefix after a sentinel, EOS appended, at most 512. `--check` compares with that
+class (it needs transformers 4).
 """
 
 import html
@@ -79,7 +80,10 @@ def check(path, rows):
     tokenizer = T5Tokenizer(path, legacy=False)
     for row in rows:
         ids = tokenizer(row["cleaned"], truncation=True, max_length=LIMIT).input_ids
-        print("same" if ids == row["ids"] else f"DIFFERENT {ids} {row['ids']}", repr(row["cleaned"][:40]))
+        print(
+            "same" if ids == row["ids"] else f"DIFFERENT {ids} {row['ids']}",
+            repr(row["cleaned"][:40]),
+        )
 
 
 def main(args):
@@ -93,9 +97,17 @@ def main(args):
         if repaired != cleaned:
             row["with_ftfy"] = {"cleaned": repaired, "ids": encode(plain, prefixed, repaired)}
         rows.append(row)
-    doc = {"model": "t5_spiece.model", "pieces": plain.get_piece_size(), "extra_ids": SENTINELS, "max_length": LIMIT,
-           "source": f"sentencepiece {sentencepiece.__version__}, ftfy {ftfy.__version__}", "texts": rows}  # fmt: skip
-    lines = json.dumps(doc, ensure_ascii=False, separators=(",", ":")).replace('{"text"', '\n{"text"')
+    doc = {
+        "model": "t5_spiece.model",
+        "pieces": plain.get_piece_size(),
+        "extra_ids": SENTINELS,
+        "max_length": LIMIT,
+        "source": f"sentencepiece {sentencepiece.__version__}, ftfy {ftfy.__version__}",
+        "texts": rows,
+    }
+    lines = json.dumps(doc, ensure_ascii=False, separators=(",", ":")).replace(
+        '{"text"', '\n{"text"'
+    )
     (HERE / "cases/tokens.json").write_text(lines + "\n")
     if "--check" in args:
         check(path, rows)
