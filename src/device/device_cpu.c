@@ -6,6 +6,7 @@
 #include "device/device_priv.h"
 #include "kernels/cpu/cpu_info.h"
 #include "kernels/cpu/cpu_ops.h"
+#include "kernels/cpu/cpu_peak.h"
 
 static int usable_cores(void)
 {
@@ -58,6 +59,20 @@ static void cpu_zero(rs_device *d, void *p, size_t bytes)
         memset(p, 0, bytes);
 }
 
+/* Arrays well above the inner caches. */
+static rs_status cpu_peak(rs_device *d, rs_peak *out)
+{
+    enum { FLOATS = 32 << 20 };
+    void *memory = NULL;
+    RS_TRY(rs_device_alloc(d, &memory, (size_t)3 * FLOATS * sizeof(float)));
+    float *a = memory, *b = a + FLOATS, *c = b + FLOATS;
+    cpu_zero(d, memory, (size_t)3 * FLOATS * sizeof(float));
+    out->gflops = rs_cpu_peak_fma(d->state);
+    out->gbs = rs_cpu_peak_triad(d->state, a, b, c, FLOATS);
+    rs_device_free(d, memory);
+    return RS_OK;
+}
+
 #define OP(name, folder)                                                                           \
     static void cpu_op_##name(rs_device *d, const rs_##name##_args *args)                          \
     {                                                                                              \
@@ -76,6 +91,7 @@ const rs_backend rs_backend_cpu = {
     .get = cpu_copy,
     .copy = cpu_copy,
     .zero = cpu_zero,
+    .peak = cpu_peak,
 #define OP(name, folder) .op_##name = cpu_op_##name,
 #include "kernels/OPS.def"
 #undef OP

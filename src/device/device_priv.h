@@ -3,6 +3,7 @@
 #define RS_DEVICE_DEVICE_PRIV_H
 
 #include "device/device.h"
+#include "device/peak.h"
 
 typedef struct rs_backend {
     const char *name;
@@ -14,6 +15,7 @@ typedef struct rs_backend {
     void (*get)(rs_device *d, void *dst, const void *src, size_t bytes);
     void (*copy)(rs_device *d, void *dst, const void *src, size_t bytes);
     void (*zero)(rs_device *d, void *p, size_t bytes);
+    rs_status (*peak)(rs_device *d, rs_peak *out); /* one sample */
 #define OP(name, folder) void (*op_##name)(rs_device * d, const rs_##name##_args *args);
 #include "kernels/OPS.def"
 #undef OP

@@ -1,0 +1,12 @@
+/* Peak rates of the CPU under a context's threads; each call is one sample. */
+#ifndef RS_KERNELS_CPU_CPU_PEAK_H
+#define RS_KERNELS_CPU_CPU_PEAK_H
+
+#include "kernels/kernel.h"
+
+/* GFLOP/s of fp32 multiply-adds that stay in registers, over all threads. */
+double rs_cpu_peak_fma(rs_kctx *k);
+/* GB/s of a[i] = b[i] + s*c[i] over arrays of n floats. */
+double rs_cpu_peak_triad(rs_kctx *k, float *a, const float *b, const float *c, int64_t n);
+
+#endif

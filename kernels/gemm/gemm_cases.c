@@ -1,0 +1,138 @@
+#include "kernels/opcase.h"
+
+/* dim: M N K, then pads of y, a, b. value: alpha, beta. */
+enum { M, N, K, PAD_Y, PAD_A, PAD_B };
+enum { ALPHA, BETA };
+enum {
+    TRANS_A = 1,
+    TRANS_B = 2,
+    BIAS = 4,
+    PRE = 8,
+    GELU = 16,
+    GELU_ERF = 32,
+    SILU = 64,
+};
+
+static const rs_opcase CASES[] = {
+    {.name = "one", .dim = {1, 1, 1}},
+    {.name = "nn_tiny", .dim = {3, 5, 4}},
+    {.name = "nn_odd", .dim = {37, 53, 29}},
+    {.name = "tn_odd", .dim = {37, 53, 29}, .flags = TRANS_A},
+    {.name = "nt_odd", .dim = {37, 53, 29}, .flags = TRANS_B},
+    {.name = "tt_odd", .dim = {37, 53, 29}, .flags = TRANS_A | TRANS_B},
+    {.name = "nn_ld", .dim = {33, 49, 17, 3, 5, 7}},
+    {.name = "tn_ld", .dim = {33, 49, 17, 3, 5, 7}, .flags = TRANS_A},
+    {.name = "nt_ld", .dim = {33, 49, 17, 3, 5, 7}, .flags = TRANS_B},
+    {.name = "tt_ld", .dim = {33, 49, 17, 3, 5, 7}, .flags = TRANS_A | TRANS_B},
+    {.name = "vector_row", .dim = {1, 301, 257}, .flags = TRANS_B | BIAS},
+    {.name = "vector_column", .dim = {301, 1, 257}, .flags = TRANS_B},
+    {.name = "outer", .dim = {65, 67, 1}},
+    {.name = "alpha_beta", .dim = {40, 70, 33, 2}, .value = {0.75, -0.5}, .flags = TRANS_B},
+    {.name = "beta_one", .dim = {130, 100, 520}, .value = {0, 1}},
+    {.name = "bias", .dim = {40, 70, 33}, .flags = TRANS_B | BIAS},
+    {.name = "all", .dim = {45, 71, 33, 1, 2, 3}, .value = {2, 1}, .flags = BIAS | PRE | SILU},
+    {.name = "gelu_pre", .dim = {50, 96, 64}, .flags = TRANS_B | BIAS | PRE | GELU},
+    {.name = "gelu_erf", .dim = {50, 97, 64}, .flags = TRANS_B | BIAS | GELU_ERF},
+    {.name = "silu", .dim = {1, 96, 64}, .flags = TRANS_B | BIAS | SILU},
+    {.name = "pre_only", .dim = {9, 10, 11, 4}, .flags = PRE},
+    {.name = "lora_down", .dim = {260, 16, 384}, .flags = TRANS_B},
+    {.name = "lora_grad", .dim = {16, 384, 260}, .flags = TRANS_A},
+    {.name = "blocks_nt", .dim = {530, 600, 1100}, .flags = TRANS_B | BIAS | GELU | PRE},
+    {.name = "blocks_nn", .dim = {530, 600, 1100}},
+    {.name = "fwd_384", .dim = {1024, 384, 384}, .flags = TRANS_B | BIAS, .large = true},
+    {.name = "dgrad_384", .dim = {1024, 384, 384}, .large = true},
+    {.name = "ffn_384",
+     .dim = {1024, 1536, 384},
+     .flags = TRANS_B | BIAS | GELU | PRE,
+     .large = true},
+    {.name = "fwd_1536_m256", .dim = {256, 1536, 1536}, .flags = TRANS_B | BIAS, .large = true},
+    {.name = "fwd_1536_m1024", .dim = {1024, 1536, 1536}, .flags = TRANS_B | BIAS, .large = true},
+    {.name = "fwd_1536_m4096", .dim = {4096, 1536, 1536}, .flags = TRANS_B | BIAS, .large = true},
+    {.name = "dgrad_1536", .dim = {1024, 1536, 1536}, .large = true},
+    {.name = "ffn_1536",
+     .dim = {1024, 6144, 1536},
+     .flags = TRANS_B | BIAS | GELU | PRE,
+     .large = true},
+    {.name = "lora_down_1536", .dim = {1024, 16, 1536}, .flags = TRANS_B, .large = true},
+    {.name = "lora_up_1536",
+     .dim = {1024, 1536, 16},
+     .value = {1, 1},
+     .flags = TRANS_B,
+     .large = true},
+    {.name = "lora_grad_1536", .dim = {16, 1536, 1024}, .flags = TRANS_A, .large = true},
+    {.name = "fwd_5120_m256", .dim = {256, 5120, 5120}, .flags = TRANS_B | BIAS, .large = true},
+    {.name = "fwd_5120_m1024", .dim = {1024, 5120, 5120}, .flags = TRANS_B | BIAS, .large = true},
+    {.name = "dgrad_5120", .dim = {1024, 5120, 5120}, .large = true},
+};
+
+static void make(rs_opplan *p, const rs_opcase *c)
+{
+    rs_gemm_args *g = (rs_gemm_args *)p->args;
+    const int64_t *d = c->dim;
+    g->trans_a = c->flags & TRANS_A;
+    g->trans_b = c->flags & TRANS_B;
+    g->alpha = (float)c->value[ALPHA];
+    g->beta = (float)c->value[BETA];
+    g->act = c->flags & GELU       ? RS_ACT_GELU_TANH
+             : c->flags & GELU_ERF ? RS_ACT_GELU_ERF
+             : c->flags & SILU     ? RS_ACT_SILU
+                                   : RS_ACT_NONE;
+    rs_optensor *y = rs_op_out_acc(p, g->beta != 0, "y", &g->y, d[PAD_Y], RS_SHAPE(d[M], d[N]));
+    y->reduction = (double)d[K];
+    y->steps = g->act == RS_ACT_NONE ? 4 : 8;
+    if (g->trans_a)
+        rs_op_in(p, "a", &g->a, d[PAD_A], RS_SHAPE(d[K], d[M]));
+    else
+        rs_op_in(p, "a", &g->a, d[PAD_A], RS_SHAPE(d[M], d[K]));
+    if (g->trans_b)
+        rs_op_in(p, "b", &g->b, d[PAD_B], RS_SHAPE(d[N], d[K]));
+    else
+        rs_op_in(p, "b", &g->b, d[PAD_B], RS_SHAPE(d[K], d[N]));
+    if (c->flags & BIAS)
+        rs_op_in(p, "bias", &g->bias, 0, RS_SHAPE(d[N]));
+    if (c->flags & PRE)
+        rs_op_out(p, "pre", &g->pre, 0, RS_SHAPE(d[M], d[N]))->reduction = (double)d[K];
+    static const char *const ACTS[] = {"", "gelu_tanh", "gelu_erf", "silu"};
+    if (g->act != RS_ACT_NONE)
+        rs_op_feature(p, ACTS[g->act]);
+    if (g->trans_a)
+        rs_op_feature(p, "trans_a");
+    if (g->trans_b)
+        rs_op_feature(p, "trans_b");
+    if (g->alpha != 0)
+        rs_op_feature(p, "alpha");
+    if (g->beta != 0)
+        rs_op_feature(p, "beta");
+}
+
+/* Rows at the start, middle and end. */
+static bool part(int i, void *args)
+{
+    rs_gemm_args *g = args;
+    int64_t m = rs_tensor_rows(g->y), lo = i == 0 ? 0 : i == 1 ? m / 2 - 1 : m - 3, hi = lo + 3;
+    if (i > 2)
+        return false;
+    g->y = rs_tensor_rows_view(g->y, lo, hi);
+    g->a = g->trans_a ? rs_tensor_cols_view(g->a, lo, hi) : rs_tensor_rows_view(g->a, lo, hi);
+    if (rs_has(g->pre))
+        g->pre = rs_tensor_rows_view(g->pre, lo, hi);
+    return true;
+}
+
+static double flops(const rs_opcase *c)
+{
+    return 2.0 * (double)c->dim[M] * (double)c->dim[N] * (double)c->dim[K];
+}
+
+RS_OPSPEC_REF(gemm)
+const rs_opspec rs_opspec_gemm = {
+    .op = "gemm",
+    .cases = CASES,
+    .n = RS_COUNT_OF(CASES),
+    .make = make,
+    .ref = ref_gemm,
+    .part = part,
+    .flops = flops,
+    .option = {"bias", "pre", "trans_a", "trans_b", "alpha", "beta", "gelu_tanh", "gelu_erf",
+               "silu"},
+};

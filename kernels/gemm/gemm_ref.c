@@ -1,0 +1,42 @@
+#include <math.h>
+
+#include "kernels/opcase.h"
+
+static double at(rs_tensor t, bool trans, int64_t i, int64_t j)
+{
+    return trans ? rs_f64(t)[j * t.ld + i] : rs_f64(t)[i * t.ld + j];
+}
+
+static double act_of(double x, rs_act act)
+{
+    switch (act) {
+    case RS_ACT_GELU_TANH:
+        return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case RS_ACT_GELU_ERF:
+        return 0.5 * x * (1 + erf(x / sqrt(2)));
+    case RS_ACT_SILU:
+        return x / (1 + exp(-x));
+    case RS_ACT_NONE:
+        break;
+    }
+    return x;
+}
+
+void rs_ref_gemm(const rs_gemm_args *g)
+{
+    int64_t m = rs_tensor_rows(g->y), n = rs_tensor_cols(g->y);
+    int64_t k = g->trans_a ? rs_tensor_rows(g->a) : rs_tensor_cols(g->a);
+    double alpha = g->alpha == 0 ? 1 : (double)g->alpha;
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            double sum = 0;
+            for (int64_t c = 0; c < k; c++)
+                sum += at(g->a, g->trans_a, i, c) * at(g->b, g->trans_b, c, j);
+            double *y = rs_f64(g->y) + i * g->y.ld + j;
+            double v = alpha * sum + (g->beta != 0 ? (double)g->beta * *y : 0) +
+                       (rs_has(g->bias) ? rs_f64(g->bias)[j] : 0);
+            if (rs_has(g->pre))
+                rs_f64(g->pre)[i * n + j] = v;
+            *y = act_of(v, g->act);
+        }
+}

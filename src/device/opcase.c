@@ -1,0 +1,245 @@
+/* Making a case real and running it once. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "base/rng.h"
+#include "device/opcase_priv.h"
+
+static const uint32_t POISON = 0x7fc00badu; /* a NaN that no arithmetic makes */
+
+typedef void run_fn(rs_device *d, const void *args);
+#define OP(name, folder)                                                                           \
+    static void run_##name(rs_device *d, const void *args)                                         \
+    {                                                                                              \
+        rs_op_##name(d, args);                                                                     \
+    }                                                                                              \
+    _Static_assert(sizeof(rs_##name##_args) <= RS_OPPLAN_ARGS, "RS_OPPLAN_ARGS is too small");
+#include "kernels/OPS.def"
+#undef OP
+
+static const struct {
+    const rs_opspec *spec;
+    run_fn *run;
+} OPS[] = {
+#define OP(name, folder) {&rs_opspec_##name, run_##name},
+#include "kernels/OPS.def"
+#undef OP
+};
+
+int rs_opspec_count(void)
+{
+    return RS_COUNT_OF(OPS);
+}
+
+const rs_opspec *rs_opspec_at(int i)
+{
+    RS_ASSERT(i >= 0 && i < RS_COUNT_OF(OPS));
+    return OPS[i].spec;
+}
+
+const rs_opspec *rs_opspec_find(const char *op)
+{
+    for (int i = 0; i < RS_COUNT_OF(OPS); i++)
+        if (strcmp(OPS[i].spec->op, op) == 0)
+            return OPS[i].spec;
+    return NULL;
+}
+
+void rs_opcase_call(const rs_opspec *spec, rs_device *d, const void *args)
+{
+    for (int i = 0; i < RS_COUNT_OF(OPS); i++)
+        if (OPS[i].spec == spec)
+            OPS[i].run(d, args);
+}
+
+const char *rs_opcase_dims(char out[RS_OPCASE_DIMS], const rs_opcase *c)
+{
+    int n = 0;
+    out[0] = 0;
+    for (int i = 0; i < RS_COUNT_OF(c->dim) && c->dim[i] && n < RS_OPCASE_DIMS - 24; i++)
+        n += snprintf(out + n, (size_t)(RS_OPCASE_DIMS - n), "%s%lld", i ? "x" : "",
+                      (long long)c->dim[i]);
+    return out;
+}
+
+const char *rs_opinstance_title(const rs_opinstance *in)
+{
+    char dims[RS_OPCASE_DIMS];
+    return rs_arena_printf(in->arena, "op %s, case %s (%s)", in->spec->op, in->c->name,
+                           rs_opcase_dims(dims, in->c));
+}
+
+rs_tensor *rs_opfield(void *args, const rs_optensor *t)
+{
+    return (rs_tensor *)(void *)((char *)args + t->offset);
+}
+
+int rs_opinstance_find(const rs_opinstance *in, const char *name, bool needed)
+{
+    for (int i = 0; i < in->plan->n; i++)
+        if (strcmp(in->plan->t[i].name, name) == 0)
+            return i;
+    RS_ASSERTF(!needed, "op %s, case %s: no tensor '%s'", in->spec->op, in->c->name, name);
+    return -1;
+}
+
+double rs_optensor_tolerance(const rs_optensor *t)
+{
+    return 0x1p-24 * (t->steps + sqrt(t->reduction));
+}
+
+/* "y=x": y lies on x. */
+static void resolve_alias(rs_opinstance *in)
+{
+    for (int i = 0; i < in->plan->n; i++)
+        in->buf[i].on = i;
+    if (!in->c->alias)
+        return;
+    char *out = rs_arena_strdup(in->arena, in->c->alias), *eq = strchr(out, '=');
+    RS_ASSERTF(eq, "alias '%s' is not out=in", in->c->alias);
+    *eq = 0;
+    int y = rs_opinstance_find(in, out, true), x = rs_opinstance_find(in, eq + 1, true);
+    RS_ASSERTF(in->buf[y].elements == in->buf[x].elements, "%s: shapes differ", in->c->alias);
+    in->buf[y].on = x;
+}
+
+static void round_to_f32(rs_tensor t)
+{
+    for (int64_t i = 0; i < rs_tensor_rows(t); i++)
+        for (int64_t j = 0; j < rs_tensor_cols(t); j++)
+            rs_f64(t)[i * t.ld + j] = (double)(float)rs_f64(t)[i * t.ld + j];
+}
+
+/* Double (or id) data of tensor i; the fill is a function of op, case and tensor name. */
+static void make_ref_tensor(rs_opinstance *in, int i)
+{
+    const rs_optensor *t = &in->plan->t[i];
+    rs_tensor *r = rs_opfield(in->ref, t);
+    const rs_opbuffer *b = &in->buf[i];
+    float *fill = RS_NEW(in->arena, float, b->elements);
+    const char *name = rs_arena_printf(in->arena, "%s.%s.%s", in->spec->op, in->c->name, t->name);
+    if (t->ids) {
+        rs_fill_rule(fill, name, 0, b->elements, 0.5, 0.5);
+        int32_t *ids = RS_NEW(in->arena, int32_t, b->elements);
+        for (int64_t j = 0; j < b->elements; j++)
+            ids[j] = (int32_t)rs_min_i64((int64_t)((double)fill[j] * (double)t->ids), t->ids - 1);
+        r->data = ids;
+        return;
+    }
+    double *x = RS_NEW(in->arena, double, b->elements);
+    if (t->role != RS_OUT) {
+        rs_fill_rule(fill, name, 0, b->elements, t->scale, t->shift);
+        for (int64_t j = 0; j < b->elements; j++)
+            x[j] = (double)fill[j];
+    }
+    r->dtype = RS_DTYPE_F64;
+    r->data = x;
+}
+
+static void make_image(rs_opinstance *in, int i)
+{
+    const rs_optensor *t = &in->plan->t[i];
+    rs_opbuffer *b = &in->buf[i];
+    rs_tensor r = *rs_opfield(in->ref, t);
+    b->bytes = (size_t)(b->elements + 2 * RS_OPCASE_GUARD) * 4;
+    b->image = rs_arena_alloc(in->arena, b->bytes, 1);
+    for (size_t j = 0; j < b->bytes / 4; j++)
+        b->image[j] = POISON;
+    if (t->role == RS_OUT)
+        return;
+    uint32_t *at = b->image + RS_OPCASE_GUARD;
+    for (int64_t row = 0; row < rs_tensor_rows(r); row++)
+        for (int64_t col = 0; col < rs_tensor_cols(r); col++) {
+            int64_t e = row * r.ld + col;
+            float f = t->ids ? 0 : (float)rs_f64(r)[e];
+            if (t->ids)
+                memcpy(&at[e], (int32_t *)r.data + e, 4);
+            else
+                memcpy(&at[e], &f, 4);
+        }
+}
+
+void rs_opinstance_make(rs_opinstance *in, const rs_opspec *spec, const rs_opcase *c)
+{
+    *in = (rs_opinstance){.arena = rs_arena_create(), .spec = spec, .c = c};
+    in->plan = RS_NEW(in->arena, rs_opplan, 1);
+    spec->make(in->plan, c);
+    for (int i = 0; i < in->plan->n; i++) {
+        rs_tensor t = *rs_opfield(in->plan->args, &in->plan->t[i]);
+        in->buf[i] = (rs_opbuffer){.shape = t, .elements = rs_tensor_rows(t) * t.ld};
+    }
+    resolve_alias(in);
+    in->ref = rs_arena_memdup(in->arena, in->plan->args, RS_OPPLAN_ARGS);
+    for (int i = 0; i < in->plan->n; i++)
+        make_ref_tensor(in, i);
+    if (spec->prepare)
+        spec->prepare(c, in->ref);
+    for (int i = 0; i < in->plan->n; i++) {
+        if (!in->plan->t[i].ids)
+            round_to_f32(*rs_opfield(in->ref, &in->plan->t[i]));
+        make_image(in, i);
+    }
+}
+
+void rs_opinstance_free(rs_opinstance *in)
+{
+    rs_arena_destroy(&in->arena);
+}
+
+char *rs_opinstance_ref_args(const rs_opinstance *in)
+{
+    char *args = rs_arena_memdup(in->arena, in->ref, RS_OPPLAN_ARGS);
+    for (int i = 0; i < in->plan->n; i++)
+        if (in->plan->t[i].role != RS_IN) {
+            rs_tensor *t = rs_opfield(args, &in->plan->t[i]);
+            t->data = rs_arena_memdup(in->arena, t->data, (size_t)in->buf[i].elements * 8);
+        }
+    return args;
+}
+
+rs_status rs_opoperands_make(rs_opoperands *o, const rs_opinstance *in, rs_device *d)
+{
+    rs_status st = RS_OK;
+    *o = (rs_opoperands){0};
+    memcpy(o->args, in->plan->args, RS_OPPLAN_ARGS);
+    for (int i = 0; i < in->plan->n; i++) {
+        const rs_opbuffer *b = &in->buf[i];
+        if (b->on != i)
+            continue;
+        RS_TRY_OUT(rs_device_alloc(d, &o->memory[i], b->bytes));
+        rs_device_put(d, o->memory[i], b->image, b->bytes);
+    }
+    for (int i = 0; i < in->plan->n; i++)
+        rs_opfield(o->args, &in->plan->t[i])->data =
+            (char *)o->memory[in->buf[i].on] + RS_OPCASE_GUARD * 4;
+out:
+    if (st != RS_OK)
+        rs_opoperands_free(o, d);
+    return st;
+}
+
+void rs_opoperands_free(rs_opoperands *o, rs_device *d)
+{
+    for (int i = 0; i < RS_OPPLAN_TENSORS; i++)
+        rs_device_free(d, o->memory[i]);
+    *o = (rs_opoperands){0};
+}
+
+rs_status rs_opcase_run(rs_opinstance *in, rs_device *d, uint32_t *result[RS_OPPLAN_TENSORS])
+{
+    rs_status st = RS_OK;
+    rs_opoperands o;
+    RS_TRY(rs_opoperands_make(&o, in, d));
+    rs_opcase_call(in->spec, d, o.args);
+    RS_TRY_OUT(rs_device_check(d));
+    for (int i = 0; i < in->plan->n; i++) {
+        int on = in->buf[i].on;
+        result[i] = rs_arena_alloc(in->arena, in->buf[i].bytes, 1);
+        rs_device_get(d, result[i], o.memory[on], in->buf[on].bytes);
+    }
+out:
+    rs_opoperands_free(&o, d);
+    return st;
+}

@@ -1,0 +1,128 @@
+/* ctest: TIMEOUT 600
+ * Every op of OPS.def through its case table: coverage, values against the double reference with 1,
+ * 2 and 3 threads, gradients against central differences. op_ops                     everything
+ *   op_ops verify gemm [CASE]  one op, one case
+ *   op_ops bench gemm [CASE]   verified, then timed (large cases too) */
+#include <stdio.h>
+#include <string.h>
+
+#include "device/opcase.h"
+#include "harness/test.h"
+
+enum { DEVICES = 3 };
+
+typedef struct counts {
+    int run;
+    int failed;
+} counts;
+
+static void report(counts *n, const rs_opspec *spec, const rs_opcase *c, const char *mode,
+                   rs_status st)
+{
+    n->run++;
+    if (st == RS_OK)
+        return;
+    n->failed++;
+    printf("    %s\n    rerun: op_ops %s %s %s\n", rs_error_message(), mode, spec->op, c->name);
+}
+
+static bool chosen(const char *want, const char *name)
+{
+    return !want || strcmp(want, name) == 0;
+}
+
+static void verify_op(const rs_opspec *spec, const char *only, rs_device **d, counts *n)
+{
+    double worst = 0;
+    int cases = 0, grads = 0;
+    for (int i = 0; i < spec->n; i++) {
+        const rs_opcase *c = &spec->cases[i];
+        double w = 0;
+        if (!chosen(only, c->name) || (c->large && !only))
+            continue;
+        report(n, spec, c, "verify", rs_opcase_verify(spec, c, d, DEVICES, &w));
+        worst = w > worst ? w : worst;
+        cases++;
+        if (rs_opcase_has_grad(spec, c)) {
+            report(n, spec, c, "verify", rs_opcase_grad(spec, c, d[1]));
+            grads++;
+        }
+    }
+    printf("%-14s %3d cases, %2d gradient checks, largest error %.2f of its limit\n", spec->op,
+           cases, grads, worst);
+}
+
+static void bench_op(const rs_opspec *spec, const char *only, rs_device *d, const rs_peak *peak,
+                     counts *n)
+{
+    for (int i = 0; i < spec->n; i++) {
+        const rs_opcase *c = &spec->cases[i];
+        rs_opcase_timing t;
+        char dims[RS_OPCASE_DIMS];
+        if (only ? strcmp(only, c->name) != 0 : !c->large)
+            continue;
+        rs_status st = rs_opcase_time(&t, spec, c, d, peak, 0);
+        report(n, spec, c, "bench", st);
+        if (st == RS_OK)
+            printf(
+                "%-14s %-18s %-20s %10.3f ms [%.3f %.3f] %8.1f GF/s %6.1f GB/s %3.0f %% of floor\n",
+                spec->op, c->name, rs_opcase_dims(dims, c), t.median * 1e3, t.p10 * 1e3,
+                t.p90 * 1e3, t.gflops, t.gbs, t.reached * 100);
+    }
+}
+
+static void all_ops(const char *op, const char *only, rs_device **d, counts *n)
+{
+    for (int i = 0; i < rs_opspec_count(); i++) {
+        const rs_opspec *spec = rs_opspec_at(i);
+        if (!chosen(op, spec->op))
+            continue;
+        if (spec->n == 0)
+            continue;
+        if (!only)
+            report(n, spec, &(rs_opcase){.name = ""}, "verify", rs_opcase_coverage(spec));
+        verify_op(spec, only, d, n);
+    }
+}
+
+static int bench_main(const char *op, const char *only)
+{
+    counts n = {0};
+    for (int threads = 1; threads <= 2; threads++) {
+        rs_device *d = NULL;
+        rs_peak peak;
+        if (rs_device_open(&d, &(rs_device_opts){.threads = threads}) != RS_OK ||
+            rs_peak_measure(&peak, d) != RS_OK) {
+            printf("%s\n", rs_error_message());
+            return 1;
+        }
+        printf("%d thread(s): peak %.1f GF/s, %.1f GB/s; %s\n", threads, peak.gflops, peak.gbs,
+               rs_device_fingerprint(d));
+        for (int i = 0; i < rs_opspec_count(); i++)
+            if (chosen(op, rs_opspec_at(i)->op))
+                bench_op(rs_opspec_at(i), only, d, &peak, &n);
+        rs_device_destroy(&d);
+    }
+    return n.failed ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *mode = argc > 1 ? argv[1] : "verify", *op = argc > 2 ? argv[2] : NULL;
+    const char *only = argc > 3 ? argv[3] : NULL;
+    counts n = {0};
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (strcmp(mode, "bench") == 0)
+        return bench_main(op, only);
+    rs_device *d[DEVICES] = {NULL};
+    for (int i = 0; i < DEVICES; i++)
+        if (rs_device_open(&d[i], &(rs_device_opts){.threads = i + 1}) != RS_OK) {
+            printf("%s\n", rs_error_message());
+            return 1;
+        }
+    all_ops(op, only, d, &n);
+    for (int i = 0; i < DEVICES; i++)
+        rs_device_destroy(&d[i]);
+    printf("%d checks passed, %d failed\n", n.run - n.failed, n.failed);
+    return n.failed || n.run == 0 ? 1 : 0;
+}
