@@ -78,7 +78,7 @@ const rs_vae_part *rs_vae_parts(const rs_vae_layer *l, int *n);
 /* Shape of a part as in the checkpoint; returns the number of dimensions. */
 int rs_vae_part_shape(int64_t shape[RS_MAX_DIM], const rs_vae_layer *l, const rs_vae_part *p);
 
-/* ---- execution (wan_vae_layers.c) ---- */
+/* ---- execution ---- */
 
 enum { RS_VAE_BUFFERS = 3 };
 
@@ -92,13 +92,42 @@ typedef struct rs_vae_run {
 } rs_vae_run;
 
 void rs_vae_layer_run(rs_vae_run *r, rs_vae_layer *l);
-/* Frames of the largest tensor, frames of the output: of a layer fed `frames` frames. */
+
+/* Sizes (wan_vae_plan.c) of a layer on (frames,h,w), in the first chunk of a clip or a later one:
+ * shape after it; elements of its widest tensor; multiply-adds. */
 void rs_vae_layer_shape(const rs_vae_layer *l, bool first, int64_t *frames, int64_t *h, int64_t *w);
-/* Elements of the widest tensor while the layer runs on (frames,h,w). */
-int64_t rs_vae_layer_need(const rs_vae_layer *l, int64_t frames, int64_t h, int64_t w);
+int64_t rs_vae_layer_need(const rs_vae_layer *l, bool first, int64_t frames, int64_t h, int64_t w);
+int64_t rs_vae_layer_macs(const rs_vae_layer *l, bool first, int64_t frames, int64_t h, int64_t w);
 /* Carve the layer's caches for inputs of h x w. */
 void rs_vae_layer_caches(rs_vae_layer *l, rs_carver *c, int64_t h, int64_t w);
-/* Multiply-adds of the layer on (frames,h,w). */
-int64_t rs_vae_layer_macs(const rs_vae_layer *l, bool first, int64_t frames, int64_t h, int64_t w);
+
+/* What the work memory is bound to. */
+typedef struct rs_vae_binding {
+    bool decode;
+    int64_t frames, h, w; /* latent frames planned for, latent size */
+    int64_t chunk;        /* latent frames per chunk */
+} rs_vae_binding;
+
+struct rs_vae {
+    rs_device *dev;
+    rs_arena *arena;
+    rs_vae_config config;
+    rs_vae_info info;
+    rs_vae_net encoder, decoder;
+    rs_pool weights, work;
+    rs_tensor encode_mul, encode_add, decode_mul, decode_add; /* (z) device */
+    int64_t chunk;                                            /* latent frames per chunk */
+    rs_vae_binding binding;                                   /* of `work`; frames 0: none */
+    rs_vae_run run;
+};
+
+/* Read, pack and bind all weights (wan_vae_weights.c). */
+rs_status rs_vae_weights_load(rs_vae *v, const char *path, const rs_layout *layout) RS_NODISCARD;
+/* Latent frames per chunk, 1 by default: more memory for longer convolutions, the same values. */
+void rs_vae_set_chunk(rs_vae *v, int64_t latent_frames);
+/* For a clip of F latent frames of h x w: bytes of buffers and caches (drops the ones held), and
+ * multiply-adds. */
+size_t rs_vae_work_bytes(rs_vae *v, bool decode, int64_t F, int64_t h, int64_t w);
+int64_t rs_vae_macs(const rs_vae *v, bool decode, int64_t F, int64_t h, int64_t w);
 
 #endif
