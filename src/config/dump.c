@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/fsio.h"
+#include "base/str.h"
 #include "config/config_priv.h"
 
 const char *rs_cfg_quote(rs_arena *a, const char *text)
@@ -81,16 +82,16 @@ char *rs_config_dump(rs_arena *a, const rs_config *cfg)
 {
     int64_t n;
     const rs_cfg_row *rows = rs_cfg_rows(&n);
-    char *out = rs_arena_strdup(a, "");
+    rs_strbuf out = rs_strbuf_on(a);
     const char *section = "";
     for (int64_t i = 0; i < n; i++) {
         if (strcmp(rows[i].section, section) != 0)
-            out = rs_arena_printf(a, "%s%s:\n", out, rows[i].section);
+            rs_strbuf_printf(&out, "%s:\n", rows[i].section);
         section = rows[i].section;
-        out = rs_arena_printf(a, "%s%s%s: %s\n", out, *section ? "  " : "", rows[i].key,
-                              rs_cfg_value_text(a, cfg, &rows[i], true));
+        rs_strbuf_printf(&out, "%s%s: %s\n", *section ? "  " : "", rows[i].key,
+                         rs_cfg_value_text(a, cfg, &rows[i], true));
     }
-    return out;
+    return out.data;
 }
 
 void rs_config_hash_section(rs_hash *h, const rs_config *cfg, const char *path)

@@ -1,21 +1,12 @@
 /* The generated references: everything a user can set, from the schema alone. */
 #include <string.h>
 
+#include "base/str.h"
 #include "config/config_priv.h"
 
-typedef struct builder {
-    rs_arena *arena;
-    char *text;
-    size_t used;
-    size_t cap;
-} builder;
-
-static void add(builder *b, const char *text)
+static void add(rs_strbuf *b, const char *text)
 {
-    size_t n = strlen(text);
-    b->text = rs_arena_grow(b->arena, b->text, &b->cap, b->used + n + 1, 1);
-    memcpy(b->text + b->used, text, n + 1);
-    b->used += n;
+    rs_strbuf_add(b, text, strlen(text));
 }
 
 static const char *kind_text(rs_arena *a, const rs_cfg_row *row)
@@ -54,7 +45,7 @@ static const char *default_text(rs_arena *a, const rs_cfg_row *row)
 }
 
 /* Comment lines of at most 96 columns. */
-static void add_comment(builder *b, const char *indent, const char *text)
+static void add_comment(rs_strbuf *b, const char *indent, const char *text)
 {
     enum { WIDTH = 96 };
     size_t room = WIDTH - strlen(indent) - 2;
@@ -65,12 +56,12 @@ static void add_comment(builder *b, const char *indent, const char *text)
             while (n > 1 && text[n] != ' ')
                 n--;
         }
-        add(b, rs_arena_printf(b->arena, "%s# %.*s\n", indent, (int)n, text));
+        rs_strbuf_printf(b, "%s# %.*s\n", indent, (int)n, text);
         text += n + (text[n] == ' ');
     }
 }
 
-static void add_words(builder *b, const char *indent, const rs_cfg_row *row)
+static void add_words(rs_strbuf *b, const char *indent, const rs_cfg_row *row)
 {
     for (int64_t i = 0; i < row->limit.n_words; i++)
         add_comment(b, indent,
@@ -78,7 +69,7 @@ static void add_words(builder *b, const char *indent, const rs_cfg_row *row)
                                     row->limit.words[i].doc));
 }
 
-static void add_yaml_row(builder *b, const rs_cfg_row *row)
+static void add_yaml_row(rs_strbuf *b, const rs_cfg_row *row)
 {
     const char *indent = *row->section ? "  " : "";
     const char *unit = *row->unit ? rs_arena_printf(b->arena, " [%s]", row->unit) : "";
@@ -89,12 +80,12 @@ static void add_yaml_row(builder *b, const rs_cfg_row *row)
     const char *value = row->kind == RS_CFG_TEXT || row->kind == RS_CFG_PATH
                             ? rs_cfg_quote(b->arena, row->def)
                             : row->def;
-    add(b, rs_arena_printf(b->arena, "%s%s: %s\n", indent, row->key, value));
+    rs_strbuf_printf(b, "%s%s: %s\n", indent, row->key, value);
 }
 
 char *rs_config_schema_yaml(rs_arena *a)
 {
-    builder b = {.arena = a};
+    rs_strbuf b = rs_strbuf_on(a);
     int64_t n, n_sections;
     const rs_cfg_row *rows = rs_cfg_rows(&n);
     const rs_cfg_word *sections = rs_cfg_sections(&n_sections);
@@ -107,16 +98,16 @@ char *rs_config_schema_yaml(rs_arena *a)
         if (next < n_sections && strcmp(rows[i].section, sections[next].word) == 0) {
             add(&b, "\n");
             add_comment(&b, "", sections[next].doc);
-            add(&b, rs_arena_printf(a, "%s:\n", sections[next].word));
+            rs_strbuf_printf(&b, "%s:\n", sections[next].word);
             next++;
         }
         add_yaml_row(&b, &rows[i]);
     }
-    return b.text;
+    return b.data;
 }
 
 /* A table cell: "|" would end it. */
-static void add_cell(builder *b, const char *text)
+static void add_cell(rs_strbuf *b, const char *text)
 {
     add(b, "| ");
     for (; *text; text++)
@@ -124,7 +115,7 @@ static void add_cell(builder *b, const char *text)
     add(b, " ");
 }
 
-static void add_md_row(builder *b, const rs_cfg_row *row)
+static void add_md_row(rs_strbuf *b, const rs_cfg_row *row)
 {
     rs_arena *a = b->arena;
     add_cell(b, rs_arena_printf(a, "`%s`", row->path));
@@ -140,11 +131,11 @@ static void add_md_row(builder *b, const rs_cfg_row *row)
     add(b, "|\n");
 }
 
-static void add_md_section(builder *b, const char *section, const char *doc)
+static void add_md_section(rs_strbuf *b, const char *section, const char *doc)
 {
     int64_t n, first = 0, count = rs_cfg_section_rows(&first, section);
     const rs_cfg_row *rows = rs_cfg_rows(&n) + first;
-    add(b, rs_arena_printf(b->arena, "\n## %s\n\n%s\n\n", *section ? section : "Top level", doc));
+    rs_strbuf_printf(b, "\n## %s\n\n%s\n\n", *section ? section : "Top level", doc);
     add(b, "| setting | default | unit | kind | meaning |\n|---|---|---|---|---|\n");
     for (int64_t i = 0; i < count; i++)
         add_md_row(b, &rows[i]);
@@ -152,7 +143,7 @@ static void add_md_section(builder *b, const char *section, const char *doc)
 
 char *rs_config_schema_md(rs_arena *a)
 {
-    builder b = {.arena = a};
+    rs_strbuf b = rs_strbuf_on(a);
     int64_t n_sections;
     const rs_cfg_word *sections = rs_cfg_sections(&n_sections);
     add(&b, "# Settings\n\nGenerated from `src/config/schema.h` by `reshoot schema --md`; a test "
@@ -163,5 +154,5 @@ char *rs_config_schema_md(rs_arena *a)
     add_md_section(&b, "", "The experiment.");
     for (int64_t i = 0; i < n_sections; i++)
         add_md_section(&b, sections[i].word, sections[i].doc);
-    return b.text;
+    return b.data;
 }

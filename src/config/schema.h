@@ -87,11 +87,11 @@
     E(RECOMPUTE_BLOCK, "block", "keep block inputs, compute each block again in the backward")     \
     E(RECOMPUTE_NONE, "none", "keep every activation")
 
+/* clang-format off */
 #define RS_CFG_ENUMS(L)                                                                            \
-    L(family)                                                                                      \
-    L(sampling)                                                                                    \
-    L(mask_shape) L(first_frame) L(lora_target) L(timestep) L(schedule) L(appearance_mode)         \
-        L(sampler) L(preset) L(backend) L(log_level) L(recompute)
+    L(family) L(sampling) L(mask_shape) L(first_frame) L(lora_target) L(timestep) L(schedule)      \
+    L(appearance_mode) L(sampler) L(preset) L(backend) L(log_level) L(recompute)
+/* clang-format on */
 
 /* Settings of the top level. */
 #define RS_CFG_ROWS_top(X)                                                                         \

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/fsio.h"
+#include "base/str.h"
 #include "config/config_priv.h"
 
 static void *field(rs_config *cfg, const rs_cfg_row *row)

@@ -56,9 +56,6 @@ bool rs_yread_num(const rs_yctx *c, const rs_ynode *n, const char *path, double 
                   bool open, double *out);
 bool rs_yread_bool(const rs_yctx *c, const rs_ynode *n, const char *path, bool *out);
 
-/* The candidate nearest to `word` by edit distance, or NULL when none is near enough to be a slip.
- */
-const char *rs_nearest(const char *word, const char *const *candidates, int64_t n);
 /* "a, b, c" (arena-owned). */
 const char *rs_join_words(rs_arena *a, const char *const *words, int64_t n);
 

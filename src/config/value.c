@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "config/tree_priv.h"
 
 enum { SHOWN_MAX = 48 };
@@ -119,52 +120,10 @@ bool rs_yread_bool(const rs_yctx *c, const rs_ynode *n, const char *path, bool *
 
 const char *rs_join_words(rs_arena *a, const char *const *words, int64_t n)
 {
-    const char *s = "";
+    rs_strbuf s = rs_strbuf_on(a);
     for (int64_t i = 0; i < n; i++)
-        s = rs_arena_printf(a, "%s%s%s", s, i ? ", " : "", words[i]);
-    return s;
-}
-
-/* Optimal string alignment distance (Damerau-Levenshtein without repeated edits of a place). */
-static size_t edit_distance(const char *a, const char *b)
-{
-    enum { WORD_MAX = 40 };
-    size_t n = strlen(a), m = strlen(b);
-    if (n > WORD_MAX || m > WORD_MAX)
-        return SIZE_MAX;
-    size_t d[WORD_MAX + 1][WORD_MAX + 1];
-    for (size_t i = 0; i <= n; i++)
-        d[i][0] = i;
-    for (size_t j = 0; j <= m; j++)
-        d[0][j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        for (size_t j = 1; j <= m; j++) {
-            size_t best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-            if (d[i - 1][j] + 1 < best)
-                best = d[i - 1][j] + 1;
-            if (d[i][j - 1] + 1 < best)
-                best = d[i][j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                d[i - 2][j - 2] + 1 < best)
-                best = d[i - 2][j - 2] + 1;
-            d[i][j] = best;
-        }
-    }
-    return d[n][m];
-}
-
-const char *rs_nearest(const char *word, const char *const *candidates, int64_t n)
-{
-    const char *best = NULL;
-    size_t below = strlen(word) / 3 + 2; /* more is another word, not a slip */
-    for (int64_t i = 0; i < n; i++) {
-        size_t distance = edit_distance(word, candidates[i]);
-        if (distance < below && distance < strlen(candidates[i])) {
-            best = candidates[i];
-            below = distance;
-        }
-    }
-    return best;
+        rs_strbuf_printf(&s, "%s%s", i ? ", " : "", words[i]);
+    return s.data;
 }
 
 static void add_unknown_key(const rs_yctx *c, const rs_ynode *key, const char *path,
