@@ -1,5 +1,5 @@
-/* Per-channel affine map: y = x * mul + add, mul and add (C) over the last dimension, or over the FIRST
- * dimension when channel_first. y may be x. Latent normalisation. */
+/* Per-channel affine map: y = x * mul + add, mul and add (C) over the last dimension, or over the
+ * FIRST dimension when channel_first. y may be x. Latent normalisation. */
 #ifndef RS_KERNELS_AFFINE_H
 #define RS_KERNELS_AFFINE_H
 

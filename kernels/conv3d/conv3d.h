@@ -1,12 +1,12 @@
 /* Convolution of channels-last video, causal in time (wan21.md 3.1).
  *
- *   y[t,i,j,co] = bias[co] + sum_{dt,dy,dx,ci} W[dt,dy,dx,ci,co] * X[t*st + dt - (kt-1)][i*sy + dy - pad_top]
- *                                                                  [j*sx + dx - pad_left][ci]  (+ residual)
- * X is `prev` (the kt-1 frames before x; zeros when left out) followed by x; positions outside H,W are zero.
- * With `upsample` X is x read at doubled resolution (nearest: x[t][i/2][j/2]); pads refer to the doubled grid.
- * Output size: T' = (T + (has_prev_or_zero kt-1) - kt)/st + 1 with kt-1 virtual frames in front, that is
- * T' = (T-1)/st + 1; H' = (H*u + pad_top + pad_bottom - kh)/sy + 1, W' likewise.
- * Never builds an im2col of a whole clip. Weights are repacked by rs_conv3d_pack. 1x1x1 is a plain GEMM. */
+ *   y[t,i,j,co] = bias[co] (+ residual) + sum_{dt,dy,dx,ci} W[dt,dy,dx,ci,co]
+ *                 * X[t*st + dt - (kt-1)][i*sy + dy - pad_top][j*sx + dx - pad_left][ci]
+ * X is `prev` (the kt-1 frames before x; zeros when left out) followed by x; positions outside H,W
+ * are zero. With `upsample` X is x read at doubled resolution (nearest: x[t][i/2][j/2]); pads refer
+ * to the doubled grid. Output size, u = 2 with `upsample` and 1 without:
+ *   T' = (T-1)/st + 1;  H' = (H*u + pad_top + pad_bottom - kh)/sy + 1;  W' likewise.
+ * Never builds an im2col. Weights are brought into this order by rs_conv3d_pack. */
 #ifndef RS_KERNELS_CONV3D_H
 #define RS_KERNELS_CONV3D_H
 
@@ -24,7 +24,8 @@ typedef struct rs_conv3d_args {
     bool upsample;
 } rs_conv3d_args;
 
-/* Host: PyTorch's (Co,Ci,kt,kh,kw) -> (kt,kh,kw,Ci,Co). A Conv2d weight (Co,Ci,kh,kw) is passed as kt = 1. */
+/* Host: PyTorch's (Co,Ci,kt,kh,kw) -> (kt,kh,kw,Ci,Co). A Conv2d weight (Co,Ci,kh,kw) is passed as
+ * kt = 1. */
 void rs_conv3d_pack(rs_tensor packed, const float *weight);
 
 #endif

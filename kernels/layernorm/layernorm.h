@@ -2,10 +2,11 @@
  *
  *   mu = mean(x), rstd = 1/sqrt(var(x) + eps) (biased variance), xh = (x - mu)*rstd
  *   y = xh * weight + bias                      (weight/bias optional)
- *   y = xh * (1 + scale) + shift                (scale/shift optional, (C), e.g. Wan's modulation rows)
- *   backward (input only): g = dy*weight or dy*(1+scale);  dx = rstd*(g - mean(g) - xh*mean(g*xh))
- * mean and rstd are recomputed in the backward from x. Statistics accumulate in fp32 blocks or wider.
- * dx is added to when accumulate. */
+ *   y = xh * (1 + scale) + shift                (scale/shift optional, e.g. modulation rows)
+ *   backward (input only): g = dy*weight or dy*(1+scale)
+ *                          dx = rstd*(g - mean(g) - xh*mean(g*xh))
+ * mean and rstd are recomputed in the backward from x. Statistics accumulate in fp32 blocks or
+ * wider. dx is added to when accumulate; otherwise dx may be dy. */
 #ifndef RS_KERNELS_LAYERNORM_H
 #define RS_KERNELS_LAYERNORM_H
 

@@ -1,80 +1,134 @@
+/* One row at a time, the row stays in L1: mean, centred sums, then the result.
+ *
+ * The variance comes from x - m with m the mean rounded to fp32 (exact differences where it
+ * matters), and the mean of those differences corrects both m and the variance: a mean of 1000
+ * standard deviations costs no accuracy. */
 #include <math.h>
 
 #include "kernels/cpu/cpu_ops.h"
-#include "kernels/vec/vec.h"
+#include "kernels/vec/vmath.h"
 
 typedef struct row_stats {
-    double mean;
-    double rstd;
+    float mean;
+    float rest; /* (mean - exact mean) * rstd: xh = (x - mean)*rstd + rest */
+    float rstd;
 } row_stats;
 
-static row_stats stats_of(const float *x, int64_t c, float eps)
+RS_INLINE row_stats stats_of(const float *x, int64_t c, float eps)
 {
-    double sum = 0, var = 0;
-    for (int64_t i = 0; i < c; i++)
-        sum += (double)x[i];
-    double mean = sum / (double)c;
-    for (int64_t i = 0; i < c; i++)
-        var += ((double)x[i] - mean) * ((double)x[i] - mean);
-    return (row_stats){mean, 1.0 / sqrt(var / (double)c + (double)eps)};
+    double n = (double)c;
+    float mean = (float)(rs_v_sum(RS_TERM_A, x, NULL, NULL, 0.0f, c) / n);
+    double delta = rs_v_sum(RS_TERM_CENTERED, x, NULL, NULL, mean, c) / n;
+    double var = rs_v_sum(RS_TERM_CENTERED_SQ, x, NULL, NULL, mean, c) / n - delta * delta;
+    double rstd = 1.0 / sqrt((var > 0 ? var : 0) + (double)eps);
+    return (row_stats){mean, (float)(-delta * rstd), (float)rstd};
 }
 
-static void fwd(const void *args, int64_t lo, int64_t hi, int thread)
+/* How a row is scaled after normalisation. */
+typedef enum scaling { PLAIN, WEIGHT, ONE_PLUS } scaling;
+
+RS_INLINE void finish_row(float *y, const float *x, row_stats s, scaling how, const float *m,
+                          const float *b, int64_t c)
+{
+    if (b) {
+        RS_IVDEP
+        for (int64_t i = 0; i < c; i++) {
+            float xh = (x[i] - s.mean) * s.rstd + s.rest;
+            y[i] = (how == PLAIN ? xh : how == WEIGHT ? xh * m[i] : xh * (1.0f + m[i])) + b[i];
+        }
+    } else {
+        RS_IVDEP
+        for (int64_t i = 0; i < c; i++) {
+            float xh = (x[i] - s.mean) * s.rstd + s.rest;
+            y[i] = how == PLAIN ? xh : how == WEIGHT ? xh * m[i] : xh * (1.0f + m[i]);
+        }
+    }
+}
+
+static const float *maybe(rs_tensor t)
+{
+    return rs_has(t) ? rs_f32(t) : NULL;
+}
+
+RS_INLINE void fwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 {
     (void)thread;
     const rs_layernorm_fwd_args *a = args;
     int64_t c = rs_tensor_cols(a->x);
-    const float *w = rs_has(a->weight) ? rs_f32(a->weight) : NULL;
-    const float *b = rs_has(a->bias) ? rs_f32(a->bias) : NULL;
-    const float *scale = rs_has(a->scale) ? rs_f32(a->scale) : NULL;
-    const float *shift = rs_has(a->shift) ? rs_f32(a->shift) : NULL;
+    const float *w = maybe(a->weight), *scale = maybe(a->scale);
+    const float *bias = maybe(a->bias), *shift = maybe(a->shift);
+    const float *b = bias ? bias : shift;
     for (int64_t r = lo; r < hi; r++) {
         const float *x = rs_f32(a->x) + r * c;
         float *y = rs_f32(a->y) + r * c;
         row_stats s = stats_of(x, c, a->eps);
-        for (int64_t i = 0; i < c; i++) {
-            float xh = (float)(((double)x[i] - s.mean) * s.rstd);
-            float m = w ? w[i] : scale ? 1.0f + scale[i] : 1.0f;
-            y[i] = xh * m + (b ? b[i] : 0.0f) + (shift ? shift[i] : 0.0f);
-        }
+        if (w)
+            finish_row(y, x, s, WEIGHT, w, b, c);
+        else if (scale)
+            finish_row(y, x, s, ONE_PLUS, scale, b, c);
+        else
+            finish_row(y, x, s, PLAIN, NULL, b, c);
+        if (bias && shift)
+            for (int64_t i = 0; i < c; i++)
+                y[i] += shift[i];
     }
+}
+RS_RANGE_VERSIONS(fwd)
+
+typedef struct bwd_job {
+    const rs_layernorm_bwd_args *a;
+    rs_kctx *k;
+} bwd_job;
+
+/* dy times the row's factor: dy itself, or `room`. */
+RS_INLINE const float *scaled_gradient(const rs_layernorm_bwd_args *a, const float *dy, float *room,
+                                       int64_t c)
+{
+    const float *w = maybe(a->weight), *scale = maybe(a->scale);
+    if (w)
+        for (int64_t i = 0; i < c; i++)
+            room[i] = dy[i] * w[i];
+    else if (scale)
+        for (int64_t i = 0; i < c; i++)
+            room[i] = dy[i] * (1.0f + scale[i]);
+    return w || scale ? room : dy;
 }
 
-static void bwd(const void *args, int64_t lo, int64_t hi, int thread)
+RS_INLINE void bwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 {
-    (void)thread;
-    const rs_layernorm_bwd_args *a = args;
+    const bwd_job *j = args;
+    const rs_layernorm_bwd_args *a = j->a;
     int64_t c = rs_tensor_cols(a->x);
-    const float *w = rs_has(a->weight) ? rs_f32(a->weight) : NULL;
-    const float *scale = rs_has(a->scale) ? rs_f32(a->scale) : NULL;
+    float *room = rs_scratch(j->k, thread, (size_t)c * sizeof(float));
     for (int64_t r = lo; r < hi; r++) {
         const float *x = rs_f32(a->x) + r * c;
-        const float *dy = rs_f32(a->dy) + r * c;
         float *dx = rs_f32(a->dx) + r * c;
         row_stats s = stats_of(x, c, a->eps);
-        double mg = 0, mgx = 0;
-        for (int64_t i = 0; i < c; i++) {
-            double g = (double)dy[i] * (double)(w ? w[i] : scale ? 1.0f + scale[i] : 1.0f);
-            mg += g;
-            mgx += g * ((double)x[i] - s.mean) * s.rstd;
-        }
-        mg /= (double)c;
-        mgx /= (double)c;
-        for (int64_t i = 0; i < c; i++) {
-            double g = (double)dy[i] * (double)(w ? w[i] : scale ? 1.0f + scale[i] : 1.0f);
-            double xh = ((double)x[i] - s.mean) * s.rstd;
-            float d = (float)(s.rstd * (g - mg - xh * mgx));
-            dx[i] = a->accumulate ? dx[i] + d : d;
+        const float *g = scaled_gradient(a, rs_f32(a->dy) + r * c, room, c);
+        double sg = rs_v_sum(RS_TERM_A, g, NULL, NULL, 0.0f, c);
+        double sgx = rs_v_sum(RS_TERM_AB_CENTERED, g, x, NULL, s.mean, c);
+        float mg = (float)(sg / (double)c);
+        float mgx = (float)((sgx * (double)s.rstd + sg * (double)s.rest) / (double)c);
+        if (a->accumulate) {
+            RS_IVDEP
+            for (int64_t i = 0; i < c; i++)
+                dx[i] += s.rstd * (g[i] - mg - ((x[i] - s.mean) * s.rstd + s.rest) * mgx);
+        } else {
+            RS_IVDEP
+            for (int64_t i = 0; i < c; i++)
+                dx[i] = s.rstd * (g[i] - mg - ((x[i] - s.mean) * s.rstd + s.rest) * mgx);
         }
     }
 }
+RS_RANGE_VERSIONS(bwd)
 
 void rs_cpu_layernorm_fwd(rs_kctx *k, const rs_layernorm_fwd_args *a)
 {
-    rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), fwd, a);
+    rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), fwd(), a);
 }
 
 void rs_cpu_layernorm_bwd(rs_kctx *k, const rs_layernorm_bwd_args *a)
 {
-    rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), bwd, a);
+    bwd_job j = {a, k};
+    rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), bwd(), &j);
 }

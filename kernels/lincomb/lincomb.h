@@ -1,4 +1,5 @@
-/* y = sum_i coef[i] * x[i], up to 4 terms, any shape; y may be any x[i]. Samplers and flow interpolation. */
+/* y = sum_i coef[i] * x[i], up to 4 terms, any shape; y may be any x[i]. Samplers and flow
+ * interpolation. */
 #ifndef RS_KERNELS_LINCOMB_H
 #define RS_KERNELS_LINCOMB_H
 

@@ -1,6 +1,6 @@
 /* mse: loss[0] = mean((p - t)^2), grad = 2(p - t)/n (optional). sumsq: out[0] (+)= sum x^2.
- * Sums are formed in double over fixed segments, so bits do not depend on the thread count; loss and out are
- * fp32 scalars of shape (1). */
+ * Sums are formed in double over fixed segments, so bits do not depend on the thread count; loss
+ * and out are fp32 scalars of shape (1). */
 #ifndef RS_KERNELS_MSE_H
 #define RS_KERNELS_MSE_H
 

@@ -1,8 +1,10 @@
 /* Latent video <-> token rows (wan21.md 1.2 points 2 and 8).
- *   patchify:   tokens[(f*Hp+h)*Wp+w][(c*2+ph)*2+pw]  = x[c][f][2h+ph][2w+pw]   channel outermost, patch (1,2,2)
- *   unpatchify: x[c][f][2h+ph][2w+pw] = tokens[(f*Hp+h)*Wp+w][(ph*2+pw)*C + c]  channel innermost
- * The gradient of unpatchify is `inverse` of it: tokens from x with the same index map. General patch sizes
- * (pt,ph,pw) follow the same order: feature ((c*pt+t)*ph+y)*pw+x, and ((t*ph+y)*pw+x)*C+c. */
+ * for a patch of (1,2,2):
+ *   patchify:   tokens[(f*Hp+h)*Wp+w][(c*2+ph)*2+pw] = x[c][f][2h+ph][2w+pw]   channel outermost
+ *   unpatchify: x[c][f][2h+ph][2w+pw] = tokens[(f*Hp+h)*Wp+w][(ph*2+pw)*C + c] channel innermost
+ * The gradient of unpatchify is `inverse` of it: tokens from x with the same index map. General
+ * patch sizes (pt,ph,pw) follow the same order: feature ((c*pt+t)*ph+y)*pw+x, and
+ * ((t*ph+y)*pw+x)*C+c. */
 #ifndef RS_KERNELS_PATCH_H
 #define RS_KERNELS_PATCH_H
 

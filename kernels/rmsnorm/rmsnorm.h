@@ -12,8 +12,8 @@
 #include "kernels/kernel.h"
 
 typedef struct rs_rmsnorm_fwd_args {
-    rs_tensor y; /* (rows,C) (ld) */
-    rs_tensor x; /* (rows,C) (ld) */
+    rs_tensor y;      /* (rows,C) (ld) */
+    rs_tensor x;      /* (rows,C) (ld) */
     rs_tensor weight; /* (C) */
     float eps;        /* used when floor is 0 */
     float floor;

@@ -2,8 +2,8 @@
  *
  *   head dim D = 2*(pf + ph + pw) pairs for (frame, height, width); axis with real dim d = 2p:
  *   freq_j = 10000^(-2j/d), angle = index*freq_j; (re,im) -> (re cos - im sin, re sin + im cos)
- * Rows are tokens s = (f*Hp + h)*Wp + w. cos/sin tables are made in double, stored fp32, one per axis:
- * table_f (F, pf, 2), table_h (Hp, ph, 2), table_w (Wp, pw, 2), last index (cos, sin).
+ * Rows are tokens s = (f*Hp + h)*Wp + w. cos/sin tables are made in double, stored fp32, one per
+ * axis: table_f (F, pf, 2), table_h (Hp, ph, 2), table_w (Wp, pw, 2), last index (cos, sin).
  * In place allowed. bwd rotates by the negative angle (the transpose). */
 #ifndef RS_KERNELS_ROPE_H
 #define RS_KERNELS_ROPE_H

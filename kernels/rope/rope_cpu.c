@@ -1,3 +1,5 @@
+/* Per token the three axis rows are expanded once into factor rows over a whole head, (c,c) and
+ * (-s,s) per pair, and used by every head: y = x*(c,c) + swap(x)*(-s,s). */
 #include <math.h>
 
 #include "kernels/cpu/cpu_ops.h"
@@ -18,51 +20,55 @@ void rs_rope_table(rs_tensor table)
 
 typedef struct rope_job {
     const rs_rope_fwd_args *a;
-    float sign;
+    rs_kctx *k;
+    float sign; /* -1 rotates back */
 } rope_job;
 
-/* Rotate `pairs` pairs of one head by one axis row. */
-static void rotate(float *y, const float *x, const float *table, int64_t pairs, float sign)
+RS_INLINE void expand(float *cc, float *ss, const float *axis, int64_t pairs, float sign)
 {
     for (int64_t j = 0; j < pairs; j++) {
-        float re = x[2 * j], im = x[2 * j + 1];
-        float c = table[2 * j], s = sign * table[2 * j + 1];
-        y[2 * j] = re * c - im * s;
-        y[2 * j + 1] = re * s + im * c;
+        cc[2 * j] = cc[2 * j + 1] = axis[2 * j];
+        ss[2 * j] = -sign * axis[2 * j + 1];
+        ss[2 * j + 1] = sign * axis[2 * j + 1];
     }
 }
 
-static void rows(const void *args, int64_t lo, int64_t hi, int thread)
+RS_INLINE void rotate_head(float *y, const float *x, const float *cc, const float *ss, int64_t d)
 {
-    (void)thread;
-    const rope_job *j = args;
-    const rs_rope_fwd_args *a = j->a;
-    const rs_tensor tab[3] = {a->table_f, a->table_h, a->table_w};
-    int64_t hp = tab[1].shape[0], wp = tab[2].shape[0];
-    int64_t d = rs_tensor_cols(a->x) / a->heads;
-    for (int64_t s = lo; s < hi; s++) {
-        int64_t index[3] = {s / (hp * wp), s / wp % hp, s % wp};
-        for (int64_t n = 0; n < a->heads; n++) {
-            const float *x = rs_f32(a->x) + s * a->x.ld + n * d;
-            float *y = rs_f32(a->y) + s * a->y.ld + n * d;
-            for (int axis = 0; axis < 3; axis++) {
-                int64_t p = tab[axis].shape[1];
-                rotate(y, x, rs_f32(tab[axis]) + index[axis] * p * 2, p, j->sign);
-                x += 2 * p;
-                y += 2 * p;
-            }
-        }
+    RS_IVDEP
+    for (int64_t i = 0; i < d; i += 2) {
+        float re = x[i] * cc[i] + x[i + 1] * ss[i];
+        float im = x[i + 1] * cc[i + 1] + x[i] * ss[i + 1];
+        y[i] = re;
+        y[i + 1] = im;
     }
 }
+
+RS_INLINE void tokens_body(const void *args, int64_t lo, int64_t hi, int thread)
+{
+    const rope_job *j = args;
+    const rs_rope_fwd_args *a = j->a;
+    const float *tf = rs_f32(a->table_f), *th = rs_f32(a->table_h), *tw = rs_f32(a->table_w);
+    int64_t pf = a->table_f.shape[1], ph = a->table_h.shape[1], pw = a->table_w.shape[1];
+    int64_t hp = a->table_h.shape[0], wp = a->table_w.shape[0];
+    int64_t d = 2 * (pf + ph + pw);
+    float *cc = rs_scratch(j->k, thread, (size_t)d * 2 * sizeof(float)), *ss = cc + d;
+    for (int64_t s = lo; s < hi; s++) {
+        expand(cc, ss, tf + s / (hp * wp) * pf * 2, pf, j->sign);
+        expand(cc + 2 * pf, ss + 2 * pf, th + s / wp % hp * ph * 2, ph, j->sign);
+        expand(cc + 2 * (pf + ph), ss + 2 * (pf + ph), tw + s % wp * pw * 2, pw, j->sign);
+        const float *x = rs_f32(a->x) + s * a->x.ld;
+        float *y = rs_f32(a->y) + s * a->y.ld;
+        for (int64_t n = 0; n < a->heads; n++)
+            rotate_head(y + n * d, x + n * d, cc, ss, d);
+    }
+}
+RS_RANGE_VERSIONS(tokens)
 
 static void run(rs_kctx *k, const rs_rope_fwd_args *a, float sign)
 {
-    int64_t pairs = a->table_f.shape[1] + a->table_h.shape[1] + a->table_w.shape[1];
-    RS_ASSERT(2 * pairs * a->heads == rs_tensor_cols(a->x));
-    RS_ASSERT(a->table_f.shape[0] * a->table_h.shape[0] * a->table_w.shape[0] >=
-              rs_tensor_rows(a->x));
-    rope_job j = {a, sign};
-    rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), rows, &j);
+    rope_job j = {a, k, sign};
+    rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), tokens(), &j);
 }
 
 void rs_cpu_rope_fwd(rs_kctx *k, const rs_rope_fwd_args *a)

@@ -1,5 +1,4 @@
-/* y (cols, rows) = x (rows, cols) transposed, both seen as matrices (rows = all but the last dimension).
- * Channels-first <-> channels-last. */
+/* y (cols, rows) = x (rows, cols) transposed, both contiguous. Channels-first <-> channels-last. */
 #ifndef RS_KERNELS_TRANSPOSE_H
 #define RS_KERNELS_TRANSPOSE_H
 

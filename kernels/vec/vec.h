@@ -28,11 +28,14 @@ int64_t rs_row_block(int64_t cols);
 #define RS_TARGET_AVX512
 #endif
 
-/* The next loop carries no dependence between its iterations (in-place use only). */
+/* RS_IVDEP: the next loop carries no dependence between its iterations (y may be x, but not overlap
+ * it otherwise). RS_UNROLL: unroll the next loop of at most 16 iterations completely. */
 #if defined(__clang__)
-#define RS_IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#define RS_IVDEP  _Pragma("clang loop vectorize(assume_safety)")
+#define RS_UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define RS_IVDEP _Pragma("GCC ivdep")
+#define RS_IVDEP  _Pragma("GCC ivdep")
+#define RS_UNROLL _Pragma("GCC unroll 16")
 #endif
 
 /* From `RS_INLINE void name_body(const void *, int64_t, int64_t, int)` make the three versions and

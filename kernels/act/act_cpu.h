@@ -1,0 +1,50 @@
+/* Activations for bodies compiled through vec/vec.h: by element, and over a stretch of memory. */
+#ifndef RS_KERNELS_ACT_ACT_CPU_H
+#define RS_KERNELS_ACT_ACT_CPU_H
+
+#include "kernels/act/act.h"
+#include "kernels/vec/vmath.h"
+
+RS_INLINE float rs_v_gelu_tanh(float x)
+{
+    return x * rs_v_sigmoid(1.5957691216f * (x + 0.044715f * x * x * x));
+}
+
+RS_INLINE float rs_v_gelu_erf(float x)
+{
+    float density;
+    return x * rs_v_cdf(x, &density);
+}
+
+RS_INLINE float rs_v_silu(float x)
+{
+    return x * rs_v_sigmoid(x);
+}
+
+/* y = act(x) over n elements; y may be x. */
+RS_INLINE void rs_v_act(rs_act act, float *y, const float *x, int64_t n)
+{
+    switch (act) {
+    case RS_ACT_GELU_TANH:
+        RS_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            y[i] = rs_v_gelu_tanh(x[i]);
+        break;
+    case RS_ACT_GELU_ERF:
+        RS_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            y[i] = rs_v_gelu_erf(x[i]);
+        break;
+    case RS_ACT_SILU:
+        RS_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            y[i] = rs_v_silu(x[i]);
+        break;
+    default:
+        RS_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            y[i] = x[i];
+    }
+}
+
+#endif
