@@ -1,6 +1,7 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,37 +62,40 @@ bool rs_parse_f64(double *out, const char *s)
 
 int rs_edit_distance(const char *a, const char *b)
 {
-    enum { MAX = 64 };
-    int row[MAX + 1];
-    size_t na = strnlen(a, MAX), nb = strnlen(b, MAX);
-    for (size_t j = 0; j <= nb; j++)
-        row[j] = (int)j;
-    for (size_t i = 1; i <= na; i++) {
-        int diagonal = row[0];
-        row[0] = (int)i;
-        for (size_t j = 1; j <= nb; j++) {
-            int best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
+    enum { WORD_MAX = 40 };
+    size_t n = strlen(a), m = strlen(b);
+    if (n > WORD_MAX || m > WORD_MAX)
+        return INT_MAX;
+    int d[WORD_MAX + 1][WORD_MAX + 1];
+    for (size_t i = 0; i <= n; i++)
+        d[i][0] = (int)i;
+    for (size_t j = 0; j <= m; j++)
+        d[0][j] = (int)j;
+    for (size_t i = 1; i <= n; i++) {
+        for (size_t j = 1; j <= m; j++) {
+            int best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+            if (d[i - 1][j] + 1 < best)
+                best = d[i - 1][j] + 1;
+            if (d[i][j - 1] + 1 < best)
+                best = d[i][j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                d[i - 2][j - 2] + 1 < best)
+                best = d[i - 2][j - 2] + 1;
+            d[i][j] = best;
         }
     }
-    return row[nb];
+    return d[n][m];
 }
 
 const char *rs_nearest(const char *name, const char *const *candidates, int64_t n)
 {
     const char *best = NULL;
-    int limit = (int)strlen(name) / 3;
-    int least = (limit < 2 ? 2 : limit) + 1;
+    int below = (int)(strlen(name) / 3) + 2; /* more is another word, not a slip */
     for (int64_t i = 0; i < n; i++) {
-        int d = rs_edit_distance(name, candidates[i]);
-        if (d < least) {
-            least = d;
+        int distance = rs_edit_distance(name, candidates[i]);
+        if (distance < below && distance < (int)strlen(candidates[i])) {
             best = candidates[i];
+            below = distance;
         }
     }
     return best;

@@ -21,10 +21,11 @@ void rs_strbuf_printf(rs_strbuf *s, const char *fmt, ...) RS_PRINTF(2, 3);
 /* Whole string must be the number; false otherwise or out of range. */
 bool rs_parse_i64(int64_t *out, const char *s);
 bool rs_parse_f64(double *out, const char *s); /* finite only */
-/* Levenshtein distance, for "did you mean". */
+/* Optimal string alignment distance (inserted, left out, replaced or swapped neighbouring
+ * letters); INT_MAX for words above 40 letters. */
 int rs_edit_distance(const char *a, const char *b);
-/* The candidate nearest to `name`, or NULL if none is near (distance above a third of the length,
- * at least 2). */
+/* The candidate nearest to `name`, or NULL when none is near enough to be a slip: at most a third
+ * of its letters and one more. */
 const char *rs_nearest(const char *name, const char *const *candidates, int64_t n);
 
 #endif

@@ -92,61 +92,66 @@ out:
     return st;
 }
 
-static rs_status run(int argc, char **argv)
+typedef struct probe_opts {
+    const char *component, *in, *out, *sampler;
+    int64_t threads, steps;
+    double shift, guidance;
+} probe_opts;
+
+static const probe_opts k_defaults = {
+    .sampler = "euler", .steps = 30, .shift = 5.0, .guidance = 5.0};
+
+static const rs_opt k_opts[] = {
+    {"--component", RS_OPT_STRING, offsetof(probe_opts, component), "C", "what to run (below)"},
+    {"--in", RS_OPT_STRING, offsetof(probe_opts, in), "X.safetensors", "named input tensors"},
+    {"--out", RS_OPT_STRING, offsetof(probe_opts, out), "Y.safetensors", "where the results go"},
+    {"--threads", RS_OPT_INT, offsetof(probe_opts, threads), "N", "CPU threads; 0: all"},
+    {"--sampler", RS_OPT_STRING, offsetof(probe_opts, sampler), "S", "as edit.sampler: euler"},
+    {"--steps", RS_OPT_INT, offsetof(probe_opts, steps), "N", "sampling steps: 30"},
+    {"--shift", RS_OPT_FLOAT, offsetof(probe_opts, shift), "X", "timestep shift: 5"},
+    {"--guidance", RS_OPT_FLOAT, offsetof(probe_opts, guidance), "G", "guidance scale: 5"},
+};
+
+static rs_status run(const rs_call *call)
 {
+    const probe_opts *o = call->opts;
     rs_status st = RS_OK;
-    rs_arena *a = rs_arena_create();
-    const char *component = NULL, *in = NULL, *out = NULL;
-    int64_t threads = 0;
-    rs_probe p = {.arena = a, .sampler = "euler", .steps = 30, .shift = 5.0, .guidance = 5.0};
-    const rs_opt opts[] = {
-        {"--component", RS_OPT_STRING, &component},
-        {"--in", RS_OPT_STRING, &in},
-        {"--out", RS_OPT_STRING, &out},
-        {"--threads", RS_OPT_INT, &threads},
-        {"--sampler", RS_OPT_STRING, &p.sampler},
-        {"--steps", RS_OPT_INT, &p.steps},
-        {"--shift", RS_OPT_FLOAT, &p.shift},
-        {"--guidance", RS_OPT_FLOAT, &p.guidance},
-    };
-    rs_opt_list positional = {0};
-    RS_TRY_OUT(rs_opt_parse(argc, argv, opts, (int)(sizeof opts / sizeof opts[0]), &positional, a));
-    if (positional.n != 1 || !component || !in || !out) {
-        st = RS_FAIL(
+    if (!o->component || !o->in || !o->out)
+        return RS_FAIL(
             USAGE,
             "usage: reshoot probe MODEL --component C --in X.safetensors --out Y.safetensors");
-        goto out;
-    }
-    if (threads < 0 || threads > 1024) {
-        st = RS_FAIL(USAGE, "--threads must be 0..1024, got %lld", (long long)threads);
-        goto out;
-    }
-    p.model_dir = positional.items[0];
-    const rs_probe_component *c = find_component(component, &st);
-    if (c)
-        st = probe_files(&p, c, in, out, threads);
-out:
-    rs_arena_destroy(&a);
-    return st;
+    if (o->threads < 0 || o->threads > 1024)
+        return RS_FAIL(USAGE, "--threads must be 0..1024, got %lld", (long long)o->threads);
+    const rs_probe_component *c = find_component(o->component, &st);
+    if (!c)
+        return st;
+    rs_probe p = {.model_dir = call->positional.items[0],
+                  .arena = call->arena,
+                  .sampler = o->sampler,
+                  .steps = o->steps,
+                  .shift = o->shift,
+                  .guidance = o->guidance};
+    return probe_files(&p, c, o->in, o->out, o->threads);
 }
 
-static rs_status help(void)
+static void more(void)
 {
-    rs_out(
-        "usage: reshoot probe MODEL --component C --in X.safetensors --out Y.safetensors\n"
-        "                     [--threads N] [--sampler S --steps N --shift X --guidance G]\n\n"
-        "Runs one component of the model directory MODEL on the tensors of X and writes the "
-        "results to Y,\n"
-        "to hold reshoot against PyTorch. Inputs may be F32, BF16, F16 or F64; outputs are F32.\n\n"
-        "components (inputs -> outputs):\n");
+    rs_out("\ncomponents (inputs -> outputs):\n");
     for (int i = 0; i < N_COMPONENTS; i++)
         rs_out("\n%s\n%s", k_components[i]->name, k_components[i]->help);
-    return RS_OK;
 }
 
 const rs_command rs_cmd_probe = {
     .name = "probe",
     .summary = "run one component on given tensors, to compare with PyTorch",
-    .help = help,
+    .args = "MODEL --component C --in X.safetensors --out Y.safetensors [options]",
+    .about = "Runs one component of the model directory MODEL on the tensors of X and writes the\n"
+             "results to Y, to hold reshoot against PyTorch. Inputs may be F32, BF16, F16 or F64;\n"
+             "outputs are F32.\n",
+    .more = more,
+    .n_min = 1,
+    .n_max = 1,
+    RS_COMMAND_OPTS(k_opts, probe_opts),
+    .defaults = &k_defaults,
     .run = run,
 };

@@ -7,7 +7,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 
-static const rs_command *const k_commands[] = {&rs_cmd_probe};
+static const rs_command *const k_commands[] = {&rs_cmd_schema, &rs_cmd_probe};
 enum { N_COMMANDS = sizeof k_commands / sizeof k_commands[0] };
 
 static void print_help(FILE *f)
@@ -20,8 +20,23 @@ static void print_help(FILE *f)
     fprintf(
         f,
         "\nreshoot COMMAND --help explains one command; reshoot --version says what is built in.\n"
-        "exit codes: 0 done, 1 internal failure, 2 usage or configuration, 3 jobs or input failed, "
-        "75 stopped and resumable\n");
+        "exit codes: 0 done, 1 internal failure, 2 usage, configuration or model, 3 jobs or input\n"
+        "            failed, 75 stopped and resumable\n");
+}
+
+static rs_status run_command(const rs_command *c, int argc, char **argv)
+{
+    if (rs_opt_wants_help(argc, argv)) {
+        rs_command_help(c);
+        return RS_OK;
+    }
+    rs_call call;
+    rs_arena *a = rs_arena_create();
+    rs_status st = rs_opt_parse(&call, c, argc, argv, a);
+    if (st == RS_OK)
+        st = c->run(&call);
+    rs_arena_destroy(&a);
+    return st;
 }
 
 static rs_status dispatch(int argc, char **argv)
@@ -29,17 +44,8 @@ static rs_status dispatch(int argc, char **argv)
     const char *names[N_COMMANDS];
     for (int i = 0; i < N_COMMANDS; i++) {
         names[i] = k_commands[i]->name;
-        if (strcmp(argv[1], names[i]) != 0)
-            continue;
-        for (int k = 2; k < argc; k++) {
-            if (strcmp(argv[k], "--help") == 0 || strcmp(argv[k], "-h") == 0) {
-                if (k_commands[i]->help)
-                    return k_commands[i]->help();
-                fputs(k_commands[i]->usage, stdout);
-                return RS_OK;
-            }
-        }
-        return k_commands[i]->run(argc - 1, argv + 1);
+        if (strcmp(argv[1], names[i]) == 0)
+            return run_command(k_commands[i], argc - 1, argv + 1);
     }
     const char *near = rs_nearest(argv[1], names, N_COMMANDS);
     return near ? RS_FAIL(USAGE, "unknown command \"%s\"; did you mean \"%s\"?", argv[1], near)
