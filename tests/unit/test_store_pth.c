@@ -27,7 +27,7 @@ static void put(bytes *b, const void *data, size_t n)
 
 static void put_le(bytes *b, uint64_t v, int n)
 {
-    uint8_t le[8];
+    uint8_t le[16] = {0};
     for (int i = 0; i < 8; i++)
         le[i] = (uint8_t)(v >> (8 * i));
     put(b, le, (size_t)n);
