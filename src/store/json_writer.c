@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
+
 enum { DEPTH_MAX = 32 };
 
 struct rs_jsonw {
-    rs_arena *arena;
-    char *text;
-    size_t n, cap;
+    rs_strbuf text;
     bool indent;
     int depth;
     char kind[DEPTH_MAX]; /* '{' or '[' of the open levels */
@@ -22,18 +22,14 @@ struct rs_jsonw {
 rs_jsonw *rs_jsonw_create(rs_arena *a, bool indent)
 {
     rs_jsonw *w = RS_NEW(a, rs_jsonw, 1);
-    w->arena = a;
+    w->text = rs_strbuf_on(a);
     w->indent = indent;
-    w->text = rs_arena_grow(a, NULL, &w->cap, 512, 1);
     return w;
 }
 
 static void put(rs_jsonw *w, const char *s, size_t n)
 {
-    w->text = rs_arena_grow(w->arena, w->text, &w->cap, w->n + n + 1, 1);
-    memcpy(w->text + w->n, s, n);
-    w->n += n;
-    w->text[w->n] = 0;
+    rs_strbuf_add(&w->text, s, n);
 }
 
 static void puts_(rs_jsonw *w, const char *s)
@@ -198,5 +194,5 @@ void rs_jsonw_string(rs_jsonw *w, const char *key, const char *v)
 const char *rs_jsonw_text(rs_jsonw *w)
 {
     RS_ASSERTF(w->done, "JSON text is not complete");
-    return w->text;
+    return w->text.data;
 }
