@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs what is missing (apt), builds and runs every test through ctest.
+#   launch/test.sh          the default suite
+#   launch/test.sh --long   and the long tests (full-size block, sanitizer builds of everything)
+# The number of tests that must exist is in tests/COUNT, so that tests cannot vanish unnoticed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+source launch/env.sh
+
+long=0
+for arg in "$@"; do
+    case "$arg" in
+    --long) long=1 ;;
+    *) echo "usage: launch/test.sh [--long]" >&2; exit 2 ;;
+    esac
+done
+
+passed=0 failed=0 skipped=0
+# suite PRESET CTEST_ARGS...: build a preset, run its tests, add to the counts
+suite() {
+    local preset=$1
+    shift
+    echo "test: building preset $preset"
+    cmake --preset "$preset" >"build-$preset.log" 2>&1 &&
+        cmake --build --preset "$preset" -j "$(nproc)" >>"build-$preset.log" 2>&1 ||
+        { tail -60 "build-$preset.log"; echo "test: preset $preset does not build" >&2; exit 1; }
+    rm -f "build-$preset.log"
+    ctest --test-dir "build-$preset" --output-on-failure --no-tests=error "$@" | tee "build-$preset/ctest.log"
+    local log="build-$preset/ctest.log"
+    local total bad skip
+    total=$(sed -n 's/.*tests failed out of \([0-9]*\).*/\1/p' "$log")
+    bad=$(sed -n 's/.*passed, \([0-9]*\) tests failed out of.*/\1/p' "$log")
+    skip=$(grep -c '\*\*\*Skipped' "$log")
+    if [ -z "$total" ]; then total=0 bad=1; fi
+    passed=$((passed + total - bad - skip))
+    failed=$((failed + bad))
+    skipped=$((skipped + skip))
+}
+
+launch/deps.sh --tests || exit 1
+if [ $long -eq 1 ]; then
+    suite dev -j "$(nproc)"
+    suite asan -j "$(nproc)" -L 'unit|op|model|e2e' -LE long
+else
+    suite dev -j "$(nproc)" -LE long
+    suite asan -j "$(nproc)" -L unit -LE long
+fi
+
+want=$(cat tests/COUNT)
+have=$(ctest --test-dir build-dev -N | sed -n 's/^Total Tests: //p')
+if [ "$have" != "$want" ]; then
+    echo "test: $have tests are registered, tests/COUNT says $want" >&2
+    failed=$((failed + 1))
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]

@@ -1,0 +1,62 @@
+/* Running a catalog: opens what all jobs share, runs every job's stages with failures kept to their
+ * own job, publishes one archive per video and reports. */
+#ifndef RS_JOB_JOB_H
+#define RS_JOB_JOB_H
+
+#include "stage/stage.h"
+
+typedef struct rs_run_opts {
+    const char *config; /* experiment file */
+    const char *const *sets;
+    int64_t n_sets;
+    const char *videos; /* glob over video ids, NULL: all */
+    const char *only; /* last stage to run ("ingest" ... "decode"), NULL: everything and publish */
+    const volatile sig_atomic_t *stop;
+} rs_run_opts;
+
+/* What became of one (video, edit). */
+typedef struct rs_outcome {
+    const char *video, *edit;
+    rs_status status;
+    const char *reason; /* one line, NULL when ok */
+    const char *stage;  /* stage that failed, or NULL */
+    bool ran;           /* something was computed for it in this run */
+    const char *mp4;    /* NULL until published */
+    const char *archive;
+    double psnr_outside; /* dB against the source outside the edited region; NAN until published */
+} rs_outcome;
+
+typedef struct rs_outcomes {
+    rs_outcome *items;
+    int64_t n;
+    size_t cap;
+} rs_outcomes;
+
+/* The whole command. RS_CONFIG / RS_MODEL before any job; RS_JOBS when some job failed; RS_STOPPED
+ * when asked to stop. Prints the table of results to the log. */
+rs_status rs_run_catalog(const rs_run_opts *o) RS_NODISCARD;
+
+/* ---- parts, used by rs_run_catalog ---- */
+
+/* Load config and catalog, open the device, hash the model's files, create and lock the run
+ * directory. */
+typedef struct rs_run_session {
+    rs_run run;
+    rs_config *cfg;
+    rs_catalog *catalog;
+    rs_device *dev;
+    rs_arena *arena;
+    int lock; /* file descriptor of <output>/.lock */
+} rs_run_session;
+
+rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;
+void rs_session_close(rs_run_session *s);
+
+/* Write <output>/archive/<video>.h5, videos/<video>.<edit>.mp4 and sheets/<video>.png from finished
+ * states, unless the archive there is already the one these states would give. `edits`: outcomes of
+ * this video's edits (those that failed are recorded with their reason); paths and metrics are
+ * filled in. *ran tells. */
+rs_status rs_publish_video(rs_run *run, rs_job *video, rs_job **edits, rs_outcome *outcomes,
+                           int64_t n, bool *ran) RS_NODISCARD;
+
+#endif

@@ -1,0 +1,240 @@
+#include <fnmatch.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/fsio.h"
+#include "base/log.h"
+#include "job/job.h"
+
+/* One video while it is being worked on. */
+typedef struct video_work {
+    rs_run *run;
+    rs_stage_id last; /* last stage wanted */
+    bool publish;
+    rs_job video;
+    rs_job **edits;
+    rs_outcome *outcomes; /* n_edits of them, inside the run's list */
+    rs_arena **arenas;    /* one per edit */
+} video_work;
+
+static void fail(rs_outcome *o, rs_arena *a, rs_status st, const char *stage)
+{
+    o->status = st;
+    o->stage = stage;
+    o->reason = rs_arena_strdup(a, rs_error_message());
+    if (st != RS_STOPPED)
+        RS_LOG(ERROR, "%s#%s failed%s%s: %s", o->video, o->edit, stage ? " in " : "",
+               stage ? stage : "", o->reason);
+    RS_LOG(DEBUG, "%s", rs_error_trace());
+}
+
+/* Stages of one job in order, up to the last wanted one, per-video or per-edit as asked. */
+static rs_status run_stages(video_work *w, rs_job *job, bool per_edit, bool *ran,
+                            const char **stage)
+{
+    for (int id = 0; id <= (int)w->last; id++) {
+        const rs_stage *s = rs_stage_get((rs_stage_id)id);
+        bool did = false;
+        if (s->per_edit != per_edit)
+            continue;
+        *stage = s->name;
+        RS_TRY(rs_stage_run(w->run, job, (rs_stage_id)id, &did));
+        *ran = *ran || did;
+    }
+    *stage = NULL;
+    return RS_OK;
+}
+
+static rs_job *new_edit_job(video_work *w, int64_t i)
+{
+    const rs_catalog_edit *e = &w->video.video->edits[i];
+    w->arenas[i] = rs_arena_create();
+    rs_job *job = RS_NEW(w->arenas[i], rs_job, 1);
+    *job = (rs_job){.video = w->video.video, .edit = e, .arena = w->arenas[i]};
+    job->name = rs_arena_printf(job->arena, "%s#%s", job->video->id, e->id);
+    job->source = w->video.source;
+    job->loaded = w->video.loaded;
+    return job;
+}
+
+static rs_status run_edit_job(video_work *w, int64_t i, rs_arena *a)
+{
+    rs_outcome *o = &w->outcomes[i];
+    w->edits[i] = new_edit_job(w, i);
+    const char *stage = NULL;
+    rs_status st = rs_job_keys(w->run, w->edits[i]);
+    if (st == RS_OK)
+        st = run_stages(w, w->edits[i], true, &o->ran, &stage);
+    if (st != RS_OK) {
+        fail(o, a, st, stage);
+    } else {
+        o->status = RS_OK;
+        o->reason = NULL;
+    }
+    return st;
+}
+
+static void fail_all(video_work *w, rs_arena *a, rs_status st, const char *stage)
+{
+    for (int64_t i = 0; i < w->video.video->n_edits; i++)
+        fail(&w->outcomes[i], a, st, stage);
+}
+
+static rs_status publish(video_work *w, rs_arena *a)
+{
+    int64_t ok = 0, n = w->video.video->n_edits;
+    bool ran = false;
+    for (int64_t i = 0; i < n; i++)
+        ok += w->outcomes[i].status == RS_OK;
+    if (ok == 0)
+        return RS_OK;
+    rs_log_set_context(w->video.video->id);
+    rs_status st = rs_publish_video(w->run, &w->video, w->edits, w->outcomes, n, &ran);
+    rs_log_set_context(NULL);
+    for (int64_t i = 0; i < n && st != RS_OK; i++)
+        if (w->outcomes[i].status == RS_OK)
+            fail(&w->outcomes[i], a, st, "publish");
+    for (int64_t i = 0; i < n; i++)
+        w->outcomes[i].ran = w->outcomes[i].ran || ran;
+    return st == RS_STOPPED ? st : RS_OK;
+}
+
+static rs_status run_video(video_work *w, rs_arena *a)
+{
+    bool ran = false;
+    const char *stage = NULL;
+    rs_status st = rs_atomic_sweep(
+        rs_arena_printf(w->video.arena, "%s/state/%s", w->run->output, w->video.video->id));
+    if (st == RS_OK)
+        st = rs_job_keys(w->run, &w->video);
+    if (st == RS_OK)
+        st = run_stages(w, &w->video, false, &ran, &stage);
+    if (st != RS_OK) {
+        fail_all(w, a, st, stage);
+        return st == RS_STOPPED ? st : RS_OK;
+    }
+    for (int64_t i = 0; i < w->video.video->n_edits; i++) {
+        w->outcomes[i].ran = ran;
+        if (run_edit_job(w, i, a) == RS_STOPPED)
+            return RS_STOPPED;
+    }
+    return w->publish ? publish(w, a) : RS_OK;
+}
+
+/* Outcomes of one video's edits, appended to the list. */
+static rs_outcome *add_outcomes(rs_outcomes *l, rs_arena *a, const rs_catalog_video *v)
+{
+    l->items = rs_arena_grow(a, l->items, &l->cap, (size_t)(l->n + v->n_edits), sizeof *l->items);
+    rs_outcome *first = &l->items[l->n];
+    for (int64_t i = 0; i < v->n_edits; i++)
+        first[i] = (rs_outcome){.video = v->id,
+                                .edit = v->edits[i].id,
+                                .status = RS_STOPPED,
+                                .reason = "not reached",
+                                .psnr_outside = NAN};
+    l->n += v->n_edits;
+    return first;
+}
+
+static rs_status work_on(rs_run_session *s, const rs_catalog_video *v, rs_outcomes *l,
+                         rs_stage_id last, bool publish_too)
+{
+    rs_arena *arena = rs_arena_create();
+    video_work w = {.run = &s->run, .last = last, .publish = publish_too};
+    w.video = (rs_job){.video = v, .name = v->id, .arena = arena};
+    w.edits = RS_NEW(arena, rs_job *, v->n_edits);
+    w.arenas = RS_NEW(arena, rs_arena *, v->n_edits);
+    w.outcomes = add_outcomes(l, s->arena, v);
+    rs_status st = run_video(&w, s->arena);
+    for (int64_t i = 0; i < v->n_edits; i++)
+        rs_arena_destroy(&w.arenas[i]);
+    rs_arena_destroy(&arena);
+    return st;
+}
+
+static void report(const rs_run_session *s, const rs_outcomes *l)
+{
+    int64_t failed = 0, ran = 0, done = 0;
+    for (int64_t i = 0; i < l->n; i++) {
+        const rs_outcome *o = &l->items[i];
+        failed += o->status != RS_OK && o->status != RS_STOPPED;
+        ran += o->ran;
+        done += o->status == RS_OK;
+    }
+    if (ran == 0 && failed == 0 && done == l->n) {
+        RS_LOG(INFO, "nothing to do: all %lld edits are up to date in %s", (long long)l->n,
+               s->run.output);
+    } else {
+        RS_LOG(INFO, "%lld edits done, %lld failed, %lld computed in this run", (long long)done,
+               (long long)failed, (long long)ran);
+    }
+    for (int64_t i = 0; i < l->n; i++) {
+        const rs_outcome *o = &l->items[i];
+        if (o->status != RS_OK)
+            RS_LOG(INFO, "  %-28s %s: %s", rs_arena_printf(s->arena, "%s#%s", o->video, o->edit),
+                   o->status == RS_STOPPED ? "STOPPED" : "FAILED", o->reason);
+        else if (o->mp4)
+            RS_LOG(INFO, "  %-28s %s  (background PSNR %.2f dB)",
+                   rs_arena_printf(s->arena, "%s#%s", o->video, o->edit), o->mp4, o->psnr_outside);
+    }
+    for (int64_t i = 0; i < l->n; i++)
+        if (l->items[i].archive &&
+            (i == 0 || strcmp(l->items[i].video, l->items[i - 1].video) != 0))
+            RS_LOG(INFO, "  %-28s %s", l->items[i].video, l->items[i].archive);
+}
+
+static rs_status parse_only(rs_stage_id *last, bool *publish_too, const char *only)
+{
+    *last = RS_STAGE_DECODE;
+    *publish_too = !only;
+    if (!only)
+        return RS_OK;
+    for (int id = 0; id < RS_STAGE_COUNT; id++) {
+        if (strcmp(rs_stage_get((rs_stage_id)id)->name, only) == 0) {
+            *last = (rs_stage_id)id;
+            return RS_OK;
+        }
+    }
+    return RS_FAIL(USAGE,
+                   "--only: unknown stage \"%s\"; known: ingest, motion, appearance, edit, decode",
+                   only);
+}
+
+static rs_status run_all(rs_run_session *s, const rs_run_opts *o)
+{
+    rs_outcomes l = {0};
+    rs_stage_id last;
+    bool publish_too;
+    int64_t matched = 0;
+    rs_status st = RS_OK;
+    RS_TRY(parse_only(&last, &publish_too, o->only));
+    for (int64_t i = 0; i < s->catalog->n_videos && st == RS_OK; i++) {
+        const rs_catalog_video *v = &s->catalog->videos[i];
+        if (o->videos && fnmatch(o->videos, v->id, 0) != 0)
+            continue;
+        matched++;
+        st = work_on(s, v, &l, last, publish_too);
+    }
+    if (matched == 0)
+        return RS_FAIL(USAGE, "--videos: \"%s\" matches none of the %lld videos", o->videos,
+                       (long long)s->catalog->n_videos);
+    report(s, &l);
+    if (st != RS_OK)
+        return st;
+    int64_t failed = 0;
+    for (int64_t i = 0; i < l.n; i++)
+        failed += l.items[i].status != RS_OK;
+    if (failed)
+        return RS_FAIL(JOBS, "%lld of %lld edits failed", (long long)failed, (long long)l.n);
+    return RS_OK;
+}
+
+rs_status rs_run_catalog(const rs_run_opts *o)
+{
+    rs_run_session s;
+    rs_status st = rs_session_open(&s, o);
+    if (st == RS_OK)
+        st = run_all(&s, o);
+    rs_session_close(&s);
+    return st;
+}

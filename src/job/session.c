@@ -1,0 +1,115 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/fsio.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "job/job.h"
+
+static rs_status lock_output(rs_run_session *s, const char *output)
+{
+    RS_TRY(rs_make_dirs(output));
+    const char *path = rs_path_join(s->arena, output, ".lock");
+    s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (s->lock < 0)
+        return RS_FAIL(IO, "%s: cannot create: %s", path, strerror(errno));
+    if (flock(s->lock, LOCK_EX | LOCK_NB) != 0)
+        return RS_FAIL(USAGE, "%s: another reshoot run is using this folder", output);
+    return RS_OK;
+}
+
+static rs_status identify_model(rs_run *run)
+{
+    static const char *const encoders[] = {"text_encoder", "image_encoder", "tokenizer"};
+    const char *dir = run->models.dir;
+    rs_hash h;
+    RS_TRY(rs_model_component_id(run->transformer_id, dir, "transformer"));
+    RS_TRY(rs_model_component_id(run->vae_id, dir, "vae"));
+    rs_hash_init(&h);
+    for (int i = 0; i < 3; i++) {
+        char hex[RS_HASH_HEX];
+        RS_TRY(rs_model_component_id(hex, dir, encoders[i]));
+        rs_hash_string(&h, hex);
+    }
+    rs_hash_final_hex(&h, run->encoders_id);
+    return RS_OK;
+}
+
+static rs_status write_config(rs_run_session *s)
+{
+    const char *dump = rs_config_dump(s->arena, s->cfg);
+    RS_TRY(rs_write_file_atomic(rs_path_join(s->arena, s->cfg->output, "config.yaml"), dump,
+                                strlen(dump)));
+    return rs_log_open_file(rs_path_join(s->arena, s->cfg->output, "reshoot.log"));
+}
+
+/* What the run will hold in memory, from sizes alone. */
+static rs_status announce(rs_run_session *s)
+{
+    const rs_config *c = s->cfg;
+    rs_denoiser *m;
+    rs_vae *vae;
+    RS_TRY(rs_models_denoiser(&s->run.models, &m));
+    RS_TRY(rs_models_vae(&s->run.models, &vae));
+    const rs_denoiser_info *i = rs_denoiser_get_info(m);
+    const rs_vae_info *v = rs_vae_get_info(vae);
+    if (i->out_channels != v->z_dim)
+        return RS_FAIL(MODEL, "%s: transformer has %lld latent channels, vae has %lld",
+                       c->model.path, (long long)i->out_channels, (long long)v->z_dim);
+    int64_t F = (c->clip.frames - 1) / v->scale_t + 1, H = c->clip.height / v->scale_s,
+            W = c->clip.width / v->scale_s;
+    RS_LOG(INFO, "device %s, %d threads; %s: %lld blocks of width %lld, %.2f M parameters",
+           rs_device_backend(s->dev), rs_device_threads(s->dev), i->family, (long long)i->blocks,
+           (long long)i->dim, (double)i->params * 1e-6);
+    RS_LOG(
+        INFO,
+        "clip %lld frames %lldx%lld = %lld tokens; activations %.1f MB training, %.1f MB sampling",
+        (long long)c->clip.frames, (long long)c->clip.width, (long long)c->clip.height,
+        (long long)(F * (H / i->patch[1]) * (W / i->patch[2])),
+        (double)rs_denoiser_plan(m, F, H, W, true) * 1e-6,
+        (double)rs_denoiser_plan(m, F, H, W, false) * 1e-6);
+    return RS_OK;
+}
+
+rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
+{
+    rs_log_level level;
+    *s = (rs_run_session){.arena = rs_arena_create(), .lock = -1};
+    RS_TRY(rs_config_load(&s->cfg, o->config, o->sets, o->n_sets));
+    if (rs_log_level_parse(&level, rs_cfg_log_level_text(s->cfg->log.level)))
+        rs_log_set_level(level);
+    RS_TRY(rs_catalog_load(&s->catalog, s->cfg->catalog, s->cfg->catalog_root));
+    rs_problems *problems = rs_problems_create();
+    rs_catalog_check(problems, s->cfg, s->catalog);
+    rs_status st = rs_problems_status(problems);
+    rs_problems_destroy(&problems);
+    RS_TRY(st);
+    if (!rs_path_is_dir(s->cfg->model.path))
+        return RS_FAIL(MODEL, "%s: model folder not found (model.path)", s->cfg->model.path);
+    rs_device_opts device = {.threads = rs_i32(s->cfg->cluster.threads)};
+    RS_TRY(rs_device_open(&s->dev, &device));
+    s->run =
+        (rs_run){.cfg = s->cfg, .catalog = s->catalog, .output = s->cfg->output, .stop = o->stop};
+    s->run.models = (rs_models){.dev = s->dev, .dir = s->cfg->model.path};
+    s->run.models.denoiser_opts.recompute =
+        s->cfg->memory.recompute == RS_CFG_RECOMPUTE_NONE ? RS_RECOMPUTE_NONE : RS_RECOMPUTE_BLOCK;
+    RS_TRY(identify_model(&s->run));
+    RS_TRY(announce(s));
+    RS_TRY(lock_output(s, s->cfg->output));
+    return write_config(s);
+}
+
+void rs_session_close(rs_run_session *s)
+{
+    rs_models_close(&s->run.models);
+    rs_device_destroy(&s->dev);
+    rs_catalog_destroy(&s->catalog);
+    rs_config_destroy(&s->cfg);
+    rs_log_close_file();
+    if (s->lock >= 0)
+        close(s->lock);
+    rs_arena_destroy(&s->arena);
+}

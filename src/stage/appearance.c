@@ -1,0 +1,107 @@
+/* appearance: training goes on from the motion adapter, with every edited reference frame as a
+ * one-frame clip mixed with the motion sample (loraedit.md 3). An epoch is one full-length step,
+ * then `repeats` rounds over the references. Schedule `code`: `epochs` whole epochs; `paper`: cut
+ * after `steps` steps. Fresh optimiser state. */
+#include <string.h>
+
+#include "base/num.h"
+#include "stage/adapters.h"
+#include "stage/common.h"
+#include "stage/condition.h"
+#include "stage/state_io.h"
+
+static bool applies(const rs_run *run, const rs_job *job)
+{
+    (void)run;
+    return job->edit && job->edit->n_references > 0;
+}
+
+static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
+{
+    static const char *const sections[] = {"appearance", "lora",   "optimizer",
+                                           "seed",       "prompt", "condition"};
+    if (!applies(run, job))
+        return RS_OK; /* the motion adapter is used as it is */
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++)
+        rs_config_hash_section(h, run->cfg, sections[i]);
+    rs_hash_string(h, job->name);
+    for (int64_t i = 0; i < job->edit->n_references; i++) {
+        const rs_catalog_reference *r = &job->edit->references[i];
+        char hex[RS_HASH_HEX];
+        rs_status st = rs_stage_hash_media(hex, r->image.path);
+        if (st != RS_OK) {
+            rs_error_context("%s", r->image.where);
+            return st;
+        }
+        rs_hash_string(h, hex);
+        rs_hash_i64(h, r->frame);
+        rs_hash_string(h, r->prompt);
+    }
+    return RS_OK;
+}
+
+/* One-frame sample: condition is the source frame with its region painted (no frame is "given"
+ * here), target is the edited frame, CLIP sees the source frame, the caption describes the edit. */
+static rs_status reference_item(rs_train_item *item, rs_run *run, rs_job *job,
+                                const rs_catalog_reference *r)
+{
+    rs_arena *a = job->arena;
+    const rs_ingest *s = &job->source;
+    if (r->frame < 0 || r->frame >= s->frames.shape[0])
+        return RS_FAIL(INPUT, "%s: reference frame %lld is outside the clip of %lld frames",
+                       r->where, (long long)r->frame, (long long)s->frames.shape[0]);
+    rs_tensor edited, latent, frame = rs_tensor_slice(s->frames, r->frame, r->frame + 1);
+    rs_tensor mask = rs_tensor_slice(s->mask, r->frame, r->frame + 1), painted = frame;
+    RS_TRY(rs_stage_load_edited(&edited, a, &r->image, &s->fit));
+    painted.data = rs_arena_alloc(a, rs_tensor_bytes(frame), 1);
+    rs_paint_condition(painted, frame, mask, rs_i32(run->cfg->condition.fill), false);
+    RS_TRY(rs_models_encode_frames(&run->models, a, &latent, painted));
+    RS_TRY(rs_stage_make_y(&item->y, a, mask, latent, false));
+    RS_TRY(rs_models_encode_frames(&run->models, a, &item->x0, edited));
+    RS_TRY(rs_models_encode_text(&run->models, a, &item->text, rs_stage_prompt(run, a, r->prompt)));
+    return rs_models_encode_image(&run->models, a, &item->image, frame);
+}
+
+/* Item of every step; item 0 is the motion sample. */
+static int32_t *make_order(const rs_run *run, rs_arena *a, int64_t references, int64_t *steps)
+{
+    const rs_cfg_appearance_section *c = &run->cfg->appearance;
+    int64_t epoch = 1 + c->repeats * references;
+    *steps = c->schedule == RS_CFG_SCHEDULE_CODE ? c->epochs * epoch : c->steps;
+    int32_t *order = RS_NEW(a, int32_t, *steps);
+    for (int64_t k = 0; k < *steps; k++) {
+        int64_t in_epoch = k % epoch;
+        order[k] = in_epoch == 0 ? 0 : rs_i32(1 + (in_epoch - 1) % references);
+    }
+    return order;
+}
+
+static rs_status init(rs_adapter *a, rs_run *run, rs_job *job)
+{
+    return rs_stage_adapter_load(a, run, job, RS_STAGE_MOTION);
+}
+
+static rs_status run_appearance(rs_run *run, rs_job *job)
+{
+    RS_TRY(rs_job_load_source(run, job));
+    const rs_ingest *s = &job->source;
+    int64_t n = job->edit->n_references;
+    rs_train_item *items = RS_NEW(job->arena, rs_train_item, n + 1);
+    items[0] = (rs_train_item){.x0 = s->x0, .y = s->y, .text = s->text, .image = s->image};
+    for (int64_t i = 0; i < n; i++)
+        RS_TRY(reference_item(&items[1 + i], run, job, &job->edit->references[i]));
+    rs_train_loop loop = {
+        .items = items, .n_items = n + 1, .optim = rs_stage_optim(run, run->cfg->appearance.lr)};
+    loop.order = make_order(run, job->arena, n, &loop.steps);
+    return rs_stage_train(run, job, RS_STAGE_APPEARANCE, loop, init);
+}
+
+const rs_stage rs_stage_appearance = {
+    .name = "appearance",
+    .version = 1,
+    .per_edit = true,
+    .upstream = RS_STAGE_MOTION,
+    .hash = hash,
+    .applies = applies,
+    .run = run_appearance,
+};

@@ -1,0 +1,21 @@
+/* Small helpers that several stages share: prompts, media hashes, condition tensors, logging of
+ * progress. */
+#ifndef RS_STAGE_COMMON_H
+#define RS_STAGE_COMMON_H
+
+#include "stage/stage.h"
+
+/* prompt.prefix + " " + text. */
+const char *rs_stage_prompt(const rs_run *run, rs_arena *a, const char *text);
+/* Content hash of a media file, or of a folder's file names and contents. */
+rs_status rs_stage_hash_media(char out[RS_HASH_HEX], const char *path) RS_NODISCARD;
+/* y (4+z,F',h,w) from the shaped mask and the latent of the painted clip. */
+rs_status rs_stage_make_y(rs_tensor *y, rs_arena *a, rs_tensor mask, rs_tensor latent,
+                          bool keep_first) RS_NODISCARD;
+/* An edited picture at the clip's size, U8 (1,H,W,3); errors carry the catalog's place. */
+rs_status rs_stage_load_edited(rs_tensor *frame, rs_arena *a, const rs_catalog_path *p,
+                               const rs_fit *fit) RS_NODISCARD;
+/* Identity of a job's stage in random streams. */
+uint64_t rs_stage_stream(const rs_job *job, rs_stage_id id);
+
+#endif

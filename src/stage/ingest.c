@@ -1,0 +1,196 @@
+/* ingest: decode the source, shape the mask, build the condition, and encode everything that does
+ * not depend on an edit: target latent x0, condition y, prompt and first frame (loraedit.md
+ * 1, 2.1, 2.3). */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/num.h"
+#include "base/str.h"
+#include "media/mask.h"
+#include "stage/condition.h"
+#include "stage/common.h"
+#include "stage/state_io.h"
+
+static rs_status hash_path(rs_hash *h, const rs_catalog_path *p)
+{
+    char hex[RS_HASH_HEX];
+    rs_status st = rs_stage_hash_media(hex, p->path);
+    if (st != RS_OK) {
+        rs_error_context("%s", p->where);
+        return st;
+    }
+    rs_hash_string(h, hex);
+    return RS_OK;
+}
+
+static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
+{
+    const rs_catalog_video *v = job->video;
+    static const char *const sections[] = {"clip", "mask", "condition", "prompt"};
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++)
+        rs_config_hash_section(h, run->cfg, sections[i]);
+    rs_hash_string(h, run->vae_id);
+    rs_hash_string(h, run->encoders_id);
+    rs_hash_string(h, v->prompt);
+    rs_hash_i64(h, v->frames);
+    rs_hash_f64(h, v->fps);
+    RS_TRY(hash_path(h, &v->source));
+    for (int64_t i = 0; i < v->n_boxes; i++) {
+        const rs_catalog_box *b = &v->boxes[i];
+        int64_t row[] = {b->frame, b->x, b->y, b->w, b->h};
+        for (int k = 0; k < 5; k++)
+            rs_hash_i64(h, row[k]);
+    }
+    return v->n_boxes ? RS_OK : hash_path(h, &v->mask);
+}
+
+static rs_status load_clip(rs_clip *clip, const rs_run *run, rs_job *job)
+{
+    const rs_config *c = run->cfg;
+    rs_clip_opts o = {.frames = rs_catalog_clip_frames(c, job->video),
+                      .width = c->clip.width,
+                      .height = c->clip.height,
+                      .sampling = c->clip.sampling == RS_CFG_SAMPLING_FIRST ? RS_SAMPLING_FIRST
+                                                                            : RS_SAMPLING_EVEN};
+    rs_status st = rs_clip_load(clip, job->arena, job->video->source.path, &o);
+    if (st != RS_OK)
+        rs_error_context("%s", job->video->source.where);
+    return st;
+}
+
+static rs_status load_mask(rs_tensor *mask, const rs_clip *clip, const rs_run *run, rs_job *job)
+{
+    const rs_config *c = run->cfg;
+    const rs_catalog_video *v = job->video;
+    rs_mask_opts o = RS_MASK_OPTS_DEFAULT;
+    o.shape = c->mask.shape == RS_CFG_MASK_SHAPE_BOX     ? RS_MASK_BOX
+              : c->mask.shape == RS_CFG_MASK_SHAPE_EXACT ? RS_MASK_EXACT
+                                                         : RS_MASK_GRID;
+    o.threshold = rs_i32(c->mask.threshold);
+    o.grow = c->mask.grow;
+    o.min_area = c->mask.min_area;
+    if (v->n_boxes == 0) {
+        rs_status st = rs_mask_load(mask, job->arena, v->mask.path, clip, &o);
+        if (st != RS_OK)
+            rs_error_context("%s", v->mask.where);
+        return st;
+    }
+    rs_box_key *keys = RS_NEW(job->arena, rs_box_key, v->n_boxes);
+    for (int64_t i = 0; i < v->n_boxes; i++)
+        keys[i] = (rs_box_key){v->boxes[i].frame, (double)v->boxes[i].x, (double)v->boxes[i].y,
+                               (double)v->boxes[i].w, (double)v->boxes[i].h};
+    return rs_mask_from_boxes(mask, job->arena, v->where, keys, v->n_boxes, clip, &o);
+}
+
+/* y of the motion sample: painted clip with a whole first frame, and its mask channels. */
+static rs_status encode_condition(rs_tensor *y, rs_run *run, rs_job *job, rs_tensor frames,
+                                  rs_tensor mask)
+{
+    rs_arena *a = job->arena;
+    rs_tensor painted = frames, latent;
+    painted.data = rs_arena_alloc(a, rs_tensor_bytes(frames), 1);
+    rs_paint_condition(painted, frames, mask, rs_i32(run->cfg->condition.fill), true);
+    RS_TRY(rs_models_encode_frames(&run->models, a, &latent, painted));
+    return rs_stage_make_y(y, a, mask, latent, true);
+}
+
+static rs_status save(rs_run *run, rs_job *job, const rs_clip *clip, const rs_ingest *s)
+{
+    rs_arena *a = job->arena;
+    rs_tensor_list out = {0};
+    rs_tensor fit = rs_tensor_of(rs_arena_memdup(a, &clip->fit, sizeof clip->fit), RS_DTYPE_I64,
+                                 RS_SHAPE((int64_t)(sizeof clip->fit / sizeof(int64_t))));
+    rs_tensor index = rs_tensor_of(clip->index, RS_DTYPE_I64, RS_SHAPE(s->frames.shape[0]));
+    rs_tensor_list_add(&out, a, "frames", s->frames);
+    rs_tensor_list_add(&out, a, "mask", s->mask);
+    rs_tensor_list_add(&out, a, "x0", s->x0);
+    rs_tensor_list_add(&out, a, "y", s->y);
+    rs_tensor_list_add(&out, a, "text", s->text);
+    if (rs_has(s->image))
+        rs_tensor_list_add(&out, a, "image", s->image);
+    rs_tensor_list_add(&out, a, "fit", fit);
+    rs_tensor_list_add(&out, a, "index", index);
+    rs_meta_list meta = {0};
+    rs_meta_add_i64(&meta, a, "fps_num", s->fps.num);
+    rs_meta_add_i64(&meta, a, "fps_den", s->fps.den);
+    return rs_stage_save(run, job, RS_STAGE_INGEST, &out, &meta);
+}
+
+static rs_ratio play_fps(const rs_clip *clip, const rs_catalog_video *v)
+{
+    if (v->fps > 0 && clip->source_frames > 0) {
+        double kept = (double)clip->rgb.shape[0] / (double)clip->source_frames;
+        return rs_ratio_of((int64_t)(v->fps * kept * 1000.0 + 0.5), 1000);
+    }
+    if (v->fps > 0)
+        return rs_ratio_of((int64_t)(v->fps * 1000.0 + 0.5), 1000);
+    return clip->play_fps;
+}
+
+static rs_status run_ingest(rs_run *run, rs_job *job)
+{
+    rs_clip clip;
+    rs_ingest *s = &job->source;
+    RS_TRY(load_clip(&clip, run, job));
+    s->frames = clip.rgb;
+    s->fps = play_fps(&clip, job->video);
+    RS_TRY(load_mask(&s->mask, &clip, run, job));
+    RS_LOG(INFO, "ingest: %lld of %lld source frames, %lldx%lld, edit region %.1f %% of the pixels",
+           (long long)clip.rgb.shape[0], (long long)clip.source_frames,
+           (long long)clip.rgb.shape[2], (long long)clip.rgb.shape[1],
+           100.0 * (double)rs_mask_count(s->mask) / (double)rs_tensor_count(s->mask));
+    RS_TRY(rs_models_encode_frames(&run->models, job->arena, &s->x0, s->frames));
+    RS_TRY(encode_condition(&s->y, run, job, s->frames, s->mask));
+    const char *prompt = rs_stage_prompt(run, job->arena, job->video->prompt);
+    RS_TRY(rs_models_encode_text(&run->models, job->arena, &s->text, prompt));
+    RS_TRY(rs_models_encode_image(&run->models, job->arena, &s->image,
+                                  rs_tensor_slice(s->frames, 0, 1)));
+    RS_TRY(save(run, job, &clip, s));
+    return RS_OK;
+}
+
+static rs_ratio fps_from(const rs_meta_list *meta)
+{
+    const char *num = rs_meta_get(meta, "fps_num"), *den = rs_meta_get(meta, "fps_den");
+    rs_ratio fps = {0, 1};
+    if (num && den && rs_parse_i64(&fps.num, num) && rs_parse_i64(&fps.den, den) && fps.den > 0)
+        return fps;
+    return (rs_ratio){0, 1};
+}
+
+rs_status rs_job_load_source(const rs_run *run, rs_job *job)
+{
+    if (job->loaded)
+        return RS_OK;
+    rs_tensor_list l = {0};
+    rs_meta_list meta = {0};
+    rs_ingest *s = &job->source;
+    rs_tensor fit, index;
+    const char *path = rs_stage_path(run, job, RS_STAGE_INGEST);
+    RS_TRY(rs_stage_load(run, job, RS_STAGE_INGEST, job->arena, &l, &meta));
+    RS_TRY(rs_state_need(&s->frames, &l, "frames", path));
+    RS_TRY(rs_state_need(&s->mask, &l, "mask", path));
+    RS_TRY(rs_state_need(&s->x0, &l, "x0", path));
+    RS_TRY(rs_state_need(&s->y, &l, "y", path));
+    RS_TRY(rs_state_need(&s->text, &l, "text", path));
+    RS_TRY(rs_state_need(&fit, &l, "fit", path));
+    RS_TRY(rs_state_need(&index, &l, "index", path));
+    const rs_tensor *image = rs_tensor_list_find(&l, "image");
+    s->image = image ? *image : (rs_tensor){0};
+    if (rs_tensor_bytes(fit) != sizeof s->fit)
+        return RS_FAIL(FORMAT, "%s: \"fit\" has the wrong size", path);
+    memcpy(&s->fit, fit.data, sizeof s->fit);
+    s->index = index.data;
+    s->fps = fps_from(&meta);
+    job->loaded = true;
+    return RS_OK;
+}
+
+const rs_stage rs_stage_ingest = {
+    .name = "ingest",
+    .version = 1,
+    .per_edit = false,
+    .upstream = RS_STAGE_INGEST,
+    .hash = hash,
+    .run = run_ingest,
+};

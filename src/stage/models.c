@@ -1,0 +1,125 @@
+#include "stage/models.h"
+
+#include "base/fsio.h"
+#include "base/log.h"
+#include "stage/condition.h"
+
+void rs_models_close(rs_models *m)
+{
+    rs_denoiser_close(&m->denoiser);
+    rs_vae_close(&m->vae);
+    rs_text_encoder_close(&m->text);
+    rs_image_encoder_close(&m->image);
+    rs_tokenizer_destroy(&m->tokenizer);
+}
+
+rs_status rs_models_denoiser(rs_models *m, rs_denoiser **out)
+{
+    if (!m->denoiser) {
+        double begin = rs_now();
+        RS_TRY(rs_denoiser_open(&m->denoiser, m->dev, m->dir, &m->denoiser_opts));
+        const rs_denoiser_info *i = rs_denoiser_get_info(m->denoiser);
+        RS_LOG(DETAIL,
+               "opened transformer: %s, %lld blocks of width %lld, %.2f M parameters, %.2f s",
+               i->family, (long long)i->blocks, (long long)i->dim, (double)i->params * 1e-6,
+               rs_now() - begin);
+    }
+    *out = m->denoiser;
+    return RS_OK;
+}
+
+rs_status rs_models_vae(rs_models *m, rs_vae **out)
+{
+    if (!m->vae)
+        RS_TRY(rs_vae_open(&m->vae, m->dev, m->dir));
+    *out = m->vae;
+    return RS_OK;
+}
+
+rs_status rs_models_encode_text(rs_models *m, rs_arena *a, rs_tensor *states, const char *text)
+{
+    rs_tokens tokens;
+    rs_denoiser *d = NULL;
+    RS_TRY(rs_models_denoiser(m, &d));
+    if (!m->tokenizer)
+        RS_TRY(rs_tokenizer_create(&m->tokenizer, rs_path_join(a, m->dir, "tokenizer")));
+    if (!m->text)
+        RS_TRY(rs_text_encoder_open(&m->text, m->dev, m->dir));
+    RS_TRY(rs_tokenizer_encode(&tokens, a, m->tokenizer, text, rs_denoiser_get_info(d)->text_len));
+    if (tokens.dropped)
+        RS_LOG(WARN, "prompt is too long: the last %lld tokens are cut off: \"%.40s...\"",
+               (long long)tokens.dropped, text);
+    *states = rs_tensor_new(a, RS_SHAPE(tokens.n, rs_text_encoder_dim(m->text)));
+    return rs_text_encode(m->text, *states, tokens.ids, tokens.n);
+}
+
+rs_status rs_models_encode_image(rs_models *m, rs_arena *a, rs_tensor *states, rs_tensor frame)
+{
+    rs_denoiser *d = NULL;
+    *states = (rs_tensor){0};
+    RS_TRY(rs_models_denoiser(m, &d));
+    if (rs_denoiser_get_info(d)->image_dim == 0)
+        return RS_OK;
+    if (!m->image)
+        RS_TRY(rs_image_encoder_open(&m->image, m->dev, m->dir));
+    int64_t size = rs_image_encoder_size(m->image);
+    rs_tensor video = rs_tensor_new(a, RS_SHAPE(3, 1, frame.shape[1], frame.shape[2]));
+    rs_video_from_frames(video, frame);
+    rs_tensor image = rs_tensor_reshape(video, RS_SHAPE(3, frame.shape[1], frame.shape[2]));
+    rs_tensor pixels = rs_tensor_new(a, RS_SHAPE(3, size, size));
+    RS_TRY(rs_image_preprocess(m->image, pixels, image));
+    *states = rs_tensor_new(
+        a, RS_SHAPE(rs_image_encoder_tokens(m->image), rs_image_encoder_dim(m->image)));
+    return rs_image_encode(m->image, *states, pixels);
+}
+
+rs_status rs_models_encode_frames(rs_models *m, rs_arena *a, rs_tensor *latent, rs_tensor frames)
+{
+    rs_vae *vae = NULL;
+    RS_TRY(rs_models_vae(m, &vae));
+    const rs_vae_info *v = rs_vae_get_info(vae);
+    int64_t T = frames.shape[0], H = frames.shape[1], W = frames.shape[2];
+    rs_tensor video = rs_tensor_new(a, RS_SHAPE(3, T, H, W));
+    rs_video_from_frames(video, frames);
+    *latent = rs_tensor_new(
+        a, RS_SHAPE(v->z_dim, (T - 1) / v->scale_t + 1, H / v->scale_s, W / v->scale_s));
+    return rs_vae_encode(vae, *latent, video);
+}
+
+rs_status rs_models_decode_frames(rs_models *m, rs_arena *a, rs_tensor *frames, rs_tensor latent)
+{
+    rs_vae *vae = NULL;
+    RS_TRY(rs_models_vae(m, &vae));
+    const rs_vae_info *v = rs_vae_get_info(vae);
+    int64_t T = (latent.shape[1] - 1) * v->scale_t + 1;
+    int64_t H = latent.shape[2] * v->scale_s, W = latent.shape[3] * v->scale_s;
+    rs_tensor video = rs_tensor_new(a, RS_SHAPE(3, T, H, W));
+    RS_TRY(rs_vae_decode(vae, video, latent, false));
+    *frames =
+        rs_tensor_of(rs_arena_alloc(a, (size_t)(T * H * W), 3), RS_DTYPE_U8, RS_SHAPE(T, H, W, 3));
+    rs_frames_from_video(*frames, video);
+    return RS_OK;
+}
+
+rs_status rs_model_component_id(char out[RS_HASH_HEX], const char *dir, const char *component)
+{
+    rs_status st = RS_OK;
+    rs_arena *a = rs_arena_create();
+    char *folder = rs_path_join(a, dir, component), **names;
+    int64_t n;
+    rs_hash h;
+    if (!rs_path_is_dir(folder))
+        folder = rs_arena_strdup(a, dir);
+    RS_TRY_OUT(rs_list_dir(&names, &n, a, folder));
+    rs_hash_init(&h);
+    for (int64_t i = 0; i < n; i++) {
+        char hex[RS_HASH_HEX];
+        RS_TRY_OUT(rs_hash_file_sampled(hex, rs_path_join(a, folder, names[i])));
+        rs_hash_string(&h, names[i]);
+        rs_hash_string(&h, hex);
+    }
+    rs_hash_final_hex(&h, out);
+out:
+    rs_arena_destroy(&a);
+    return st;
+}

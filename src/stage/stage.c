@@ -1,0 +1,52 @@
+#include "stage/stage.h"
+
+#include "base/log.h"
+
+static const rs_stage *const k_stages[RS_STAGE_COUNT] = {
+    [RS_STAGE_INGEST] = &rs_stage_ingest,         [RS_STAGE_MOTION] = &rs_stage_motion,
+    [RS_STAGE_APPEARANCE] = &rs_stage_appearance, [RS_STAGE_EDIT] = &rs_stage_edit,
+    [RS_STAGE_DECODE] = &rs_stage_decode,
+};
+
+const rs_stage *rs_stage_get(rs_stage_id id)
+{
+    RS_ASSERT(id < RS_STAGE_COUNT);
+    return k_stages[id];
+}
+
+rs_status rs_job_keys(const rs_run *run, rs_job *job)
+{
+    for (int id = 0; id < RS_STAGE_COUNT; id++) {
+        const rs_stage *s = k_stages[id];
+        rs_hash h;
+        if (s->per_edit && !job->edit)
+            continue;
+        rs_hash_init(&h);
+        rs_hash_string(&h, s->name);
+        rs_hash_i64(&h, s->version);
+        if (s->upstream != (rs_stage_id)id)
+            rs_hash_string(&h, job->key[s->upstream]);
+        RS_TRY(s->hash(&h, run, job));
+        rs_hash_final_hex(&h, job->key[id]);
+    }
+    return RS_OK;
+}
+
+rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran)
+{
+    const rs_stage *s = rs_stage_get(id);
+    *ran = false;
+    if (rs_stage_is_done(run, job, id))
+        return RS_OK;
+    if (*run->stop)
+        return RS_FAIL(STOPPED, "stopped before stage %s", s->name);
+    double begin = rs_now();
+    rs_log_set_context(s->per_edit ? job->name : job->video->id);
+    rs_status st = s->run(run, job);
+    if (st == RS_OK) {
+        *ran = true;
+        RS_LOG(INFO, "%s done in %.2f s", s->name, rs_now() - begin);
+    }
+    rs_log_set_context(NULL);
+    return st;
+}

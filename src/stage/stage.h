@@ -1,0 +1,93 @@
+/* Stages of a job, from the source clip to the edited frames.
+ *
+ *   ingest -> motion -> appearance -> edit -> decode      (then job/publish assembles the archive)
+ *
+ * ingest and motion belong to a video and are shared by its edits; the others belong to one edit.
+ * Every stage writes one state file <output>/state/<video>/<stage>[@<edit>].safetensors that
+ * carries its *key*: the hash of everything the result depends on (input contents, the settings it
+ * reads, upstream keys, weight files, format version). A stage whose state has the right key is not
+ * run again, so a restart after a crash is a normal run. */
+#ifndef RS_STAGE_STAGE_H
+#define RS_STAGE_STAGE_H
+
+#include <signal.h>
+
+#include "base/hash.h"
+#include "config/catalog.h"
+#include "config/config.h"
+#include "media/clip.h"
+#include "stage/models.h"
+
+typedef enum rs_stage_id {
+    RS_STAGE_INGEST,
+    RS_STAGE_MOTION,
+    RS_STAGE_APPEARANCE,
+    RS_STAGE_EDIT,
+    RS_STAGE_DECODE,
+    RS_STAGE_COUNT
+} rs_stage_id;
+
+/* What all jobs of a run share. */
+typedef struct rs_run {
+    const rs_config *cfg;
+    const rs_catalog *catalog;
+    const char *output; /* run directory */
+    rs_models models;
+    char transformer_id[RS_HASH_HEX], vae_id[RS_HASH_HEX], encoders_id[RS_HASH_HEX];
+    const volatile sig_atomic_t *stop; /* non-zero: finish the step, save, return RS_STOPPED */
+} rs_run;
+
+/* The source side of a job in memory: what ingest made. */
+typedef struct rs_ingest {
+    rs_tensor frames, mask; /* U8 (T,H,W,3), (T,H,W) after shaping */
+    rs_tensor x0;           /* (z,F',h,w) latent of the source: training target */
+    rs_tensor y;            /* (4+z,F',h,w) */
+    rs_tensor text, image;
+    rs_ratio fps;   /* at which the chosen frames play as the source does */
+    rs_fit fit;     /* source size -> clip size, for edited frames */
+    int64_t *index; /* [T] source frame numbers */
+} rs_ingest;
+
+/* One video, or one (video, edit). */
+typedef struct rs_job {
+    const rs_catalog_video *video;
+    const rs_catalog_edit *edit; /* NULL for the per-video part */
+    const char *name;            /* "video" or "video#edit" */
+    rs_arena *arena;             /* job lifetime */
+    char key[RS_STAGE_COUNT][RS_HASH_HEX];
+    rs_ingest source; /* loaded on demand: rs_job_load_source */
+    bool loaded;
+} rs_job;
+
+typedef struct rs_stage {
+    const char *name;
+    int version; /* of the state file and of the computation; part of the key */
+    bool per_edit;
+    rs_stage_id upstream; /* itself for ingest */
+    /* Everything beyond upstream keys and version that the result depends on. */
+    rs_status (*hash)(rs_hash *h, const rs_run *run, const rs_job *job);
+    /* Does this job have such a stage at all? NULL: yes. (appearance only with references) */
+    bool (*applies)(const rs_run *run, const rs_job *job);
+    rs_status (*run)(rs_run *run, rs_job *job);
+} rs_stage;
+
+const rs_stage *rs_stage_get(rs_stage_id id);
+
+/* Compute keys of all stages the job reaches (per-video stages only when edit is NULL). Reads input
+ * files. RS_IO / RS_INPUT names what is missing. */
+rs_status rs_job_keys(const rs_run *run, rs_job *job) RS_NODISCARD;
+/* Is the stage's state there with the right key (or the stage does not apply)? */
+bool rs_stage_is_done(const rs_run *run, const rs_job *job, rs_stage_id id);
+/* Run one stage unless done. *ran tells. Logs a line per stage. */
+rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran) RS_NODISCARD;
+/* Bring the ingest state into memory. */
+rs_status rs_job_load_source(const rs_run *run, rs_job *job) RS_NODISCARD;
+
+/* Paths in the run directory (job arena). checkpoint: of the running stage. */
+char *rs_stage_path(const rs_run *run, const rs_job *job, rs_stage_id id);
+char *rs_stage_checkpoint_path(const rs_run *run, const rs_job *job, rs_stage_id id);
+
+extern const rs_stage rs_stage_ingest, rs_stage_motion, rs_stage_appearance, rs_stage_edit,
+    rs_stage_decode;
+
+#endif

@@ -1,0 +1,144 @@
+#include "stage/state_io.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fsio.h"
+#include "base/log.h"
+
+const char *rs_meta_get(const rs_meta_list *meta, const char *key)
+{
+    for (int64_t i = 0; i < meta->n; i++)
+        if (strcmp(meta->items[i].key, key) == 0)
+            return meta->items[i].value;
+    return NULL;
+}
+
+static char *state_path(const rs_run *run, const rs_job *job, rs_stage_id id, const char *suffix)
+{
+    const rs_stage *s = rs_stage_get(id);
+    bool per_edit = s->per_edit && job->edit;
+    return rs_arena_printf(job->arena, "%s/state/%s/%s%s%s%s.safetensors", run->output,
+                           job->video->id, s->name, per_edit ? "@" : "",
+                           per_edit ? job->edit->id : "", suffix);
+}
+
+char *rs_stage_path(const rs_run *run, const rs_job *job, rs_stage_id id)
+{
+    return state_path(run, job, id, "");
+}
+
+char *rs_stage_checkpoint_path(const rs_run *run, const rs_job *job, rs_stage_id id)
+{
+    return state_path(run, job, id, ".checkpoint");
+}
+
+static rs_status write_state(const char *path, const rs_state_id *id, const rs_tensor_list *tensors,
+                             const rs_meta_list *extra)
+{
+    rs_arena *a = rs_arena_create();
+    rs_status st = rs_make_dirs(rs_path_dirname(a, path));
+    if (st == RS_OK)
+        st = rs_state_save(path, id, tensors, extra);
+    rs_arena_destroy(&a);
+    return st;
+}
+
+rs_status rs_stage_save(const rs_run *run, const rs_job *job, rs_stage_id id,
+                        const rs_tensor_list *tensors, const rs_meta_list *extra)
+{
+    const char *checkpoint = rs_stage_checkpoint_path(run, job, id);
+    rs_state_id identity = {.key = job->key[id], .stage = rs_stage_get(id)->name};
+    RS_TRY(write_state(rs_stage_path(run, job, id), &identity, tensors, extra));
+    if (unlink(checkpoint) != 0 && errno != ENOENT)
+        return RS_FAIL(IO, "%s: cannot remove: %s", checkpoint, strerror(errno));
+    return RS_OK;
+}
+
+/* Open a state whose key must be `key`. */
+static rs_status open_state(rs_state **out, const char *path, const char *key)
+{
+    RS_TRY(rs_state_load(out, path));
+    if (strcmp(rs_state_identity(*out).key, key) == 0)
+        return RS_OK;
+    rs_state_close(out);
+    return RS_FAIL(FORMAT, "%s: belongs to other settings or inputs", path);
+}
+
+static void copy_tensors(rs_tensor_list *tensors, rs_arena *a, const rs_state *s)
+{
+    for (int64_t i = 0; i < rs_state_count(s); i++) {
+        rs_tensor t = *rs_state_at(s, i);
+        t.data = rs_arena_memdup(a, t.data, rs_tensor_bytes(t));
+        rs_tensor_list_add(tensors, a, rs_state_name(s, i), t);
+    }
+}
+
+bool rs_stage_is_done(const rs_run *run, const rs_job *job, rs_stage_id id)
+{
+    const rs_stage *stage = rs_stage_get(id);
+    if (stage->applies && !stage->applies(run, job))
+        return true;
+    const char *path = rs_stage_path(run, job, id);
+    rs_state *s;
+    if (!rs_path_exists(path))
+        return false;
+    rs_status st = rs_state_load(&s, path);
+    if (st != RS_OK) {
+        RS_LOG(WARN, "state is made again: %s", rs_error_message());
+        rs_error_clear();
+        return false;
+    }
+    bool done = strcmp(rs_state_identity(s).key, job->key[id]) == 0;
+    rs_state_close(&s);
+    return done;
+}
+
+rs_status rs_stage_load(const rs_run *run, const rs_job *job, rs_stage_id id, rs_arena *a,
+                        rs_tensor_list *tensors, rs_meta_list *meta)
+{
+    rs_state *s;
+    RS_TRY(open_state(&s, rs_stage_path(run, job, id), job->key[id]));
+    copy_tensors(tensors, a, s);
+    static const char *const keys[] = {"fps_num", "fps_den", "rank", "alpha", "seconds", "seed"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (rs_state_meta(s, keys[i]))
+            rs_meta_add(meta, a, keys[i], rs_state_meta(s, keys[i]));
+    rs_state_close(&s);
+    return RS_OK;
+}
+
+rs_status rs_checkpoint_save(const rs_run *run, const rs_job *job, rs_stage_id id, int64_t step,
+                             const rs_tensor_list *tensors)
+{
+    rs_state_id identity = {.key = job->key[id], .stage = rs_stage_get(id)->name, .step = step};
+    return write_state(rs_stage_checkpoint_path(run, job, id), &identity, tensors, NULL);
+}
+
+void rs_checkpoint_load(const rs_run *run, const rs_job *job, rs_stage_id id, rs_arena *a,
+                        int64_t *step, rs_tensor_list *tensors)
+{
+    const char *path = rs_stage_checkpoint_path(run, job, id);
+    rs_state *s;
+    *step = 0;
+    if (!rs_path_exists(path))
+        return;
+    if (open_state(&s, path, job->key[id]) != RS_OK) {
+        RS_LOG(WARN, "checkpoint ignored: %s", rs_error_message());
+        rs_error_clear();
+        return;
+    }
+    *step = rs_state_identity(s).step;
+    copy_tensors(tensors, a, s);
+    rs_state_close(&s);
+}
+
+rs_status rs_state_need(rs_tensor *out, const rs_tensor_list *l, const char *name, const char *path)
+{
+    const rs_tensor *t = rs_tensor_list_find(l, name);
+    if (!t)
+        return RS_FAIL(FORMAT, "%s: tensor \"%s\" is missing", path, name);
+    *out = *t;
+    return RS_OK;
+}
