@@ -4,45 +4,75 @@
  *
  * A family's state holds its device buffers; the driver owns the residual stream checkpoints, walks
  * the blocks forwards (0..L-1) and backwards, and acquires each block's weights from the stream
- * just for the call. */
+ * just for the call. `weights` and `globals` are indexed by the slots of the family's layout;
+ * `loras` by its targets. */
 #ifndef RS_MODEL_FAMILY_H
 #define RS_MODEL_FAMILY_H
 
 #include "model/model.h"
+#include "nn/nn.h"
+#include "store/json.h"
 
-typedef struct rs_json rs_json;
+/* A linear of every block that adapters may target. */
+typedef struct rs_target {
+    const char *name;     /* "attn1.to_q": Diffusers name after "blocks.N." */
+    const char *original; /* "self_attn.q" */
+    int slot;             /* of its weight in the block */
+} rs_target;
 
-/* Condition encoded to model width; memory owned by the rs_denoiser_cond. */
-typedef struct rs_encoded_cond {
-    rs_tensor y;       /* (cond_channels,F,H,W) device */
-    rs_tensor context; /* (n_image + text_len, dim) device: image rows first */
-    int64_t n_image;
-} rs_encoded_cond;
+/* What a binding is for. */
+typedef struct rs_dims {
+    int64_t F, H, W;
+    bool training;
+    rs_recompute recompute;
+    int64_t rank;       /* largest LoRA rank that will be applied; 0: none */
+    int64_t image_rows; /* largest number of image rows of a condition */
+} rs_dims;
+
+typedef enum rs_pass {
+    RS_PASS_PLAIN,    /* forward only */
+    RS_PASS_KEEP,     /* forward that stores what the backward needs */
+    RS_PASS_RECOMPUTE /* stores the same without finishing the block's output */
+} rs_pass;
 
 typedef struct rs_family {
     const char *name;
-    /* Architecture from the component's JSON: info and weight layout (arena-owned by the caller).
-     */
-    rs_status (*describe)(rs_denoiser_info *info, rs_layout *layout, rs_arena *a,
+    const char *const *class_names; /* "_class_name" values of its configurations, NULL-ended */
+    const rs_target *targets;
+    int n_targets;
+    size_t state_size, cond_size; /* plain host structs, zeroed by the driver */
+
+    /* Architecture from the component's JSON: state, info (but params) and weight layout. */
+    rs_status (*describe)(void *state, rs_denoiser_info *info, rs_layout *layout, rs_arena *a,
                           const rs_json *config, bool original);
-    /* Family state. bind is called in plan mode (carver without memory) and then for real. */
-    size_t state_size;
-    void (*bind)(void *state, rs_carver *c, const rs_denoiser_info *info, int64_t F, int64_t H,
-                 int64_t W, bool training, rs_recompute recompute);
+    /* Buffers. Called in plan mode (carver without memory) and then for real. */
+    void (*bind)(void *state, rs_carver *c, const rs_dims *dims);
     /* After a real bind: constant tables (RoPE). */
     void (*setup)(void *state, rs_device *d);
-    void (*encode_cond)(void *state, rs_device *d, const rs_tensor *globals, rs_encoded_cond *out,
-                        rs_tensor text, rs_tensor image);
-    /* x (S,dim): residual stream. begin: patch embedding and time modulation. */
+    /* S: rows of the residual stream under these dims. */
+    int64_t (*tokens)(const void *state, const rs_dims *dims);
+
+    /* Condition: buffers for `text_rows` true rows and `image_rows` (0: none), then its encoding
+     * from host tensors text (text_rows,text_dim), image (image_rows,image_dim). y
+     * (cond_channels,F,H,W), on the device, is owned by the driver and borrowed. */
+    void (*bind_cond)(const void *state, void *cond, rs_carver *c, int64_t text_rows,
+                      int64_t image_rows);
+    void (*encode_cond)(void *state, void *cond, rs_device *d, const rs_tensor *globals,
+                        rs_tensor y, rs_tensor text, rs_tensor image);
+
+    /* x (S,D): residual stream. begin: patch embedding and time modulation. */
     void (*begin)(void *state, rs_device *d, const rs_tensor *globals, rs_tensor x,
-                  rs_tensor latent, float t, const rs_encoded_cond *cond);
-    /* In place on x. keep: store what block_bwd needs for this block. */
-    void (*block_fwd)(void *state, rs_device *d, int i, const rs_tensor *weights, const void *loras,
-                      rs_tensor x, const rs_encoded_cond *cond, bool keep);
-    /* dx in: gradient of the block's output, out: of its input (need_dx; the first trained block
-     * may skip it). Gradients of this block's adapter factors are written. */
-    void (*block_bwd)(void *state, rs_device *d, int i, const rs_tensor *weights, const void *loras,
-                      rs_tensor dx, const rs_encoded_cond *cond, bool need_dx);
+                  rs_tensor latent, float t, const void *cond);
+    /* y = block(x); y may be x in a plain pass. */
+    void (*block_fwd)(void *state, rs_device *d, int i, const rs_tensor *weights,
+                      const rs_lora_terms *loras, rs_tensor y, rs_tensor x, const void *cond,
+                      rs_pass pass);
+    /* After KEEP or RECOMPUTE of the same block with input x. dx in: gradient of the block's
+     * output, out: of its input (undefined unless need_dx). Gradients of this block's trained LoRA
+     * factors are written. */
+    void (*block_bwd)(void *state, rs_device *d, int i, const rs_tensor *weights,
+                      const rs_lora_terms *loras, rs_tensor dx, rs_tensor x, const void *cond,
+                      bool need_dx);
     /* Head: v (C,F,H,W) from x; and its backward to dx. */
     void (*end)(void *state, rs_device *d, const rs_tensor *globals, rs_tensor v, rs_tensor x);
     void (*end_bwd)(void *state, rs_device *d, const rs_tensor *globals, rs_tensor dx, rs_tensor dv,
@@ -52,5 +82,12 @@ typedef struct rs_family {
 extern const rs_family rs_family_wan21;
 /* NULL if unknown. The registry is the only place where families are listed. */
 const rs_family *rs_family_find(const char *name);
+/* By a configuration's "_class_name". RS_MODEL names the file and the name. */
+rs_status rs_family_of_config(const rs_family **out, const rs_json *config) RS_NODISCARD;
+
+/* For adapter.c: the family, weight shapes and device behind an open denoiser. */
+const rs_family *rs_denoiser_family(const rs_denoiser *m);
+const rs_layout *rs_denoiser_layout(const rs_denoiser *m);
+rs_device *rs_denoiser_device(const rs_denoiser *m);
 
 #endif

@@ -10,6 +10,8 @@
 
 #include "base/tensor.h"
 
+enum { RS_WEIGHT_NAME = 256 }; /* room for a concrete tensor name */
+
 typedef struct rs_weight_row {
     int slot;              /* index the model code uses; unique within its block kind */
     int block;             /* -1: outside the blocks, else this row belongs to every block */
@@ -19,23 +21,32 @@ typedef struct rs_weight_row {
     int64_t shape[RS_MAX_DIM]; /* as in the Diffusers layout */
     int64_t original_rows[2];  /* {0,0}: whole tensor */
     bool optional;             /* absent in some checkpoints; then the slot stays empty (ndim 0) */
+    bool raw; /* outside the blocks: left in the file, host memory in its own type (huge tables) */
 } rs_weight_row;
 
 typedef struct rs_layout {
     rs_weight_row *rows; /* arena-owned */
     int64_t n;
     size_t cap;
-    int blocks;      /* number of repeated blocks */
-    int block_slots; /* slots per block, and outside the blocks */
+    int blocks;      /* number of repeated blocks; 0 for a component without */
+    int block_slots; /* slots per block, and outside the blocks: one more than the largest used */
     int global_slots;
 } rs_layout;
 
 /* Append a row (names must outlive the layout: literals or arena strings). */
 void rs_layout_add(rs_layout *l, rs_arena *a, rs_weight_row row);
-/* Parameters of one block (block >= 0), of what is outside (-1), and of everything. */
+/* Append `<module>.weight` (out,in) at `slot` and `<module>.bias` (out) at slot + 1. */
+void rs_layout_add_linear(rs_layout *l, rs_arena *a, int block, int slot, const char *diffusers,
+                          const char *original, int64_t out, int64_t in);
+/* Append `<module>.weight` (n) at `slot` and `<module>.bias` (n) at slot + 1. */
+void rs_layout_add_norm(rs_layout *l, rs_arena *a, int block, int slot, const char *diffusers,
+                        const char *original, int64_t n);
+
+/* Parameters of one block, of what is outside, and of everything. Optional rows count. */
 int64_t rs_layout_block_params(const rs_layout *l);
 int64_t rs_layout_global_params(const rs_layout *l);
 int64_t rs_layout_params(const rs_layout *l);
+int64_t rs_weight_row_params(const rs_weight_row *row);
 /* Concrete name of a row for a block index into `out`; original layout if asked. */
 void rs_layout_name(char *out, size_t size, const rs_weight_row *row, int block, bool original);
 

@@ -1,0 +1,58 @@
+/* Layers over the op table, forward and hand-written backward: frozen linears with LoRA terms,
+ * normalised and rotated projections, attention, MLP.
+ *
+ * Shapes, everywhere: F latent frames, H W latent height and width, S video tokens
+ * = F*(H/2)*(W/2), T text tokens, C channels, D model width, N heads, L blocks, R LoRA rank.
+ * Row-major, last index contiguous, "(S,D)" = S rows of D. All fp32 device tensors, caller-owned;
+ * nothing here allocates. Base weights are frozen: no gradient of theirs is ever formed. */
+#ifndef RS_NN_NN_H
+#define RS_NN_NN_H
+
+#include "device/device.h"
+
+/* One adapter's factors on one linear: y += scale * B (A x)  (Hu et al., ICLR 2022). */
+typedef struct rs_lora_term {
+    rs_tensor a, b;   /* (R,in), (out,R) */
+    rs_tensor ga, gb; /* gradients, overwritten by the backward; ndim 0: not trained */
+    float scale;      /* weight * alpha / R; 0 leaves the term out */
+} rs_lora_term;
+
+typedef struct rs_lora_terms {
+    const rs_lora_term *terms;
+    int n;
+} rs_lora_terms;
+
+typedef struct rs_linear {
+    rs_tensor w;    /* (out,in) */
+    rs_tensor bias; /* (out) or ndim 0 */
+    rs_lora_terms lora;
+} rs_linear;
+
+bool rs_linear_trained(const rs_linear *l); /* some term has gradients */
+
+/* y (M,out) = act(x (M,in) w^T + bias + sum of LoRA terms). pre (M,out): optional, receives the
+ * value before the activation. hidden: (M, at least the largest R), needed when there are terms;
+ * afterwards its first R columns hold A x of the last term, for the backward. */
+void rs_linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, rs_tensor hidden,
+                   rs_act act, rs_tensor pre);
+/* hidden = A x of the last term, as the forward leaves it. */
+void rs_linear_hidden(rs_device *d, const rs_linear *l, rs_tensor x, rs_tensor hidden);
+/* dx = dy w + scale * (dy B) A, added to dx when accumulate; dx with ndim 0 is not wanted. For a
+ * trained term gB = scale * dy^T h, gA = (scale * dy B)^T x with h = A x from `hidden`. dhidden:
+ * scratch like hidden. At most one term when something is trained. */
+void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumulate, rs_tensor dy,
+                   rs_tensor x, rs_tensor hidden, rs_tensor dhidden);
+
+/* RoPE tables (F, pf, 2), (Hp, ph, 2), (Wp, pw, 2). */
+typedef struct rs_rope {
+    rs_tensor f, h, w;
+} rs_rope;
+
+/* y (M,D) = rope(rmsnorm(raw; weight)) per head; y may be raw; rope may be NULL. */
+void rs_qk_fwd(rs_device *d, rs_tensor y, rs_tensor raw, rs_tensor weight, float eps,
+               const rs_rope *rope, int64_t heads);
+/* Gradient of rs_qk_fwd to raw, in place on dy. */
+void rs_qk_bwd(rs_device *d, rs_tensor dy, rs_tensor raw, rs_tensor weight, float eps,
+               const rs_rope *rope, int64_t heads);
+
+#endif
