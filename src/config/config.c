@@ -9,7 +9,7 @@ static void set_defaults(rs_config *cfg, rs_problems *problems)
 {
     int64_t n;
     const rs_cfg_row *rows = rs_cfg_rows(&n);
-    rs_yctx c = {cfg->arena, problems, "default"};
+    rs_yctx c = {cfg->arena, problems, "default", true};
     for (int64_t i = 0; i < n; i++)
         RS_ASSERTF(rs_cfg_set_text(&c, cfg, &rows[i], rows[i].def), "default of %s: %s",
                    rows[i].path, rs_problems_text(problems, 0));
@@ -140,7 +140,7 @@ rs_status rs_config_load_all(rs_config **out, rs_problems *problems, const char 
     *out = NULL;
     rs_config *cfg = create(problems);
     cfg->file = rs_arena_strdup(cfg->arena, path);
-    rs_yctx c = {cfg->arena, problems, cfg->file};
+    rs_yctx c = {cfg->arena, problems, cfg->file, false};
     const char *folder = strchr(path, '/') ? rs_path_dirname(cfg->arena, path) : "";
     return finish(out, cfg, &c, rs_ytree_read(&c), folder, sets, n);
 }
@@ -152,8 +152,8 @@ rs_status rs_config_load_text(rs_config **out, rs_problems *problems, const char
     *out = NULL;
     rs_config *cfg = create(problems);
     cfg->file = rs_arena_strdup(cfg->arena, name);
-    rs_yctx c = {cfg->arena, problems, cfg->file};
-    return finish(out, cfg, &c, rs_ytree_parse(&c, text, bytes, true), folder, sets, n);
+    rs_yctx c = {cfg->arena, problems, cfg->file, false};
+    return finish(out, cfg, &c, rs_ytree_parse(&c, text, bytes), folder, sets, n);
 }
 
 rs_status rs_config_load(rs_config **out, const char *path, const char *const *sets, int64_t n)

@@ -55,6 +55,12 @@ static int64_t file_order(const rs_problems *p, const char *file)
     return p->kept;
 }
 
+static bool ends_with(const char *text, const char *tail)
+{
+    size_t n = strlen(text), m = strlen(tail);
+    return n >= m && strcmp(text + n - m, tail) == 0;
+}
+
 void rs_problems_add(rs_problems *p, rs_where where, const char *path, const char *fmt, ...)
 {
     p->count++;
@@ -65,8 +71,10 @@ void rs_problems_add(rs_problems *p, rs_where where, const char *path, const cha
     va_start(ap, fmt);
     vsnprintf(message, sizeof message, fmt, ap);
     va_end(ap);
-    char *text = rs_arena_printf(p->arena, "%s: %s%s%s", rs_where_text(p->arena, where),
-                                 path ? path : "", path && *path ? ": " : "", message);
+    if (!path || ends_with(where.file, path)) /* "--set motion.steps" says it already */
+        path = "";
+    char *text = rs_arena_printf(p->arena, "%s: %s%s%s", rs_where_text(p->arena, where), path,
+                                 *path ? ": " : "", message);
     for (char *c = text; *c; c++) /* one line, whatever the file contains */
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             *c = ' ';

@@ -3,8 +3,11 @@
 
 #include "config/config_priv.h"
 
+/* clang-format off */
 #define WORD(name, word, doc) {word, doc},
-#define WORD_TABLE(list)      static const rs_cfg_word k_words_##list[] = {RS_CFG_ENUM_##list(WORD)};
+#define WORD_TABLE(list)                                                                           \
+    static const rs_cfg_word k_words_##list[] = {RS_CFG_ENUM_##list(WORD)};
+/* clang-format on */
 RS_CFG_ENUMS(WORD_TABLE)
 
 #define COUNT(array) (int64_t)(sizeof(array) / sizeof((array)[0]))

@@ -214,7 +214,7 @@
 #define RS_CFG_SECTIONS(S)                                                                         \
     S(model, "The frozen base model.")                                                             \
     S(clip, "Clip that is trained on and edited; other sources are resized and cropped to it.")    \
-    S(prompt, "Text.")                                                                             \
+    S(prompt, "Text that is added to every prompt.")                                               \
     S(mask, "From the catalog's mask to the region that is generated. White means edit.")          \
     S(condition, "What the model sees of the source.")                                             \
     S(lora, "Adapters.")                                                                           \

@@ -110,10 +110,15 @@ bool rs_cfg_set_node(const rs_yctx *c, rs_config *cfg, const rs_cfg_row *row, co
 
 bool rs_cfg_set_text(const rs_yctx *c, rs_config *cfg, const rs_cfg_row *row, const char *text)
 {
-    bool literal = row->kind == RS_CFG_TEXT || row->kind == RS_CFG_PATH || row->kind == RS_CFG_ENUM;
-    rs_ynode word = {.kind = RS_Y_SCALAR, .bytes = strlen(text)};
-    word.text = rs_arena_strdup(c->arena, text);
-    const rs_ynode *node = literal ? &word : rs_ytree_parse(c, text, strlen(text), false);
+    const rs_ynode *node;
+    if (row->kind == RS_CFG_TEXT || row->kind == RS_CFG_PATH || row->kind == RS_CFG_ENUM) {
+        rs_ynode *word = RS_NEW(c->arena, rs_ynode, 1); /* a scalar without a place */
+        word->bytes = strlen(text);
+        word->text = rs_arena_strdup(c->arena, text);
+        node = rs_ycheck_utf8(c, text, word->bytes) ? word : NULL;
+    } else {
+        node = rs_ytree_parse(c, text, strlen(text));
+    }
     return node && rs_cfg_set_node(c, cfg, row, node, "");
 }
 
@@ -122,13 +127,12 @@ static const char *hint_path(rs_arena *a, const char *path)
     int64_t n;
     const rs_cfg_row *rows = rs_cfg_rows(&n);
     const char **paths = RS_NEW(a, const char *, n);
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++) {
         paths[i] = rows[i].path;
-    const char *near = rs_nearest(path, paths, n);
-    for (int64_t i = 0; i < n && !near; i++) /* the section was left out */
-        if (strcmp(rows[i].key, path) == 0)
-            near = rows[i].path;
-    return near;
+        if (strcmp(rows[i].key, path) == 0) /* the section was left out */
+            return rows[i].path;
+    }
+    return rs_nearest(path, paths, n);
 }
 
 bool rs_cfg_override(rs_arena *a, rs_problems *problems, rs_config *cfg, const char *set,
@@ -136,12 +140,12 @@ bool rs_cfg_override(rs_arena *a, rs_problems *problems, rs_config *cfg, const c
 {
     const char *equals = strchr(set, '=');
     if (!equals || equals == set) {
-        rs_yctx c = {a, problems, rs_arena_printf(a, "--set %s", set)};
+        rs_yctx c = {a, problems, rs_arena_printf(a, "--set %s", set), true};
         rs_problems_add(problems, rs_ywhere(&c, NULL), NULL, "expected setting=value");
         return false;
     }
     const char *path = rs_arena_strndup(a, set, (size_t)(equals - set));
-    rs_yctx c = {a, problems, rs_arena_printf(a, "--set %s", path)};
+    rs_yctx c = {a, problems, rs_arena_printf(a, "--set %s", path), true};
     const rs_cfg_row *row = rs_cfg_find_row(path);
     if (!row) {
         const char *near = hint_path(a, path);

@@ -7,11 +7,17 @@
 
 #include "base/fsio.h"
 
-enum { FILE_MAX = 32 << 20 };
+/* Far above any real file. Deep flow nesting and many anchors take libyaml quadratic time. */
+enum { FILE_MAX = 16 << 20, DEPTH_MAX = 64, ANCHORS_MAX = 1000, NODES_MAX = 1000000 };
+
+static rs_where place(const rs_yctx *c, int64_t line, int64_t col)
+{
+    return c->value ? (rs_where){c->file, 0, 0} : (rs_where){c->file, line, col};
+}
 
 rs_where rs_ywhere(const rs_yctx *c, const rs_ynode *n)
 {
-    return n ? (rs_where){c->file, n->line, n->col} : (rs_where){c->file, 0, 0};
+    return n ? place(c, n->line, n->col) : place(c, 0, 0);
 }
 
 /* Place of a byte: lines and characters from 1. */
@@ -26,7 +32,7 @@ static rs_where where_of_byte(const rs_yctx *c, const char *text, size_t at)
             w.col++;
         }
     }
-    return w;
+    return place(c, w.line, w.col);
 }
 
 /* Length of the UTF-8 sequence at p, 0 if it is not one (RFC 3629: no overlong forms, no
@@ -48,7 +54,7 @@ static size_t utf8_length(const unsigned char *p, size_t left)
     return code >= least[n] && code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF) ? n : 0;
 }
 
-static bool check_utf8(const rs_yctx *c, const char *text, size_t bytes)
+bool rs_ycheck_utf8(const rs_yctx *c, const char *text, size_t bytes)
 {
     for (size_t i = 0; i < bytes;) {
         size_t n = utf8_length((const unsigned char *)text + i, bytes - i);
@@ -63,13 +69,13 @@ static bool check_utf8(const rs_yctx *c, const char *text, size_t bytes)
 }
 
 /* The character libyaml stopped at is a tab: its own message does not say so. */
-static bool is_tab_at(const char *text, size_t bytes, rs_where w)
+static bool is_tab_at(const char *text, size_t bytes, int64_t line, int64_t col)
 {
     size_t i = 0;
-    for (int64_t line = 1; line < w.line && i < bytes; i++)
-        line += text[i] == '\n';
-    for (int64_t col = 1; col < w.col && i < bytes; i++)
-        col += i + 1 >= bytes || ((unsigned char)text[i + 1] & 0xC0) != 0x80;
+    for (int64_t l = 1; l < line && i < bytes; i++)
+        l += text[i] == '\n';
+    for (int64_t c = 1; c < col && i < bytes; i++)
+        c += i + 1 >= bytes || ((unsigned char)text[i + 1] & 0xC0) != 0x80;
     return i < bytes && text[i] == '\t';
 }
 
@@ -82,16 +88,68 @@ static void add_parser_problem(const rs_yctx *c, const yaml_parser_t *parser, co
                         parser->problem_offset);
         return;
     }
-    rs_where w = {c->file, (int64_t)parser->problem_mark.line + 1,
-                  (int64_t)parser->problem_mark.column + 1};
-    if (is_tab_at(text, bytes, w))
+    int64_t line = (int64_t)parser->problem_mark.line + 1;
+    int64_t col = (int64_t)parser->problem_mark.column + 1;
+    rs_where w = place(c, line, col);
+    if (is_tab_at(text, bytes, line, col))
         rs_problems_add(c->problems, w, NULL, "not valid YAML: a tab; indent with spaces");
-    else if (parser->context)
+    else if (parser->context && !c->value)
         rs_problems_add(c->problems, w, NULL, "not valid YAML: %s, %s that starts in line %zu",
                         parser->problem, parser->context, parser->context_mark.line + 1);
     else
         rs_problems_add(c->problems, w, NULL, "not valid YAML: %s",
                         parser->problem ? parser->problem : "cannot be parsed");
+}
+
+typedef struct shape {
+    int64_t depth, nodes, anchors;
+} shape;
+
+static const char *count_event(shape *s, const yaml_event_t *e)
+{
+    const yaml_char_t *anchor = NULL;
+    if (e->type == YAML_SEQUENCE_START_EVENT)
+        anchor = e->data.sequence_start.anchor;
+    else if (e->type == YAML_MAPPING_START_EVENT)
+        anchor = e->data.mapping_start.anchor;
+    else if (e->type == YAML_SCALAR_EVENT)
+        anchor = e->data.scalar.anchor;
+    s->depth += e->type == YAML_SEQUENCE_START_EVENT || e->type == YAML_MAPPING_START_EVENT;
+    s->depth -= e->type == YAML_SEQUENCE_END_EVENT || e->type == YAML_MAPPING_END_EVENT;
+    s->anchors += anchor != NULL;
+    s->nodes++;
+    if (s->depth > DEPTH_MAX)
+        return "nested too deeply (more than 64 levels)";
+    if (s->anchors > ANCHORS_MAX)
+        return "too many anchors (more than 1000)";
+    return s->nodes > NODES_MAX ? "too large (more than 1000000 values)" : NULL;
+}
+
+/* Hostile shapes end here, event by event, before the document is built. Syntax errors are left to
+ * the second pass. */
+static bool check_shape(const rs_yctx *c, const char *text, size_t bytes)
+{
+    yaml_parser_t parser;
+    yaml_event_t e;
+    shape s = {0};
+    const char *problem = NULL;
+    RS_ASSERTF(yaml_parser_initialize(&parser), "out of host memory");
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, bytes);
+    yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
+    for (bool more = true; more && !problem;) {
+        if (!yaml_parser_parse(&parser, &e))
+            break;
+        problem = count_event(&s, &e);
+        if (problem)
+            rs_problems_add(
+                c->problems,
+                place(c, (int64_t)e.start_mark.line + 1, (int64_t)e.start_mark.column + 1), NULL,
+                "%s", problem);
+        more = e.type != YAML_STREAM_END_EVENT;
+        yaml_event_delete(&e);
+    }
+    yaml_parser_delete(&parser);
+    return !problem;
 }
 
 static bool check_tag(const rs_yctx *c, const yaml_node_t *from, const rs_ynode *to)
@@ -134,20 +192,20 @@ static void convert_node(const rs_yctx *c, const yaml_node_t *from, rs_ynode *no
     }
 }
 
-static const rs_ynode *convert(const rs_yctx *c, const yaml_document_t *doc, bool with_places)
+static const rs_ynode *convert(const rs_yctx *c, const yaml_document_t *doc)
 {
     const yaml_node_t *from = doc->nodes.start;
     int64_t n = doc->nodes.top - from;
     if (n == 0) {
-        rs_problems_add(c->problems, (rs_where){c->file, with_places, with_places}, NULL,
-                        "the file is empty");
+        rs_problems_add(c->problems, place(c, 1, 1), NULL, "the %s is empty",
+                        c->value ? "value" : "file");
         return NULL;
     }
     rs_ynode *nodes = RS_NEW(c->arena, rs_ynode, n);
     bool ok = true;
     for (int64_t i = 0; i < n; i++) {
-        nodes[i].line = with_places ? (int64_t)from[i].start_mark.line + 1 : 0;
-        nodes[i].col = with_places ? (int64_t)from[i].start_mark.column + 1 : 0;
+        nodes[i].line = (int64_t)from[i].start_mark.line + 1;
+        nodes[i].col = (int64_t)from[i].start_mark.column + 1;
         ok = check_tag(c, &from[i], &nodes[i]) && ok;
         convert_node(c, &from[i], nodes, &nodes[i]);
     }
@@ -164,15 +222,15 @@ static bool check_last_document(const rs_yctx *c, yaml_parser_t *parser, const c
     }
     const yaml_node_t *root = yaml_document_get_root_node(&doc);
     if (root)
-        rs_problems_add(c->problems,
-                        (rs_where){c->file, (int64_t)doc.start_mark.line + 1,
-                                   (int64_t)doc.start_mark.column + 1},
-                        NULL, "a second YAML document; only one is allowed");
+        rs_problems_add(
+            c->problems,
+            place(c, (int64_t)doc.start_mark.line + 1, (int64_t)doc.start_mark.column + 1), NULL,
+            "a second YAML document; only one is allowed");
     yaml_document_delete(&doc);
     return !root;
 }
 
-const rs_ynode *rs_ytree_parse(const rs_yctx *c, const char *text, size_t bytes, bool with_places)
+const rs_ynode *rs_ytree_parse(const rs_yctx *c, const char *text, size_t bytes)
 {
     if (bytes >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
         text += 3;
@@ -183,7 +241,7 @@ const rs_ynode *rs_ytree_parse(const rs_yctx *c, const char *text, size_t bytes,
                         bytes, FILE_MAX);
         return NULL;
     }
-    if (!check_utf8(c, text, bytes))
+    if (!rs_ycheck_utf8(c, text, bytes) || !check_shape(c, text, bytes))
         return NULL;
     yaml_parser_t parser;
     yaml_document_t doc;
@@ -194,7 +252,7 @@ const rs_ynode *rs_ytree_parse(const rs_yctx *c, const char *text, size_t bytes,
     if (!yaml_parser_load(&parser, &doc)) {
         add_parser_problem(c, &parser, text, bytes);
     } else {
-        root = convert(c, &doc, with_places);
+        root = convert(c, &doc);
         yaml_document_delete(&doc);
         if (root && !check_last_document(c, &parser, text, bytes))
             root = NULL;
@@ -218,5 +276,5 @@ const rs_ynode *rs_ytree_read(const rs_yctx *c)
                         strlen(message) > skip ? message + skip : message);
         return NULL;
     }
-    return rs_ytree_parse(c, text, bytes, true);
+    return rs_ytree_parse(c, text, bytes);
 }

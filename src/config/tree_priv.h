@@ -27,11 +27,13 @@ typedef struct rs_yctx {
     rs_arena *arena; /* owns nodes and texts */
     rs_problems *problems;
     const char *file; /* shown in messages */
+    bool value;       /* the text is one value of `--set`, not a file: no lines and columns */
 } rs_yctx;
 
-/* The root of the only document; NULL after adding a problem. with_places false: nodes get line 0.
- */
-const rs_ynode *rs_ytree_parse(const rs_yctx *c, const char *text, size_t bytes, bool with_places);
+/* False after adding a problem that names the byte. */
+bool rs_ycheck_utf8(const rs_yctx *c, const char *text, size_t bytes);
+/* The root of the only document; NULL after adding a problem. */
+const rs_ynode *rs_ytree_parse(const rs_yctx *c, const char *text, size_t bytes);
 /* Read and parse a whole file (c->file). */
 const rs_ynode *rs_ytree_read(const rs_yctx *c);
 

@@ -39,13 +39,12 @@ const char *rs_ydescribe(const rs_yctx *c, const rs_ynode *n)
         return "a list";
     if (n->kind == RS_Y_MAP)
         return "a mapping";
-    return rs_arena_printf(c->arena, n->plain ? "'%s'" : "\"%s\"", shown(c, n->text));
+    return rs_arena_printf(c->arena, n->plain || c->value ? "'%s'" : "\"%s\"", shown(c, n->text));
 }
 
 static bool expected(const rs_yctx *c, const rs_ynode *n, const char *path, const char *what)
 {
-    const char *quoted =
-        n && n->kind == RS_Y_SCALAR && !n->plain && n->line > 0 ? " (in quotes)" : "";
+    const char *quoted = n && n->kind == RS_Y_SCALAR && !n->plain ? " (in quotes)" : "";
     rs_problems_add(c->problems, rs_ywhere(c, n), path, "expected %s, found %s%s", what,
                     rs_ydescribe(c, n), quoted);
     return false;
@@ -129,9 +128,9 @@ const char *rs_join_words(rs_arena *a, const char *const *words, int64_t n)
 static void add_unknown_key(const rs_yctx *c, const rs_ynode *key, const char *path,
                             const char *const *names, int64_t n_names, rs_yhint_fn *hint)
 {
-    const char *near = rs_nearest(key->text, names, n_names);
-    if (!near && hint)
-        near = hint(key->text);
+    const char *near = hint ? hint(key->text) : NULL;
+    if (!near)
+        near = rs_nearest(key->text, names, n_names);
     if (strcmp(key->text, "<<") == 0)
         rs_problems_add(c->problems, rs_ywhere(c, key), path, "merge keys (<<) are not used here");
     else if (near)
