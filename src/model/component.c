@@ -100,3 +100,15 @@ void rs_component_close(rs_component *c)
 {
     rs_json_destroy(&c->config);
 }
+
+rs_status rs_component_tokenizer(const char **path, rs_arena *a, const char *model_dir)
+{
+    static const char *const k_folders[] = {"tokenizer", "google/umt5-xxl"};
+    for (size_t i = 0; i < sizeof k_folders / sizeof k_folders[0]; i++) {
+        *path = rs_path_join(a, model_dir, k_folders[i]);
+        if (rs_path_is_dir(*path))
+            return RS_OK;
+    }
+    return RS_FAIL(MODEL, "%s: no tokenizer: neither %s nor %s", model_dir, k_folders[0],
+                   k_folders[1]);
+}

@@ -31,4 +31,8 @@ void rs_component_close(rs_component *c);
 /* False where the directory has no such component (T2V models have no image encoder). */
 bool rs_component_present(const char *model_dir, rs_component_kind kind);
 
+/* The tokenizer's folder: <dir>/tokenizer, or google/umt5-xxl in the original layout. */
+rs_status rs_component_tokenizer(const char **path, rs_arena *a,
+                                 const char *model_dir) RS_NODISCARD;
+
 #endif

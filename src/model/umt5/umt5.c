@@ -92,7 +92,6 @@ static void bind(void *object, rs_carver *c)
     rs_text_encoder *e = object;
     const rs_umt5_config *g = &e->config;
     int64_t L = e->L, inner = g->heads * g->head_dim;
-    e->ids = rs_carve(c, RS_DTYPE_I32, RS_SHAPE(L));
     e->buckets = rs_carve(c, RS_DTYPE_I32, RS_SHAPE(2 * L - 1));
     e->bias_t = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(2 * L - 1, g->heads));
     e->bias = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(g->heads, 2 * L - 1));
@@ -167,6 +166,20 @@ static rs_status check_ids(const rs_text_encoder *e, const int32_t *ids, int64_t
     return RS_OK;
 }
 
+/* x = rows of the table, which is left in the file. */
+static void embed(rs_text_encoder *e, rs_tensor table, const int32_t *ids)
+{
+    int64_t dim = e->config.dim;
+    size_t row = (size_t)dim * rs_dtype_size(table.dtype);
+    rs_arena_mark mark = rs_arena_get_mark(e->arena);
+    float *x = RS_NEW(e->arena, float, e->L *dim);
+    for (int64_t i = 0; i < e->L; i++)
+        rs_convert_to_f32(x + i * dim, (const char *)table.data + (size_t)ids[i] * row, table.dtype,
+                          dim);
+    rs_device_put(e->dev, e->x.data, x, rs_tensor_bytes(e->x));
+    rs_arena_release(e->arena, mark);
+}
+
 static rs_status run_blocks(rs_text_encoder *e)
 {
     for (int i = 0; i < e->config.layers; i++) {
@@ -188,8 +201,7 @@ rs_status rs_text_encode(rs_text_encoder *e, rs_tensor states, const int32_t *id
     RS_TRY(check_ids(e, ids, L));
     RS_TRY(bind_length(e, L));
     const rs_tensor *globals = rs_wstream_globals(e->stream);
-    rs_device_put(e->dev, e->ids.data, ids, rs_tensor_bytes(e->ids));
-    RS_OP(e->dev, embed, .y = e->x, .table = globals[RS_UMT5_EMBEDDING], .ids = e->ids);
+    embed(e, globals[RS_UMT5_EMBEDDING], ids);
     RS_TRY(run_blocks(e));
     rs_tensor out = rs_tensor_of(e->h.data, RS_DTYPE_F32, RS_SHAPE(L, e->config.dim));
     norm(e, out, e->x, globals[RS_UMT5_FINAL_NORM]);

@@ -53,7 +53,14 @@ rs_status rs_umt5_layout(rs_layout *out, rs_arena *a, const rs_json *config, boo
     RS_TRY(rs_umt5_config_read(&c, config));
     *out = (rs_layout){.blocks = (int)c.layers};
     int64_t inner = c.heads * c.head_dim;
-    add(out, a, -1, RS_UMT5_EMBEDDING, "shared.weight", "token_embedding.weight", c.vocab, c.dim);
+    rs_weight_row table = {.slot = RS_UMT5_EMBEDDING,
+                           .block = -1,
+                           .diffusers = "shared.weight",
+                           .original = "token_embedding.weight",
+                           .ndim = 2,
+                           .shape = {c.vocab, c.dim},
+                           .raw = true}; /* a few rows of gigabytes are read */
+    rs_layout_add(out, a, table);
     add(out, a, -1, RS_UMT5_FINAL_NORM, "encoder.final_layer_norm.weight", "norm.weight", c.dim, 0);
 #define ROW(slot, name, original_name, rows, cols)                                                 \
     add(out, a, 0, slot, "encoder.block.%d.layer." name ".weight",                                 \

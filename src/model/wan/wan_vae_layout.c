@@ -242,7 +242,8 @@ static rs_status check_variant(const rs_json *config)
         return bad_key(config, "is_residual", "the residual VAE of Wan2.2 is not supported");
     if (rs_json_has(config, "patch_size"))
         return bad_key(config, "patch_size", "a patched VAE is not supported");
-    if (rs_json_size(rs_json_find(config, "attn_scales")) > 0)
+    const rs_json *scales = rs_json_find(config, "attn_scales");
+    if (scales && rs_json_size(scales) > 0)
         return bad_key(config, "attn_scales", "attention outside the middle is not supported");
     int64_t rgb;
     RS_TRY(rs_json_i64_in_or(&rgb, config, "in_channels", RS_VAE_RGB, RS_VAE_RGB, RS_VAE_RGB));
