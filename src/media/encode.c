@@ -1,6 +1,7 @@
 #include "media/encode.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,6 +35,17 @@ static void writer_fini(writer *w)
     sws_freeContext(w->sws);
 }
 
+static bool is_preset(const char *name)
+{
+    static const char *const known[] = {"ultrafast", "superfast", "veryfast", "faster",
+                                        "fast",      "medium",    "slow",     "slower",
+                                        "veryslow",  "placebo"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(name, known[i]) == 0)
+            return true;
+    return false;
+}
+
 static rs_status check(const char *path, rs_tensor rgb, rs_ratio fps, const rs_encode_opts *o)
 {
     RS_ASSERTF(rgb.dtype == RS_DTYPE_U8 && rgb.ndim == 4 && rgb.shape[3] == 3 &&
@@ -47,6 +59,8 @@ static rs_status check(const char *path, rs_tensor rgb, rs_ratio fps, const rs_e
                        (long long)fps.num, (long long)fps.den);
     if (o->crf < 0 || o->crf > 51)
         return RS_FAIL(INPUT, "%s: crf %d is not in 0..51", path, o->crf);
+    if (!is_preset(o->preset))
+        return RS_FAIL(INPUT, "%s: x264 has no preset \"%s\"", path, o->preset);
     return RS_OK;
 }
 

@@ -165,6 +165,11 @@ rs_ratio rs_av_reader_fps(const rs_av_reader *r)
     return (rs_ratio){q.num, q.den};
 }
 
+static bool is_picture(const rs_av_reader *r)
+{
+    return r->packet->stream_index == r->stream->index && r->packet->size > 0;
+}
+
 rs_status rs_av_reader_count_packets(int64_t *n, rs_av_reader *r)
 {
     *n = 0;
@@ -172,9 +177,7 @@ rs_status rs_av_reader_count_packets(int64_t *n, rs_av_reader *r)
         int rc = av_read_frame(r->format, r->packet);
         if (rc < 0) /* a damaged file is reported by the decoding pass, with the frame */
             return RS_OK;
-        if (r->packet->stream_index == r->stream->index &&
-            !(r->packet->flags & AV_PKT_FLAG_DISCARD))
-            ++*n;
+        *n += is_picture(r) && !(r->packet->flags & AV_PKT_FLAG_DISCARD);
         av_packet_unref(r->packet);
     }
 }
@@ -185,7 +188,7 @@ static rs_status feed(rs_av_reader *r)
     do {
         av_packet_unref(r->packet);
         rc = av_read_frame(r->format, r->packet);
-    } while (rc >= 0 && r->packet->stream_index != r->stream->index);
+    } while (rc >= 0 && !is_picture(r)); /* an empty packet would end the decoder */
     if (rc == AVERROR_EOF) {
         r->draining = true;
         rc = avcodec_send_packet(r->codec, NULL);

@@ -123,7 +123,70 @@ static void t_nearest_takes_the_pixel_under_the_centre(void)
     T_CHECK(memcmp(dst, want, 8) == 0);
 }
 
+/* OpenCV 5.0.0, cv2.resize of the 13x9 picture below to 7x5, and rows 0, 5 and 10 of it at 19x11.
+ */
+static const uint8_t k_opencv_down[5 * 7 * 3] = {
+    115, 108, 155, 142, 133, 42,  112, 212, 64,  109, 117, 46,  84,  170, 167, 177, 65,  127,
+    163, 179, 153, 190, 155, 112, 119, 128, 169, 193, 200, 102, 173, 179, 131, 30,  124, 157,
+    69,  162, 89,  120, 115, 219, 121, 124, 109, 96,  140, 76,  207, 168, 142, 174, 89,  98,
+    238, 202, 96,  68,  20,  82,  204, 94,  194, 168, 122, 98,  93,  83,  142, 161, 152, 183,
+    234, 95,  137, 109, 128, 140, 144, 95,  138, 103, 114, 188, 139, 112, 149, 139, 189, 87,
+    187, 211, 169, 59,  118, 211, 185, 128, 105, 109, 174, 75,  190, 73,  152};
+static const uint8_t k_opencv_up[3 * 19 * 3] = {
+    60,  94,  129, 123, 51,  111, 184, 39,  75,  196, 128, 13,  178, 97,  64,  160, 103, 95,  152,
+    206, 62,  214, 218, 74,  227, 193, 74,  174, 136, 55,  73,  55,  73,  28,  78,  106, 36,  175,
+    151, 80,  97,  181, 156, 57,  147, 239, 51,  91,  248, 87,  128, 188, 172, 180, 119, 254, 224,
+    192, 84,  61,  105, 133, 119, 49,  166, 156, 122, 130, 106, 58,  156, 53,  60,  176, 57,  210,
+    167, 149, 159, 175, 96,  139, 151, 73,  174, 89,  98,  162, 160, 171, 192, 197, 158, 250, 195,
+    83,  225, 72,  143, 129, 22,  116, 28,  24,  61,  152, 65,  144, 202, 91,  190, 215, 106, 212,
+    197, 231, 93,  120, 127, 114, 79,  65,  126, 168, 169, 103, 142, 169, 51,  140, 174, 68,  208,
+    214, 206, 135, 228, 117, 84,  181, 107, 70,  67,  214, 23,  64,  218, 77,  114, 197, 204, 200,
+    155, 155, 196, 136, 107, 178, 111, 81,  145, 99,  171, 67,  185, 176, 42,  156, 150, 40,  96};
+
+static rs_fit plain_resize(int64_t src_w, int64_t src_h, int64_t w, int64_t h)
+{
+    return (rs_fit){src_w, src_h, w, h, 0, 0, w, h, 0, 0, w, h};
+}
+
+static void t_bilinear_is_opencvs_bit_for_bit(void)
+{
+    uint8_t src[9 * 13 * 3], dst[11 * 19 * 3];
+    uint32_t x = 1;
+    for (size_t i = 0; i < sizeof src; i++) {
+        x = x * 1664525u + 1013904223u;
+        src[i] = (uint8_t)(x >> 24);
+    }
+    rs_fit down = plain_resize(13, 9, 7, 5), up = plain_resize(13, 9, 19, 11);
+    rs_fit_bilinear(dst, t_arena(), src, 3, &down);
+    for (size_t i = 0; i < sizeof k_opencv_down; i++)
+        T_EQ_I(dst[i], k_opencv_down[i]);
+    rs_fit_bilinear(dst, t_arena(), src, 3, &up);
+    for (size_t row = 0; row < 3; row++)
+        for (size_t i = 0; i < 57; i++)
+            T_EQ_I(dst[row * 5 * 57 + i], k_opencv_up[row * 57 + i]);
+}
+
+/* The crop is a window of the whole resize. */
+static void t_crop_is_a_window_of_the_resize(void)
+{
+    uint8_t *src = rs_arena_alloc(t_arena(), 50 * 20, 1);
+    for (int i = 0; i < 50 * 20; i++)
+        src[i] = (uint8_t)(i * 7);
+    rs_fit f = rs_fit_plan(50, 20, 24, 16), whole = plain_resize(50, 20, f.resize_w, 16);
+    T_EQ_I(f.resize_w, 40);
+    T_EQ_I(f.crop_x, 8);
+    uint8_t *crop = rs_arena_alloc(t_arena(), 24 * 16, 1);
+    uint8_t *full = rs_arena_alloc(t_arena(), 40 * 16, 1);
+    for (int nearest = 0; nearest < 2; nearest++) {
+        (nearest ? rs_fit_nearest : rs_fit_bilinear)(crop, t_arena(), src, 1, &f);
+        (nearest ? rs_fit_nearest : rs_fit_bilinear)(full, t_arena(), src, 1, &whole);
+        for (int y = 0; y < 16; y++)
+            T_CHECK(memcmp(crop + y * 24, full + y * 40 + 8, 24) == 0);
+    }
+}
+
 static const rs_test_case k_cases[] = {
+    T_CASE(t_bilinear_is_opencvs_bit_for_bit),          T_CASE(t_crop_is_a_window_of_the_resize),
     T_CASE(t_frame_choice_gives_the_reference_numbers), T_CASE(t_largest_4n1),
     T_CASE(t_geometry_gives_the_reference_numbers),     T_CASE(t_geometry_always_covers_or_centres),
     T_CASE(t_short_side_is_centred_on_black),           T_CASE(t_points_follow_the_pixels),
