@@ -1,98 +1,223 @@
+/* See conv3d_cpu.h for the method. */
+#include "kernels/conv3d/conv3d_cpu.h"
+
 #include <string.h>
 
 #include "base/num.h"
 #include "kernels/cpu/cpu_ops.h"
-#include "kernels/vec/vec.h"
 
-void rs_conv3d_pack(rs_tensor packed, const float *weight)
-{
-    RS_ASSERT(packed.ndim == 5);
-    int64_t taps = packed.shape[0] * packed.shape[1] * packed.shape[2];
-    int64_t ci = packed.shape[3], co = packed.shape[4];
-    float *out = rs_f32(packed);
-    for (int64_t o = 0; o < co; o++)
-        for (int64_t i = 0; i < ci; i++)
-            for (int64_t t = 0; t < taps; t++)
-                out[(t * ci + i) * co + o] = weight[(o * ci + i) * taps + t];
-}
+/* A panel's weights of one group of taps: at most about half of a 1 MiB L2. */
+enum { GROUP_BYTES = 512 * 1024 };
 
-/* Input row (frame, line) of the causal, padded, perhaps doubled input; NULL where it is all zero.
- */
-static const float *input_row(const rs_conv3d_args *a, int64_t frame, int64_t line)
-{
-    int64_t u = a->upsample ? 2 : 1, h = a->x.shape[1], row = a->x.shape[2] * a->x.shape[3];
-    if (line < 0 || line >= h * u)
-        return NULL;
-    if (frame >= 0)
-        return rs_f32(a->x) + (frame * h + line / u) * row;
-    if (!rs_has(a->prev))
-        return NULL;
-    return rs_f32(a->prev) + ((frame + a->weight.shape[0] - 1) * h + line / u) * row;
-}
+/* Private memory of a task. */
+typedef struct room {
+    float *tile;       /* mr rows of a panel */
+    const float *zero; /* ci zeros */
+    rs_conv_run *run;  /* one per tap */
+} room;
 
-/* y[co] += sum_ci x[ci] w[ci][co] */
-static void accumulate(float *y, const float *x, const float *w, int64_t ci, int64_t co)
-{
-    for (int64_t i = 0; i < ci; i++)
-        for (int64_t o = 0; o < co; o++)
-            y[o] += x[i] * w[i * co + o];
-}
+/* Up to mr consecutive pixels of a phase, in (frame, row, column) order. */
+typedef struct tile {
+    int64_t n;
+    int64_t t[RS_CONV_MR], row[RS_CONV_MR], col[RS_CONV_MR];
+    bool one_line; /* all pixels on one line, and all taps of a line inside it */
+} tile;
 
-static void row_tap(const rs_conv3d_args *a, float *y, const float *x, const float *w, int64_t dx)
+static tile tile_of(const rs_conv_plan *p, const rs_conv_phase *f, int64_t pixel, int64_t end)
 {
-    int64_t u = a->upsample ? 2 : 1, ci = a->x.shape[3], co = a->y.shape[3];
-    int64_t width = a->x.shape[2] * u;
-    for (int64_t j = 0; j < a->y.shape[2]; j++) {
-        int64_t p = j * a->stride[2] + dx - a->pad[2];
-        if (p >= 0 && p < width)
-            accumulate(y + j * co, x + p / u * ci, w, ci, co);
-    }
-}
-
-static void start_row(const rs_conv3d_args *a, float *y, int64_t row)
-{
-    int64_t wo = a->y.shape[2], co = a->y.shape[3];
-    const float *res = rs_has(a->residual) ? rs_f32(a->residual) + row * wo * co : NULL;
-    for (int64_t j = 0; j < wo; j++)
-        for (int64_t o = 0; o < co; o++)
-            y[j * co + o] =
-                (rs_has(a->bias) ? rs_f32(a->bias)[o] : 0.0f) + (res ? res[j * co + o] : 0.0f);
-}
-
-static void rows(const void *args, int64_t lo, int64_t hi, int thread)
-{
-    (void)thread;
-    const rs_conv3d_args *a = args;
-    const int64_t *k = a->weight.shape;
-    int64_t ho = a->y.shape[1], line = a->y.shape[2] * a->y.shape[3];
-    for (int64_t r = lo; r < hi; r++) {
-        float *y = rs_f32(a->y) + r * line;
-        start_row(a, y, r);
-        for (int64_t dt = 0; dt < k[0]; dt++)
-            for (int64_t dy = 0; dy < k[1]; dy++) {
-                const float *x = input_row(a, r / ho * a->stride[0] + dt - (k[0] - 1),
-                                           r % ho * a->stride[1] + dy - a->pad[0]);
-                for (int64_t dx = 0; x && dx < k[2]; dx++)
-                    row_tap(a, y, x,
-                            rs_f32(a->weight) + ((dt * k[1] + dy) * k[2] + dx) * k[3] * k[4], dx);
+    tile s = {.n = rs_min_i64(p->micro->mr, end - pixel)};
+    int64_t col = pixel % f->cols, row = pixel / f->cols % f->rows, t = pixel / f->cols / f->rows;
+    int64_t left = col * p->a->stride[2] + f->x.first;
+    int64_t right = left + (s.n - 1) * p->a->stride[2] + f->x.taps;
+    s.one_line = col + s.n <= f->cols && left >= 0 && right <= p->a->x.shape[2];
+    for (int64_t m = 0; m < p->micro->mr; m++) {
+        s.t[m] = t;
+        s.row[m] = row;
+        s.col[m] = col;
+        if (m + 1 < s.n && ++col == f->cols) {
+            col = 0;
+            if (++row == f->rows) {
+                row = 0;
+                t++;
             }
+        }
+    }
+    return s;
+}
+
+/* Line `y` of frame `t`, NULL where it is all zero. Negative frames are those of prev. */
+static const float *line_of(const rs_conv3d_args *a, int64_t t, int64_t y)
+{
+    int64_t h = a->x.shape[1], line = a->x.shape[2] * a->x.shape[3];
+    if (y < 0 || y >= h)
+        return NULL;
+    if (t >= 0)
+        return rs_f32(a->x) + (t * h + y) * line;
+    return rs_has(a->prev) ? rs_f32(a->prev) + ((t + a->weight.shape[0] - 1) * h + y) * line : NULL;
+}
+
+/* The taps of one source line. */
+typedef struct tap_line {
+    int64_t dt, dy; /* offset from the tile's frame and line */
+    const float *b; /* weights of the first tap in the panel */
+    int64_t width;  /* of the panel */
+} tap_line;
+
+static int64_t whole_line(const rs_conv_plan *p, const rs_conv_phase *f, const tile *s, tap_line l,
+                          rs_conv_run *run)
+{
+    const rs_conv3d_args *a = p->a;
+    const float *x = line_of(a, s->t[0] * a->stride[0] + l.dt, s->row[0] * a->stride[1] + l.dy);
+    if (!x)
+        return 0;
+    x += (s->col[0] * a->stride[2] + f->x.first) * p->ci;
+    for (int64_t m = 0; m < p->micro->mr; m++)
+        run->a[m] = x + rs_min_i64(m, s->n - 1) * a->stride[2] * p->ci;
+    run->b = l.b;
+    run->k = f->x.taps * p->ci;
+    return 1;
+}
+
+/* One run per tap that any pixel sees. */
+static int64_t tap_by_tap(const rs_conv_plan *p, const rs_conv_phase *f, const tile *s, tap_line l,
+                          const float *zero, rs_conv_run *run)
+{
+    const rs_conv3d_args *a = p->a;
+    const float *line[RS_CONV_MR];
+    int64_t n = 0;
+    for (int64_t m = 0; m < p->micro->mr; m++)
+        line[m] = line_of(a, s->t[m] * a->stride[0] + l.dt, s->row[m] * a->stride[1] + l.dy);
+    for (int64_t tap = 0; tap < f->x.taps; tap++) {
+        bool seen = false;
+        for (int64_t m = 0; m < p->micro->mr; m++) {
+            int64_t x = s->col[m] * a->stride[2] + f->x.first + tap;
+            bool inside = line[m] && x >= 0 && x < a->x.shape[2];
+            run[n].a[m] = inside ? line[m] + x * p->ci : zero;
+            seen = seen || inside;
+        }
+        run[n].b = l.b + tap * p->ci * l.width;
+        run[n].k = p->ci;
+        n += seen;
+    }
+    return n;
+}
+
+/* Add a finished tile to y; the first group brings bias and residual. */
+static void store_tile(const rs_conv_plan *p, const rs_conv_phase *f, const tile *s,
+                       const float *sum, int64_t c0, int64_t width, bool first)
+{
+    const rs_conv3d_args *a = p->a;
+    int64_t n = rs_min_i64(width, p->co - c0);
+    const float *bias = rs_has(a->bias) ? rs_f32(a->bias) + c0 : NULL;
+    for (int64_t m = 0; m < s->n; m++, sum += width) {
+        int64_t line = s->t[m] * a->y.shape[1] + s->row[m] * p->up + f->py;
+        int64_t at = (line * a->y.shape[2] + s->col[m] * p->up + f->px) * p->co + c0;
+        float *y = rs_f32(a->y) + at;
+        const float *add = !first ? y : rs_has(a->residual) ? rs_f32(a->residual) + at : NULL;
+        for (int64_t c = 0; c < n; c++)
+            y[c] = sum[c] + (first && bias ? bias[c] : 0.0f) + (add ? add[c] : 0.0f);
     }
 }
 
-static void check_shapes(const rs_conv3d_args *a)
+/* What a task works on: pixels [lo,hi) of a phase, one group of source lines. */
+typedef struct part {
+    const rs_conv_phase *f;
+    int64_t lo, hi;
+    int64_t line0, line1;
+} part;
+
+static void panel_part(const rs_conv_plan *p, const part *w, const room *r, int64_t j)
 {
-    const int64_t *x = a->x.shape, *y = a->y.shape, *k = a->weight.shape;
-    int64_t u = a->upsample ? 2 : 1;
-    RS_ASSERT(a->x.ndim == 4 && a->y.ndim == 4 && a->weight.ndim == 5);
-    RS_ASSERT(k[3] == x[3] && k[4] == y[3]);
-    RS_ASSERT(y[0] == (x[0] - 1) / a->stride[0] + 1);
-    RS_ASSERT(y[1] == (x[1] * u + a->pad[0] + a->pad[1] - k[1]) / a->stride[1] + 1);
-    RS_ASSERT(y[2] == (x[2] * u + a->pad[2] + a->pad[3] - k[2]) / a->stride[2] + 1);
-    RS_ASSERT(!rs_has(a->prev) || a->prev.shape[0] == k[0] - 1);
+    const rs_conv_phase *f = w->f;
+    int64_t full = p->micro->lanes * p->micro->vectors, width = rs_conv_panel_width(p, j);
+    rs_conv_micro_fn *micro = p->micro->fn[width / p->micro->lanes - 1];
+    const float *panel = f->weights + j * full * f->k;
+    int64_t per_line = f->x.taps * p->ci * width;
+    for (int64_t pixel = w->lo; pixel < w->hi; pixel += p->micro->mr) {
+        tile s = tile_of(p, f, pixel, w->hi);
+        int64_t n = 0;
+        for (int64_t i = w->line0; i < w->line1; i++) {
+            tap_line l = {.dt = i / f->y.taps - (p->a->weight.shape[0] - 1),
+                          .dy = i % f->y.taps + f->y.first,
+                          .b = panel + i * per_line,
+                          .width = width};
+            n += s.one_line ? whole_line(p, f, &s, l, r->run + n)
+                            : tap_by_tap(p, f, &s, l, r->zero, r->run + n);
+        }
+        micro(r->tile, r->run, n);
+        store_tile(p, f, &s, r->tile, j * full, width, w->line0 == 0);
+    }
+}
+
+typedef struct conv_job {
+    rs_conv_plan plan;
+    char *rooms; /* one after the other, by thread */
+    size_t room_bytes;
+} conv_job;
+
+static size_t align64(size_t n)
+{
+    return (n + 63) / 64 * 64;
+}
+
+static int64_t most_taps(const rs_conv_plan *p)
+{
+    const int64_t *k = p->a->weight.shape;
+    return k[0] * k[1] * k[2];
+}
+
+static size_t tile_bytes(const rs_conv_plan *p)
+{
+    return align64((size_t)(p->micro->mr * p->micro->lanes * p->micro->vectors) * sizeof(float));
+}
+
+static size_t room_bytes(const rs_conv_plan *p)
+{
+    return tile_bytes(p) + align64((size_t)p->ci * sizeof(float)) +
+           align64((size_t)most_taps(p) * sizeof(rs_conv_run));
+}
+
+static room room_of(const conv_job *j, int thread)
+{
+    const rs_conv_plan *p = &j->plan;
+    char *at = j->rooms + (size_t)thread * j->room_bytes;
+    float *zero = (float *)(at + tile_bytes(p));
+    memset(zero, 0, (size_t)p->ci * sizeof(float));
+    void *run = (char *)zero + align64((size_t)p->ci * sizeof(float));
+    return (room){.tile = (float *)at, .zero = zero, .run = run};
+}
+
+static void conv_task(void *arg, int64_t task, int thread)
+{
+    const conv_job *job = arg;
+    const rs_conv_plan *p = &job->plan;
+    const rs_conv_phase *f = &p->phase[p->phases - 1];
+    while (task < f->first_task)
+        f--;
+    int64_t lo = (task - f->first_task) * p->block;
+    int64_t pixels = p->a->y.shape[0] * f->rows * f->cols;
+    int64_t lines = p->a->weight.shape[0] * f->y.taps;
+    int64_t bytes = f->x.taps * p->ci * rs_conv_panel_width(p, 0) * (int64_t)sizeof(float);
+    int64_t groups = rs_ceil_div(lines, rs_max_i64(1, GROUP_BYTES / bytes));
+    int64_t step = rs_ceil_div(lines, groups);
+    room r = room_of(job, thread);
+    for (int64_t i = 0; i < lines; i += step) {
+        part w = {f, lo, rs_min_i64(lo + p->block, pixels), i, rs_min_i64(i + step, lines)};
+        for (int64_t j = 0; j < p->panels; j++)
+            panel_part(p, &w, &r, j);
+    }
 }
 
 void rs_cpu_conv3d(rs_kctx *k, const rs_conv3d_args *a)
 {
-    check_shapes(a);
-    rs_for_range(k, a->y.shape[0] * a->y.shape[1], 1, rows, a);
+    conv_job job;
+    int threads = rs_kctx_threads(k);
+    rs_conv_plan_make(&job.plan, a, threads);
+    job.room_bytes = room_bytes(&job.plan);
+    size_t weights = align64((size_t)rs_conv_plan_weights(&job.plan) * sizeof(float));
+    /* Thread 0's scratch holds everything: tasks of other threads use parts of it. */
+    char *memory = rs_scratch(k, 0, weights + (size_t)threads * job.room_bytes);
+    job.rooms = memory + weights;
+    rs_conv_pack(k, &job.plan, (float *)memory);
+    rs_parallel(k, job.plan.tasks, conv_task, &job);
 }
