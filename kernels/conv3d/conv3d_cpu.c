@@ -12,37 +12,46 @@ enum { GROUP_BYTES = 512 * 1024 };
 /* Private memory of a task. */
 typedef struct room {
     float *tile;       /* mr rows of a panel */
-    const float *zero; /* ci zeros */
+    const float *zero; /* as many as input channels, and as a panel is wide */
     rs_conv_run *run;  /* one per tap */
 } room;
 
-/* Up to mr consecutive pixels of a phase, in (frame, row, column) order. */
+/* A pixel of a phase; the order of pixels is (frame, row, column). */
+typedef struct place {
+    int64_t t, row, col;
+} place;
+
+/* Up to mr consecutive pixels. */
 typedef struct tile {
     int64_t n;
-    int64_t t[RS_CONV_MR], row[RS_CONV_MR], col[RS_CONV_MR];
-    bool one_line; /* all pixels on one line, and all taps of a line inside it */
+    bool one_line;        /* all pixels on one line, and all taps of a line inside it */
+    place at[RS_CONV_MR]; /* only at[0] when one_line; the last pixel is repeated */
 } tile;
 
-static tile tile_of(const rs_conv_plan *p, const rs_conv_phase *f, int64_t pixel, int64_t end)
+static void step_place(const rs_conv_phase *f, place *at, int64_t pixels)
 {
-    tile s = {.n = rs_min_i64(p->micro->mr, end - pixel)};
-    int64_t col = pixel % f->cols, row = pixel / f->cols % f->rows, t = pixel / f->cols / f->rows;
-    int64_t left = col * p->a->stride[2] + f->x.first;
-    int64_t right = left + (s.n - 1) * p->a->stride[2] + f->x.taps;
-    s.one_line = col + s.n <= f->cols && left >= 0 && right <= p->a->x.shape[2];
-    for (int64_t m = 0; m < p->micro->mr; m++) {
-        s.t[m] = t;
-        s.row[m] = row;
-        s.col[m] = col;
-        if (m + 1 < s.n && ++col == f->cols) {
-            col = 0;
-            if (++row == f->rows) {
-                row = 0;
-                t++;
-            }
+    at->col += pixels;
+    while (at->col >= f->cols) {
+        at->col -= f->cols;
+        if (++at->row == f->rows) {
+            at->row = 0;
+            at->t++;
         }
     }
-    return s;
+}
+
+static void make_tile(tile *s, const rs_conv_plan *p, const rs_conv_phase *f, place at, int64_t n)
+{
+    int64_t left = at.col * p->a->stride[2] + f->x.first;
+    int64_t right = left + (n - 1) * p->a->stride[2] + f->x.taps;
+    s->n = n;
+    s->one_line = at.col + n <= f->cols && left >= 0 && right <= p->a->x.shape[2];
+    s->at[0] = at;
+    for (int64_t m = 1; !s->one_line && m < p->micro->mr; m++) {
+        if (m < n)
+            step_place(f, &at, 1);
+        s->at[m] = at;
+    }
 }
 
 /* Line `y` of frame `t`, NULL where it is all zero. Negative frames are those of prev. */
@@ -67,10 +76,11 @@ static int64_t whole_line(const rs_conv_plan *p, const rs_conv_phase *f, const t
                           rs_conv_run *run)
 {
     const rs_conv3d_args *a = p->a;
-    const float *x = line_of(a, s->t[0] * a->stride[0] + l.dt, s->row[0] * a->stride[1] + l.dy);
+    const float *x =
+        line_of(a, s->at[0].t * a->stride[0] + l.dt, s->at[0].row * a->stride[1] + l.dy);
     if (!x)
         return 0;
-    x += (s->col[0] * a->stride[2] + f->x.first) * p->ci;
+    x += (s->at[0].col * a->stride[2] + f->x.first) * p->ci;
     for (int64_t m = 0; m < p->micro->mr; m++)
         run->a[m] = x + rs_min_i64(m, s->n - 1) * a->stride[2] * p->ci;
     run->b = l.b;
@@ -86,11 +96,11 @@ static int64_t tap_by_tap(const rs_conv_plan *p, const rs_conv_phase *f, const t
     const float *line[RS_CONV_MR];
     int64_t n = 0;
     for (int64_t m = 0; m < p->micro->mr; m++)
-        line[m] = line_of(a, s->t[m] * a->stride[0] + l.dt, s->row[m] * a->stride[1] + l.dy);
+        line[m] = line_of(a, s->at[m].t * a->stride[0] + l.dt, s->at[m].row * a->stride[1] + l.dy);
     for (int64_t tap = 0; tap < f->x.taps; tap++) {
         bool seen = false;
         for (int64_t m = 0; m < p->micro->mr; m++) {
-            int64_t x = s->col[m] * a->stride[2] + f->x.first + tap;
+            int64_t x = s->at[m].col * a->stride[2] + f->x.first + tap;
             bool inside = line[m] && x >= 0 && x < a->x.shape[2];
             run[n].a[m] = inside ? line[m] + x * p->ci : zero;
             seen = seen || inside;
@@ -103,20 +113,27 @@ static int64_t tap_by_tap(const rs_conv_plan *p, const rs_conv_phase *f, const t
 }
 
 /* Add a finished tile to y; the first group brings bias and residual. */
-static void store_tile(const rs_conv_plan *p, const rs_conv_phase *f, const tile *s,
-                       const float *sum, int64_t c0, int64_t width, bool first)
+static void store_tile(const rs_conv_plan *p, const rs_conv_phase *f, const tile *s, const room *r,
+                       int64_t c0, int64_t width, bool first)
 {
     const rs_conv3d_args *a = p->a;
-    int64_t n = rs_min_i64(width, p->co - c0);
-    const float *bias = rs_has(a->bias) ? rs_f32(a->bias) + c0 : NULL;
-    for (int64_t m = 0; m < s->n; m++, sum += width) {
-        int64_t line = s->t[m] * a->y.shape[1] + s->row[m] * p->up + f->py;
-        int64_t at = (line * a->y.shape[2] + s->col[m] * p->up + f->px) * p->co + c0;
-        float *y = rs_f32(a->y) + at;
-        const float *add = !first ? y : rs_has(a->residual) ? rs_f32(a->residual) + at : NULL;
-        for (int64_t c = 0; c < n; c++)
-            y[c] = sum[c] + (first && bias ? bias[c] : 0.0f) + (add ? add[c] : 0.0f);
+    rs_conv_store st = {
+        .sum = r->tile, .rows = s->n, .n = rs_min_i64(width, p->co - c0), .width = width};
+    st.bias = first && rs_has(a->bias) ? rs_f32(a->bias) + c0 : r->zero;
+    int64_t at = 0;
+    for (int64_t m = 0; m < s->n; m++) {
+        const place *q = &s->at[m];
+        if (s->one_line && m > 0)
+            at += p->up * p->co;
+        else
+            at = ((q->t * a->y.shape[1] + q->row * p->up + f->py) * a->y.shape[2] + q->col * p->up +
+                  f->px) *
+                     p->co +
+                 c0;
+        st.y[m] = rs_f32(a->y) + at;
+        st.add[m] = !first ? st.y[m] : rs_has(a->residual) ? rs_f32(a->residual) + at : NULL;
     }
+    p->micro->store(&st);
 }
 
 /* What a task works on: pixels [lo,hi) of a phase, one group of source lines. */
@@ -133,8 +150,10 @@ static void panel_part(const rs_conv_plan *p, const part *w, const room *r, int6
     rs_conv_micro_fn *micro = p->micro->fn[width / p->micro->lanes - 1];
     const float *panel = f->weights + j * full * f->k;
     int64_t per_line = f->x.taps * p->ci * width;
-    for (int64_t pixel = w->lo; pixel < w->hi; pixel += p->micro->mr) {
-        tile s = tile_of(p, f, pixel, w->hi);
+    place at = {w->lo / f->cols / f->rows, w->lo / f->cols % f->rows, w->lo % f->cols};
+    tile s;
+    for (int64_t pixel = w->lo; pixel < w->hi; pixel += s.n, step_place(f, &at, s.n)) {
+        make_tile(&s, p, f, at, rs_min_i64(p->micro->mr, w->hi - pixel));
         int64_t n = 0;
         for (int64_t i = w->line0; i < w->line1; i++) {
             tap_line l = {.dt = i / f->y.taps - (p->a->weight.shape[0] - 1),
@@ -145,7 +164,7 @@ static void panel_part(const rs_conv_plan *p, const part *w, const room *r, int6
                             : tap_by_tap(p, f, &s, l, r->zero, r->run + n);
         }
         micro(r->tile, r->run, n);
-        store_tile(p, f, &s, r->tile, j * full, width, w->line0 == 0);
+        store_tile(p, f, &s, r, j * full, width, w->line0 == 0);
     }
 }
 
@@ -171,10 +190,15 @@ static size_t tile_bytes(const rs_conv_plan *p)
     return align64((size_t)(p->micro->mr * p->micro->lanes * p->micro->vectors) * sizeof(float));
 }
 
+static size_t zero_bytes(const rs_conv_plan *p)
+{
+    int64_t wide = p->micro->lanes * p->micro->vectors;
+    return align64((size_t)rs_max_i64(p->ci, wide) * sizeof(float));
+}
+
 static size_t room_bytes(const rs_conv_plan *p)
 {
-    return tile_bytes(p) + align64((size_t)p->ci * sizeof(float)) +
-           align64((size_t)most_taps(p) * sizeof(rs_conv_run));
+    return tile_bytes(p) + zero_bytes(p) + align64((size_t)most_taps(p) * sizeof(rs_conv_run));
 }
 
 static room room_of(const conv_job *j, int thread)
@@ -182,8 +206,8 @@ static room room_of(const conv_job *j, int thread)
     const rs_conv_plan *p = &j->plan;
     char *at = j->rooms + (size_t)thread * j->room_bytes;
     float *zero = (float *)(at + tile_bytes(p));
-    memset(zero, 0, (size_t)p->ci * sizeof(float));
-    void *run = (char *)zero + align64((size_t)p->ci * sizeof(float));
+    memset(zero, 0, zero_bytes(p));
+    void *run = (char *)zero + zero_bytes(p);
     return (room){.tile = (float *)at, .zero = zero, .run = run};
 }
 

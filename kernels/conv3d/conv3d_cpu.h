@@ -30,11 +30,24 @@ typedef struct rs_conv_run {
 /* out (mr rows, `width` apart) = sum over the runs; width is the panel's. */
 typedef void rs_conv_micro_fn(float *out, const rs_conv_run *run, int64_t n);
 
+/* Where a finished tile goes: y[m] = sum[m] + bias + add[m], n channels, rows of sum `width` apart.
+ */
+typedef struct rs_conv_store {
+    float *y[RS_CONV_MR];
+    const float *add[RS_CONV_MR]; /* y itself, the residual, or all NULL */
+    const float *sum;
+    const float *bias;
+    int64_t rows, n, width;
+} rs_conv_store;
+
+typedef void rs_conv_store_fn(const rs_conv_store *s);
+
 /* Register tiles of one instruction set: mr pixels by 1..vectors vectors of `lanes` channels. */
 typedef struct rs_conv_micro {
     int mr;
     int lanes;
     int vectors;
+    rs_conv_store_fn *store;
     rs_conv_micro_fn *fn[3]; /* fn[v-1]: v vectors */
 } rs_conv_micro;
 

@@ -74,12 +74,44 @@ typedef float v4_mem __attribute__((vector_size(16), aligned(4), may_alias));
 CONV_MICRO(base_1, , v4, 4, 4, 1, (v4){0}, LOAD4, SPREAD4, MULADD4, STORE4)
 CONV_MICRO(base_2, , v4, 4, 4, 2, (v4){0}, LOAD4, SPREAD4, MULADD4, STORE4)
 
+RS_INLINE void store_body(const rs_conv_store *s)
+{
+    for (int64_t m = 0; m < s->rows; m++) {
+        float *y = s->y[m];
+        const float *sum = s->sum + m * s->width, *bias = s->bias, *add = s->add[m];
+        if (add) {
+            RS_IVDEP
+            for (int64_t c = 0; c < s->n; c++)
+                y[c] = sum[c] + bias[c] + add[c];
+        } else {
+            RS_IVDEP
+            for (int64_t c = 0; c < s->n; c++)
+                y[c] = sum[c] + bias[c];
+        }
+    }
+}
+
+static void store_base(const rs_conv_store *s)
+{
+    store_body(s);
+}
+
+RS_TARGET_AVX2 static void store_avx2(const rs_conv_store *s)
+{
+    store_body(s);
+}
+
+RS_TARGET_AVX512 static void store_avx512(const rs_conv_store *s)
+{
+    store_body(s);
+}
+
 const rs_conv_micro *rs_conv_micro_pick(void)
 {
-    static const rs_conv_micro BASE = {4, 4, 2, {base_1, base_2}};
+    static const rs_conv_micro BASE = {4, 4, 2, store_base, {base_1, base_2}};
 #if defined(__x86_64__)
-    static const rs_conv_micro AVX2 = {6, 8, 2, {avx2_1, avx2_2}};
-    static const rs_conv_micro AVX512 = {8, 16, 3, {avx512_1, avx512_2, avx512_3}};
+    static const rs_conv_micro AVX2 = {6, 8, 2, store_avx2, {avx2_1, avx2_2}};
+    static const rs_conv_micro AVX512 = {8, 16, 3, store_avx512, {avx512_1, avx512_2, avx512_3}};
     rs_isa isa = rs_cpu_isa();
     return isa == RS_ISA_AVX512 ? &AVX512 : isa == RS_ISA_AVX2 ? &AVX2 : &BASE;
 #else
