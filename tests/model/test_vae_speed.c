@@ -1,0 +1,52 @@
+// ctest: LABELS long TIMEOUT 900
+// Wan VAE at its real widths: rates and memory for docs/benchmarks.md, with a sanity check of the
+// values.
+#include "base/log.h"
+#include "model/wan/wan_vae_priv.h"
+#include "towers_fixture.h"
+
+static const char k_config[] =
+    "{\"base_dim\": 96, \"z_dim\": 16, \"dim_mult\": [1, 2, 4, 4], \"num_res_blocks\": 2,"
+    "\"attn_scales\": [], \"temperal_downsample\": [false, true, true],"
+    "\"latents_mean\": [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],"
+    "\"latents_std\": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]}";
+/* Uniform in +-0.04: a 3x3x3 convolution of 96 channels about keeps the size of its input. */
+static const t_rule k_rules[] = {
+    {"*gamma", 0.2, 1.0}, {"*bias", 0.05, 0.0}, {"*quant_conv*", 0.3, 0.0}, {"*", 0.03, 0.0}};
+
+static void report(const rs_vae *v, rs_device *d, bool decode, double seconds)
+{
+    double gflop = 2e-9 * (double)rs_vae_macs(v, decode, 3, 14, 26);
+    RS_LOG(INFO,
+           "vae %s 9 frames 208x112: %.0f GFLOP in %.2f s = %.1f GFLOP/s, %d threads, %.1f MiB",
+           decode ? "decode" : "encode", gflop, seconds, gflop / seconds, rs_device_threads(d),
+           (double)rs_device_bytes(d) / 0x1p20);
+}
+
+static void t_nine_frames_at_real_widths(void)
+{
+    t_model m = {"vae", k_config, rs_vae_layout, k_rules, NULL, NULL};
+    rs_device *d = NULL;
+    rs_vae *v = NULL;
+    T_OK(rs_device_open(&d, NULL));
+    const char *dir = t_write_model(&m, "real", false);
+    double t0 = rs_now();
+    T_OK(rs_vae_open(&v, d, dir));
+    RS_LOG(INFO, "vae open: %.2f s, weights %.1f MiB, peak %.1f MiB", rs_now() - t0,
+           (double)rs_device_bytes(d) / 0x1p20, (double)rs_device_peak_bytes(d) / 0x1p20);
+    rs_tensor video = t_input("input.video", 1.0, RS_SHAPE(3, 9, 112, 208));
+    rs_tensor z = rs_tensor_new(t_arena(), RS_SHAPE(16, 3, 14, 26));
+    t0 = rs_now();
+    T_OK(rs_vae_encode(v, z, video));
+    report(v, d, false, rs_now() - t0);
+    t0 = rs_now();
+    T_OK(rs_vae_decode(v, video, z, true));
+    report(v, d, true, rs_now() - t0);
+    double size = t_sum(z, 2) / (double)rs_tensor_count(z);
+    T_CHECKF(size > 1e-6 && size < 1e6, "latents of mean square %g", size);
+    rs_vae_close(&v);
+    rs_device_destroy(&d);
+}
+
+static const rs_test_case k_cases[] = {T_CASE(t_nine_frames_at_real_widths)};
+RS_TEST_MAIN(k_cases)
