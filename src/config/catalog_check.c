@@ -7,12 +7,6 @@ int64_t rs_catalog_clip_frames(const rs_config *cfg, const rs_catalog_video *vid
     return video->frames ? video->frames : cfg->clip.frames;
 }
 
-/* The stored place is text already: shown as the file part of a place without a line. */
-static rs_where place(const char *where)
-{
-    return (rs_where){where, 0, 0};
-}
-
 void rs_catalog_check(rs_problems *problems, const rs_config *cfg, const rs_catalog *catalog)
 {
     for (int64_t i = 0; i < catalog->n_videos; i++) {
@@ -22,11 +16,12 @@ void rs_catalog_check(rs_problems *problems, const rs_config *cfg, const rs_cata
             const rs_catalog_edit *edit = &video->edits[k];
             for (int64_t j = 0; j < edit->n_references; j++)
                 if (edit->references[j].frame >= frames)
-                    rs_problems_add(problems, place(edit->references[j].where), NULL,
-                                    "video '%s', edit '%s': reference frame %lld, but the clip has "
-                                    "frames 0..%lld",
-                                    video->id, edit->id, (long long)edit->references[j].frame,
-                                    (long long)frames - 1);
+                    rs_problems_add_at(
+                        problems, edit->references[j].where,
+                        "video '%s', edit '%s': reference frame %lld, but the clip has "
+                        "frames 0..%lld",
+                        video->id, edit->id, (long long)edit->references[j].frame,
+                        (long long)frames - 1);
         }
     }
 }
@@ -39,8 +34,8 @@ static void check_path(rs_problems *problems, const rs_catalog_path *path, const
     const char *problem = "no such file or folder";
     if (!folder_allowed)
         problem = rs_path_is_dir(path->path) ? "is a folder, not an image" : "no such file";
-    rs_problems_add(problems, place(path->where), NULL, "video '%s': %s: %s: %s", video, what,
-                    path->path, problem);
+    rs_problems_add_at(problems, path->where, "video '%s': %s: %s: %s", video, what, path->path,
+                       problem);
 }
 
 void rs_catalog_check_files(rs_problems *problems, const rs_catalog *catalog)

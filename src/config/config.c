@@ -126,12 +126,8 @@ static rs_status finish(rs_config **out, rs_config *cfg, const rs_yctx *c, const
     if (root && root->kind == RS_Y_MAP)
         rs_cfg_check(cfg, c->problems, where);
     resolve(cfg);
-    rs_status st = rs_problems_status(c->problems);
-    if (st == RS_OK)
-        *out = cfg;
-    else
-        rs_config_destroy(&cfg);
-    return st;
+    *out = cfg;
+    return rs_problems_status(c->problems);
 }
 
 rs_status rs_config_load_all(rs_config **out, rs_problems *problems, const char *path,
@@ -153,13 +149,18 @@ rs_status rs_config_load_text(rs_config **out, rs_problems *problems, const char
     rs_config *cfg = create(problems);
     cfg->file = rs_arena_strdup(cfg->arena, name);
     rs_yctx c = {cfg->arena, problems, cfg->file, false};
-    return finish(out, cfg, &c, rs_ytree_parse(&c, text, bytes), folder, sets, n);
+    rs_status st = finish(out, cfg, &c, rs_ytree_parse(&c, text, bytes), folder, sets, n);
+    if (st != RS_OK)
+        rs_config_destroy(out);
+    return st;
 }
 
 rs_status rs_config_load(rs_config **out, const char *path, const char *const *sets, int64_t n)
 {
     rs_problems *problems = rs_problems_create();
     rs_status st = rs_config_load_all(out, problems, path, sets, n);
+    if (st != RS_OK)
+        rs_config_destroy(out);
     rs_problems_destroy(&problems);
     return st;
 }

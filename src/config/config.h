@@ -68,11 +68,13 @@ typedef struct rs_config {
 /* Load and check. RS_CONFIG: the first problem, "(+N more)"; *out is NULL then. */
 rs_status rs_config_load(rs_config **out, const char *path, const char *const *sets,
                          int64_t n) RS_NODISCARD;
-/* The same, with every problem in `problems` (not NULL; earlier problems count as failures). */
+/* The same, with every problem in `problems` (not NULL; earlier problems count as failures). *out
+ * is never NULL: settings that could not be read keep their defaults, so that more can be checked.
+ */
 rs_status rs_config_load_all(rs_config **out, rs_problems *problems, const char *path,
                              const char *const *sets, int64_t n) RS_NODISCARD;
-/* From memory: `name` is shown in messages, relative paths start from `folder` ("" = current
- * directory). */
+/* From memory, *out NULL after a failure: `name` is shown in messages, relative paths start from
+ * `folder` ("" = current directory). */
 rs_status rs_config_load_text(rs_config **out, rs_problems *problems, const char *name,
                               const char *folder, const char *text, size_t bytes,
                               const char *const *sets, int64_t n) RS_NODISCARD;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
+
 enum { KEPT_MAX = 200, MESSAGE_MAX = 900 };
 
 typedef struct problem {
@@ -61,16 +63,13 @@ static bool ends_with(const char *text, const char *tail)
     return n >= m && strcmp(text + n - m, tail) == 0;
 }
 
-void rs_problems_add(rs_problems *p, rs_where where, const char *path, const char *fmt, ...)
+static void add(rs_problems *p, rs_where where, const char *path, const char *fmt, va_list ap)
 {
     p->count++;
     if (p->kept == KEPT_MAX)
         return;
     char message[MESSAGE_MAX];
-    va_list ap;
-    va_start(ap, fmt);
     vsnprintf(message, sizeof message, fmt, ap);
-    va_end(ap);
     if (!path || ends_with(where.file, path)) /* "--set motion.steps" says it already */
         path = "";
     char *text = rs_arena_printf(p->arena, "%s: %s%s%s", rs_where_text(p->arena, where), path,
@@ -83,6 +82,35 @@ void rs_problems_add(rs_problems *p, rs_where where, const char *path, const cha
     p->items[p->kept] = (problem){where, file_order(p, where.file), p->count, text};
     p->kept++;
     p->sorted = false;
+}
+
+void rs_problems_add(rs_problems *p, rs_where where, const char *path, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    add(p, where, path, fmt, ap);
+    va_end(ap);
+}
+
+/* The digits behind the last colon of `text`, which is cut there; 0 where there are none. */
+static int64_t cut_number(char *text)
+{
+    char *colon = strrchr(text, ':');
+    int64_t v;
+    if (!colon || !rs_parse_i64(&v, colon + 1) || v < 1)
+        return 0;
+    *colon = 0;
+    return v;
+}
+
+void rs_problems_add_at(rs_problems *p, const char *where, const char *fmt, ...)
+{
+    char *file = rs_arena_strdup(p->arena, where);
+    int64_t col = cut_number(file), line = col ? cut_number(file) : 0;
+    va_list ap;
+    va_start(ap, fmt);
+    add(p, line ? (rs_where){file, line, col} : (rs_where){where, 0, 0}, NULL, fmt, ap);
+    va_end(ap);
 }
 
 int64_t rs_problems_count(const rs_problems *p)

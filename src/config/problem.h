@@ -23,6 +23,8 @@ void rs_problems_destroy(rs_problems **p); /* accepts NULL, nulls the pointer */
  * may be NULL. After 200 problems further ones are only counted. */
 void rs_problems_add(rs_problems *p, rs_where where, const char *path, const char *fmt, ...)
     RS_PRINTF(4, 5);
+/* The same at a place given as text, "file:line:col" or "file", as catalogs keep it. */
+void rs_problems_add_at(rs_problems *p, const char *where, const char *fmt, ...) RS_PRINTF(3, 4);
 int64_t rs_problems_count(const rs_problems *p);
 /* Line i of the report, i < min(count, 200), in the order file by file, then line and column.
  * Borrowed from p, valid until the next add. */

@@ -166,3 +166,18 @@ out:
     rs_arena_destroy(&a);
     return st;
 }
+
+rs_status rs_clip_count(int64_t *frames, const char *path)
+{
+    rs_arena *a = rs_arena_create();
+    rs_source s;
+    rs_clip_info info;
+    int64_t given, first = 0;
+    rs_status st = RS_OK;
+    RS_TRY_OUT(rs_source_open(&s, a, path));
+    RS_TRY_OUT(rs_source_walk(&given, &s, &first, 1, true, keep_size, &info));
+    *frames = s.frames;
+out:
+    rs_arena_destroy(&a);
+    return st;
+}

@@ -69,5 +69,7 @@ typedef struct rs_clip_info {
 } rs_clip_info;
 
 rs_status rs_clip_probe(rs_clip_info *out, const char *path) RS_NODISCARD;
+/* Frames of a source, exactly: a folder's files are counted, a video is decoded to its end. */
+rs_status rs_clip_count(int64_t *frames, const char *path) RS_NODISCARD;
 
 #endif
