@@ -212,7 +212,7 @@ static void t_missing_files_and_references_past_the_end(void)
     rs_catalog_check(p, cfg, c);
     T_EQ_I(rs_problems_count(p), 0);
     rs_catalog_video *video = (rs_catalog_video *)&c->videos[0];
-    video->frames = 9;
+    video->frames = 12; /* frames 0..11 */
     rs_catalog_check(p, cfg, c);
     T_FAILS(rs_problems_status(p), CONFIG, "c.yaml:16:13: video 'car-shadow', edit 'red': ");
     T_EQ_I(rs_problems_count(p), 1);

@@ -1,6 +1,7 @@
 // config: defaults, loading, overrides, paths, round trips, hashes, generated references.
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fsio.h"
 #include "config/config.h"
@@ -214,6 +215,22 @@ static void t_hash_changes_only_with_its_section(void)
     }
 }
 
+/* The dump names places for good, the hash does not depend on where a run was started. */
+static void t_dump_is_absolute_and_hash_is_not(void)
+{
+    char here[4096];
+    T_CHECK(getcwd(here, sizeof here));
+    rs_config *cfg = load_text(REQUIRED, NULL, 0);
+    const char *want = rs_arena_printf(t_arena(), "\ncatalog: \"%s/dir/c.yaml\"\n", here);
+    T_CHECK(strstr(rs_config_dump(t_arena(), cfg), want));
+    rs_config_destroy(&cfg);
+    const char *hash = hash_of("catalog", NULL);
+    T_CHECK(chdir(t_tmpdir()) == 0);
+    const char *elsewhere = hash_of("catalog", NULL);
+    T_CHECK(chdir(here) == 0);
+    T_EQ_S(elsewhere, hash);
+}
+
 /* Archives hold such keys, so the recipe is pinned: SHA-256 over length-prefixed names and
  * canonical values, computed here with Python's hashlib. */
 static void t_hash_is_pinned(void)
@@ -296,6 +313,7 @@ static const rs_test_case k_cases[] = {
     T_CASE(t_edit_seed_follows_the_seed),
     T_CASE(t_dump_loads_to_the_same),
     T_CASE(t_hash_changes_only_with_its_section),
+    T_CASE(t_dump_is_absolute_and_hash_is_not),
     T_CASE(t_hash_is_pinned),
     T_CASE(t_references_are_fresh),
     T_CASE(t_reference_yaml_loads_to_the_defaults),

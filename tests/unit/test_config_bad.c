@@ -38,7 +38,8 @@ static const bad_case k_bad[] = {
     {"name: ab\xe2\x82", 0, "1:9: not UTF-8: byte 0xE2 at offset 8", ""}, /* cut off */
     {"name: a\0b\n", 10, "1:8: not valid YAML: control characters are not allowed", "offset 7"},
     {"name: a\x07\n", 0, "1:8: not valid YAML: control characters", ""},
-    {"\xff\xfen\0a\0", 6, "1:1: not UTF-8", ""}, /* UTF-16 */
+    {"\xff\xfen\0a\0", 6, "1:1: not UTF-8", ""},                  /* UTF-16 */
+    {"\xef\xbb\xbf[a]: 1\n", 0, "1:1: a key must be a word", ""}, /* byte order mark */
     /* YAML syntax */
     {"clip:\n\tframes: 5\n", 0, "2:1: not valid YAML: a tab; indent with spaces", ""},
     {"clip: {frames: 5\n", 0, "2:1: not valid YAML: did not find expected ',' or '}'",
