@@ -194,6 +194,33 @@ rs_status rs_state_get(rs_tensor *out, const rs_state *s, const char *name, int 
     return st == RS_MODEL ? rs_relay_at(RS_FORMAT, __FILE__, __LINE__, __func__) : st;
 }
 
+/* i-th entry that is not one of ours; NULL after the last. */
+static const rs_meta *user_meta(rs_meta *m, const rs_state *s, int64_t i)
+{
+    for (int64_t k = 0; k < rs_safetensors_metadata_count(s->file); k++) {
+        *m = rs_safetensors_metadata_at(s->file, k);
+        if (strncmp(m->key, PREFIX, strlen(PREFIX)) != 0 && i-- == 0)
+            return m;
+    }
+    return NULL;
+}
+
+int64_t rs_state_meta_count(const rs_state *s)
+{
+    rs_meta m;
+    int64_t n = 0;
+    while (user_meta(&m, s, n))
+        n++;
+    return n;
+}
+
+rs_meta rs_state_meta_at(const rs_state *s, int64_t i)
+{
+    rs_meta m;
+    RS_ASSERT(i >= 0 && user_meta(&m, s, i));
+    return m;
+}
+
 const char *rs_state_meta(const rs_state *s, const char *key)
 {
     return rs_safetensors_metadata(s->file, key);

@@ -50,7 +50,10 @@ const rs_tensor *rs_state_at(const rs_state *s, int64_t i);
 const rs_tensor *rs_state_find(const rs_state *s, const char *name); /* or NULL */
 rs_status rs_state_get(rs_tensor *out, const rs_state *s, const char *name, int ndim,
                        const int64_t *shape) RS_NODISCARD;
-/* Further values. find: NULL where absent; the typed getters need the key: RS_FORMAT. */
+/* Further values, in the order saved. meta: NULL where absent; the typed getters need the key:
+ * RS_FORMAT. */
+int64_t rs_state_meta_count(const rs_state *s);
+rs_meta rs_state_meta_at(const rs_state *s, int64_t i);
 const char *rs_state_meta(const rs_state *s, const char *key);
 rs_status rs_state_meta_string(const char **out, const rs_state *s, const char *key) RS_NODISCARD;
 rs_status rs_state_meta_i64(int64_t *out, const rs_state *s, const char *key) RS_NODISCARD;
