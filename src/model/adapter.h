@@ -12,6 +12,7 @@
 typedef struct rs_lora {
     char *module;             /* "blocks.0.attn1.to_q" */
     char *original;           /* "blocks.0.self_attn.q" */
+    int64_t in, out;          /* of the linear */
     int block, target;        /* which block; index into the family's targets */
     rs_tensor a, b;           /* (r,in), (out,r) device fp32 */
     rs_tensor ga, gb;         /* gradients, same shapes; ndim 0 when not trainable */
@@ -22,8 +23,10 @@ typedef struct rs_adapter {
     rs_device *dev;
     rs_arena *arena;
     rs_pool pool;
+    const struct rs_family *family;
     int64_t rank;
     float alpha;
+    bool trainable;
     rs_lora *items; /* block-major, target order within a block */
     int64_t n;
 } rs_adapter;

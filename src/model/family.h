@@ -13,6 +13,8 @@
 #include "nn/nn.h"
 #include "store/json.h"
 
+typedef struct rs_family rs_family;
+
 /* A linear of every block that adapters may target. */
 typedef struct rs_target {
     const char *name;     /* "attn1.to_q": Diffusers name after "blocks.N." */
@@ -35,7 +37,7 @@ typedef enum rs_pass {
     RS_PASS_RECOMPUTE /* stores the same without finishing the block's output */
 } rs_pass;
 
-typedef struct rs_family {
+struct rs_family {
     const char *name;
     const char *const *class_names; /* "_class_name" values of its configurations, NULL-ended */
     const rs_target *targets;
@@ -77,7 +79,7 @@ typedef struct rs_family {
     void (*end)(void *state, rs_device *d, const rs_tensor *globals, rs_tensor v, rs_tensor x);
     void (*end_bwd)(void *state, rs_device *d, const rs_tensor *globals, rs_tensor dx, rs_tensor dv,
                     rs_tensor x);
-} rs_family;
+};
 
 extern const rs_family rs_family_wan21;
 /* NULL if unknown. The registry is the only place where families are listed. */

@@ -33,6 +33,7 @@ typedef struct rs_denoiser_info {
     int64_t out_channels;                  /* latent channels: 16 */
     int64_t cond_channels;                 /* in - out: 20 (mask 4 + condition 16) or 0 */
     int64_t text_dim, text_len, image_dim; /* image_dim 0: no image branch */
+    int64_t image_len; /* usual number of image rows, for planning; a condition may have others */
     int64_t patch[3];
     int64_t params;
 } rs_denoiser_info;
@@ -42,11 +43,14 @@ rs_status rs_denoiser_open(rs_denoiser **out, rs_device *d, const char *model_di
 void rs_denoiser_close(rs_denoiser **m);
 const rs_denoiser_info *rs_denoiser_get_info(const rs_denoiser *m);
 
-/* Bytes of device memory for a latent of F x H x W: activations (training or inference). Needs no
- * binding. */
+/* Device bytes held for weights; their home decides (weights/stream.h). */
+size_t rs_denoiser_weight_bytes(const rs_denoiser *m);
+/* Bytes of device memory that binding F x H x W will hold: activations (training or inference) for
+ * the adapters and conditions set so far. Needs no binding. */
 size_t rs_denoiser_plan(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training);
-/* Allocate for one latent size and mode; replaces an earlier binding; conds made before become
- * invalid. RS_INPUT if H or W does not divide by the patch. */
+/* Allocate for one latent size and mode; replaces an earlier binding. Conditions stay valid for
+ * their own size. An adapter of a larger rank, or a condition with more image rows, than before
+ * makes the binding grow by itself. RS_INPUT if H or W does not divide by the patch. */
 rs_status rs_denoiser_bind(rs_denoiser *m, int64_t F, int64_t H, int64_t W,
                            bool training) RS_NODISCARD;
 /* Adapters applied to the linears, unmerged: y += weight * alpha/r * B(A x), summed over n.

@@ -1,0 +1,290 @@
+/* The generic driver of a diffusion transformer: opens it, binds buffers, walks the blocks. */
+#include "model/denoiser_priv.h"
+
+#include <string.h>
+
+#include "model/component.h"
+
+static rs_status open_parts(rs_denoiser *m, const char *model_dir)
+{
+    rs_status st = RS_OK;
+    rs_component part = {0};
+    RS_TRY(rs_component_open(&part, m->arena, model_dir, RS_COMPONENT_TRANSFORMER));
+    RS_TRY_OUT(rs_family_of_config(&m->family, part.config));
+    m->state = rs_alloc(1, m->family->state_size);
+    RS_TRY_OUT(
+        m->family->describe(m->state, &m->info, &m->layout, m->arena, part.config, part.original));
+    m->info.params = rs_layout_params(&m->layout);
+    m->dims.image_rows = m->info.image_len;
+    RS_TRY_OUT(rs_wstream_open(&m->weights, m->dev, part.weights, &m->layout, m->opts.home));
+out:
+    rs_component_close(&part);
+    return st;
+}
+
+rs_status rs_denoiser_open(rs_denoiser **out, rs_device *d, const char *model_dir,
+                           const rs_denoiser_opts *opts)
+{
+    rs_denoiser *m = rs_alloc(1, sizeof *m);
+    m->dev = d;
+    m->arena = rs_arena_create();
+    m->lora_arena = rs_arena_create();
+    if (opts)
+        m->opts = *opts;
+    rs_status st = open_parts(m, model_dir);
+    if (st == RS_OK)
+        st = rs_denoiser_set_adapters(m, NULL, NULL, 0);
+    if (st != RS_OK) {
+        rs_denoiser_close(&m);
+        return rs_relay_at(st, __FILE__, __LINE__, __func__);
+    }
+    *out = m;
+    return RS_OK;
+}
+
+void rs_denoiser_close(rs_denoiser **m)
+{
+    if (!m || !*m)
+        return;
+    rs_denoiser *s = *m;
+    rs_pool_release(&s->pool);
+    rs_wstream_close(&s->weights);
+    rs_dealloc(s->state);
+    rs_arena_destroy(&s->lora_arena);
+    rs_arena_destroy(&s->arena);
+    rs_dealloc(s);
+    *m = NULL;
+}
+
+const rs_denoiser_info *rs_denoiser_get_info(const rs_denoiser *m)
+{
+    return &m->info;
+}
+
+const rs_family *rs_denoiser_family(const rs_denoiser *m)
+{
+    return m->family;
+}
+
+const rs_layout *rs_denoiser_layout(const rs_denoiser *m)
+{
+    return &m->layout;
+}
+
+rs_device *rs_denoiser_device(const rs_denoiser *m)
+{
+    return m->dev;
+}
+
+size_t rs_denoiser_weight_bytes(const rs_denoiser *m)
+{
+    return rs_wstream_bytes(m->weights);
+}
+
+static rs_tensor carve_latent(rs_carver *c, const rs_denoiser *m)
+{
+    const rs_dims *n = &m->dims;
+    return rs_carve(c, RS_DTYPE_F32, RS_SHAPE(m->info.out_channels, n->F, n->H, n->W));
+}
+
+static void bind_all(void *object, rs_carver *c)
+{
+    rs_denoiser *m = object;
+    int64_t S = m->family->tokens(m->state, &m->dims), D = m->info.dim;
+    int64_t n = m->dims.training ? m->info.blocks + 1 : 1;
+    m->stream = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(n, S, D));
+    m->latent = carve_latent(c, m);
+    m->v = carve_latent(c, m);
+    m->dx = m->dv = m->target = m->loss = (rs_tensor){0};
+    if (m->dims.training) {
+        m->dx = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(S, D));
+        m->dv = carve_latent(c, m);
+        m->target = carve_latent(c, m);
+        m->loss = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(1));
+    }
+    m->family->bind(m->state, c, &m->dims);
+}
+
+static rs_dims dims_of(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
+{
+    rs_dims n = m->dims;
+    n.F = F;
+    n.H = H;
+    n.W = W;
+    n.training = training;
+    n.recompute = m->opts.recompute;
+    return n;
+}
+
+size_t rs_denoiser_plan(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
+{
+    /* The same code as the binding, on a copy without memory. */
+    rs_denoiser copy = *m;
+    rs_carver c = {0};
+    copy.state = rs_alloc(1, m->family->state_size);
+    memcpy(copy.state, m->state, m->family->state_size);
+    copy.dims = dims_of(m, F, H, W, training);
+    bind_all(&copy, &c);
+    rs_dealloc(copy.state);
+    return c.used;
+}
+
+rs_status rs_denoiser_rebind(rs_denoiser *m)
+{
+    m->bound = false;
+    rs_pool_release(&m->pool);
+    RS_TRY(rs_pool_bind(&m->pool, m->dev, bind_all, m));
+    m->family->setup(m->state, m->dev);
+    m->bound = true;
+    return RS_OK;
+}
+
+static bool same_dims(const rs_dims *a, const rs_dims *b)
+{
+    return a->F == b->F && a->H == b->H && a->W == b->W && a->training == b->training &&
+           a->recompute == b->recompute && a->rank == b->rank && a->image_rows == b->image_rows;
+}
+
+rs_status rs_denoiser_bind(rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
+{
+    const int64_t *p = m->info.patch;
+    if (F < 1 || H < 1 || W < 1 || F % p[0] || H % p[1] || W % p[2])
+        return RS_FAIL(INPUT,
+                       "latent of %lld x %lld x %lld does not divide into patches of "
+                       "%lld x %lld x %lld",
+                       (long long)F, (long long)H, (long long)W, (long long)p[0], (long long)p[1],
+                       (long long)p[2]);
+    rs_dims want = dims_of(m, F, H, W, training);
+    if (m->bound && same_dims(&want, &m->dims))
+        return RS_OK;
+    m->dims = want;
+    return rs_denoiser_rebind(m);
+}
+
+/* ---- passes ---- */
+
+static rs_status check_pass(const rs_denoiser *m, const char *name, rs_tensor t,
+                            const rs_denoiser_cond *cond)
+{
+    char text[RS_TENSOR_TEXT];
+    const rs_dims *n = &m->dims;
+    const int64_t want[4] = {m->info.out_channels, n->F, n->H, n->W};
+    RS_ASSERTF(m->bound, "denoiser: no latent size is bound");
+    RS_ASSERTF(cond->model == m, "denoiser: condition of another model");
+    if (t.ndim != 4 || memcmp(t.shape, want, sizeof want) != 0 || t.dtype != RS_DTYPE_F32)
+        return RS_FAIL(INPUT, "%s is %s; the model is bound to a latent of [%lld,%lld,%lld,%lld]",
+                       name, rs_has(t) ? rs_tensor_text(text, t) : "missing", (long long)want[0],
+                       (long long)want[1], (long long)want[2], (long long)want[3]);
+    if (m->info.cond_channels > 0 && memcmp(cond->size, want + 1, sizeof cond->size) != 0)
+        return RS_FAIL(INPUT, "condition of %lld x %lld x %lld for a latent of %lld x %lld x %lld",
+                       (long long)cond->size[0], (long long)cond->size[1], (long long)cond->size[2],
+                       (long long)n->F, (long long)n->H, (long long)n->W);
+    return RS_OK;
+}
+
+static void put(rs_denoiser *m, rs_tensor dst, rs_tensor host)
+{
+    rs_device_put(m->dev, dst.data, host.data, rs_tensor_bytes(host));
+}
+
+static rs_tensor stream_at(const rs_denoiser *m, int64_t i)
+{
+    const rs_tensor *s = &m->stream;
+    return rs_tensor_reshape(rs_tensor_slice(*s, i, i + 1), RS_SHAPE(s->shape[1], s->shape[2]));
+}
+
+static const rs_lora_terms *loras_of(const rs_denoiser *m, int block)
+{
+    return &m->loras[(int64_t)block * m->family->n_targets];
+}
+
+/* Prefetches `next` while block i runs. */
+static rs_status run_block(rs_denoiser *m, int i, int next, rs_tensor y, rs_tensor x,
+                           const rs_denoiser_cond *cond, rs_pass pass)
+{
+    const rs_tensor *w;
+    RS_TRY(rs_wstream_acquire(m->weights, i, &w));
+    rs_wstream_prefetch(m->weights, next);
+    m->family->block_fwd(m->state, m->dev, i, w, loras_of(m, i), y, x, cond->encoded, pass);
+    rs_wstream_release(m->weights, i);
+    return RS_OK;
+}
+
+rs_status rs_denoiser_forward(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
+                              const rs_denoiser_cond *cond)
+{
+    const rs_tensor *globals = rs_wstream_globals(m->weights);
+    RS_TRY(check_pass(m, "x", x, cond));
+    RS_TRY(check_pass(m, "v", v, cond));
+    rs_tensor h = stream_at(m, 0);
+    put(m, m->latent, x);
+    m->family->begin(m->state, m->dev, globals, h, m->latent, t, cond->encoded);
+    for (int i = 0; i < (int)m->info.blocks; i++)
+        RS_TRY(run_block(m, i, i + 1, h, h, cond, RS_PASS_PLAIN));
+    m->family->end(m->state, m->dev, globals, m->v, h);
+    RS_TRY(rs_device_check(m->dev));
+    rs_device_get(m->dev, v.data, m->v.data, rs_tensor_bytes(v));
+    return RS_OK;
+}
+
+/* Forward of a training step. Blocks below the first trained one run in place; of the others every
+ * input is kept, and their activations where the policy says so. Those of the last block are always
+ * at hand when its backward starts. */
+static rs_status forward_kept(rs_denoiser *m, float t, const rs_denoiser_cond *cond)
+{
+    int L = (int)m->info.blocks, first = m->first_trained;
+    rs_tensor h = stream_at(m, first);
+    m->family->begin(m->state, m->dev, rs_wstream_globals(m->weights), h, m->latent, t,
+                     cond->encoded);
+    for (int i = 0; i < first; i++)
+        RS_TRY(run_block(m, i, i + 1, h, h, cond, RS_PASS_PLAIN));
+    for (int i = first; i < L; i++) {
+        bool keep = m->dims.recompute == RS_RECOMPUTE_NONE || i == L - 1;
+        RS_TRY(run_block(m, i, i + 1 < L ? i + 1 : L - 2, stream_at(m, i + 1), stream_at(m, i),
+                         cond, keep ? RS_PASS_KEEP : RS_PASS_PLAIN));
+    }
+    return RS_OK;
+}
+
+static rs_status backward(rs_denoiser *m, const rs_denoiser_cond *cond)
+{
+    int L = (int)m->info.blocks;
+    m->family->end_bwd(m->state, m->dev, rs_wstream_globals(m->weights), m->dx, m->dv,
+                       stream_at(m, L));
+    for (int i = L - 1; i >= m->first_trained; i--) {
+        const rs_tensor *w;
+        rs_tensor x = stream_at(m, i);
+        RS_TRY(rs_wstream_acquire(m->weights, i, &w));
+        rs_wstream_prefetch(m->weights, i - 1);
+        if (m->dims.recompute == RS_RECOMPUTE_BLOCK && i < L - 1)
+            m->family->block_fwd(m->state, m->dev, i, w, loras_of(m, i), stream_at(m, i + 1), x,
+                                 cond->encoded, RS_PASS_RECOMPUTE);
+        m->family->block_bwd(m->state, m->dev, i, w, loras_of(m, i), m->dx, x, cond->encoded,
+                             i > m->first_trained);
+        rs_wstream_release(m->weights, i);
+    }
+    return RS_OK;
+}
+
+rs_status rs_denoiser_loss_grad(rs_denoiser *m, float *loss, rs_tensor v, rs_tensor x, float t,
+                                rs_tensor target, const rs_denoiser_cond *cond)
+{
+    RS_ASSERTF(m->bound && m->dims.training, "denoiser: not bound for training");
+    RS_ASSERTF(m->trainable, "denoiser: training needs exactly one trainable adapter of weight 1");
+    RS_TRY(check_pass(m, "x", x, cond));
+    RS_TRY(check_pass(m, "target", target, cond));
+    if (rs_has(v))
+        RS_TRY(check_pass(m, "v", v, cond));
+    put(m, m->latent, x);
+    put(m, m->target, target);
+    RS_TRY(forward_kept(m, t, cond));
+    m->family->end(m->state, m->dev, rs_wstream_globals(m->weights), m->v,
+                   stream_at(m, m->info.blocks));
+    RS_OP(m->dev, mse, .loss = m->loss, .grad = m->dv, .p = m->v, .t = m->target);
+    RS_TRY(backward(m, cond));
+    RS_TRY(rs_device_check(m->dev));
+    rs_device_get(m->dev, loss, m->loss.data, sizeof *loss);
+    if (rs_has(v))
+        rs_device_get(m->dev, v.data, m->v.data, rs_tensor_bytes(v));
+    return RS_OK;
+}

@@ -1,0 +1,49 @@
+/* Private to src/model: the generic denoiser. */
+#ifndef RS_MODEL_DENOISER_PRIV_H
+#define RS_MODEL_DENOISER_PRIV_H
+
+#include "model/family.h"
+
+struct rs_denoiser {
+    rs_device *dev;
+    rs_arena *arena; /* info, layout, names */
+    const rs_family *family;
+    void *state; /* family's */
+    rs_denoiser_info info;
+    rs_layout layout;
+    rs_wstream *weights;
+    rs_denoiser_opts opts;
+
+    /* Applied adapters: terms by (block, target). */
+    rs_arena *lora_arena;
+    rs_lora_terms *loras; /* (blocks * n_targets) */
+    rs_lora_term *terms;  /* (blocks * n_targets * room) behind them */
+    int room;
+    bool trainable;    /* one adapter with gradients and weight 1 */
+    int first_trained; /* lowest block with a trained linear */
+
+    /* Binding. */
+    bool bound;
+    rs_dims dims; /* rank and image_rows are kept up to date without a binding too */
+    rs_pool pool;
+    rs_tensor stream; /* (n,S,D) residual stream: block inputs and the end; n = 1: in place */
+    rs_tensor dx;     /* (S,D) */
+    rs_tensor latent; /* (C,F,H,W) */
+    rs_tensor v, dv;  /* (C,F,H,W) */
+    rs_tensor target; /* (C,F,H,W) */
+    rs_tensor loss;   /* (1) */
+};
+
+struct rs_denoiser_cond {
+    rs_denoiser *model;
+    rs_pool pool;
+    int64_t text_rows, image_rows;
+    int64_t size[3]; /* F, H, W of y */
+    rs_tensor y;
+    void *encoded; /* family's */
+};
+
+/* Allocate again for the current dims (rank or image rows have grown). */
+rs_status rs_denoiser_rebind(rs_denoiser *m) RS_NODISCARD;
+
+#endif

@@ -1,0 +1,194 @@
+/* Device buffers of the transformer and of its conditions: one function plans and binds. */
+#include <math.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "model/wan/wan_state.h"
+
+static rs_tensor carve(rs_carver *c, int64_t rows, int64_t cols)
+{
+    return rs_carve(c, RS_DTYPE_F32, RS_SHAPE(rows, cols));
+}
+
+static bool over_video(wan_target t)
+{
+    return t != WAN_T_K2 && t != WAN_T_V2 && t != WAN_T_KI && t != WAN_T_VI;
+}
+
+/* Everything that a block's backward reads of its forward. */
+static void carve_acts(wan_acts *a, rs_carver *c, const wan_state *s)
+{
+    const rs_wan_config *cfg = &s->cfg;
+    int64_t S = s->S, D = cfg->dim;
+    rs_tensor *const full[] = {&a->q1, &a->k1, &a->v1, &a->o1, &a->x1, &a->q2, &a->ot, &a->x2};
+    for (size_t i = 0; i < sizeof full / sizeof full[0]; i++)
+        *full[i] = carve(c, S, D);
+    a->lse1 = carve(c, cfg->heads, S);
+    a->lset = carve(c, cfg->heads, S);
+    if (cfg->image_dim) {
+        a->oi = carve(c, S, D);
+        a->lsei = carve(c, cfg->heads, S);
+    }
+    a->up = carve(c, S, cfg->ffn);
+    for (int i = 0; i < WAN_TARGETS; i++)
+        if (s->dims.rank > 0 && over_video(i))
+            a->hidden[i] = carve(c, S, s->dims.rank);
+}
+
+/* Without a backward the acts are the scratch buffers themselves, and the residual stream is
+ * updated in place. */
+static void alias_acts(wan_state *s)
+{
+    wan_acts *a = &s->acts;
+    a->q1 = a->q2 = s->t[1];
+    a->k1 = s->t[2];
+    a->v1 = a->ot = s->t[3];
+    a->o1 = a->oi = s->t[4];
+    a->up = s->f[0];
+    for (int i = 0; i < WAN_TARGETS; i++)
+        a->hidden[i] = s->dhidden;
+}
+
+static size_t acts_bytes(const wan_state *s)
+{
+    rs_carver plan = {0};
+    wan_acts a;
+    carve_acts(&a, &plan, s);
+    return plan.used;
+}
+
+static void bind_context(wan_state *s, rs_carver *c)
+{
+    wan_context *x = &s->ctx;
+    int64_t D = s->cfg.dim, T = s->cfg.text_len, I = s->dims.image_rows;
+    int64_t most = rs_max_i64(T, I);
+    *x = (wan_context){0};
+    x->kt = carve(c, T, D);
+    x->vt = carve(c, T, D);
+    x->kt_all = carve(c, T, D);
+    x->vt_all = carve(c, T, D);
+    x->kt_raw = s->dims.training ? carve(c, T, D) : x->kt;
+    if (I > 0) {
+        x->ki = carve(c, I, D);
+        x->vi = carve(c, I, D);
+        x->ki_raw = s->dims.training ? carve(c, I, D) : x->ki;
+    }
+    if (s->dims.training) {
+        x->dk_all = carve(c, T, D);
+        x->dv_all = carve(c, T, D);
+        x->dk = carve(c, most, D);
+        x->dv = carve(c, most, D);
+    }
+    if (s->dims.rank > 0) {
+        x->dhidden = carve(c, most, s->dims.rank);
+        for (int i = 0; i < WAN_TARGETS; i++)
+            if (!over_video(i))
+                x->hidden[i] = s->dims.training ? carve(c, most, s->dims.rank) : x->dhidden;
+    }
+}
+
+static void bind_ends(wan_state *s, rs_carver *c)
+{
+    const rs_wan_config *cfg = &s->cfg;
+    int64_t D = cfg->dim, patch = cfg->patch[0] * cfg->patch[1] * cfg->patch[2];
+    const int64_t pairs_hw = cfg->head_dim / 6, pairs_f = cfg->head_dim / 2 - 2 * pairs_hw;
+    s->rope.f = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(s->grid[0], pairs_f, 2));
+    s->rope.h = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(s->grid[1], pairs_hw, 2));
+    s->rope.w = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(s->grid[2], pairs_hw, 2));
+    s->tokens = carve(c, s->S, cfg->in_channels * patch);
+    s->head = carve(c, s->S, cfg->out_channels * patch);
+    s->sinusoid = carve(c, 1, cfg->freq_dim);
+    s->e1 = carve(c, 1, D);
+    s->e = carve(c, 1, D);
+    s->se = carve(c, 1, D);
+    s->e0 = carve(c, 1, 6 * D);
+    s->mod = carve(c, 6, D);
+    s->head_mod = carve(c, 2, D);
+}
+
+static void set_dims(wan_state *s, const rs_dims *dims)
+{
+    const int64_t size[3] = {dims->F, dims->H, dims->W};
+    s->dims = *dims;
+    s->S = 1;
+    for (int i = 0; i < 3; i++) {
+        s->grid[i] = size[i] / s->cfg.patch[i];
+        s->S *= s->grid[i];
+    }
+}
+
+void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims)
+{
+    wan_state *s = state;
+    set_dims(s, dims);
+    bind_ends(s, c);
+    bind_context(s, c);
+    memset(&s->acts, 0, sizeof s->acts);
+    s->kept = s->dhidden = (rs_tensor){0};
+    int n_t = dims->training ? WAN_SCRATCH : 5, n_f = dims->training ? WAN_WIDE : 1;
+    for (int i = 0; i < n_t; i++)
+        s->t[i] = carve(c, s->S, s->cfg.dim);
+    for (int i = 0; i < n_f; i++)
+        s->f[i] = carve(c, s->S, s->cfg.ffn);
+    if (dims->rank > 0)
+        s->dhidden = carve(c, s->S, dims->rank);
+    if (!dims->training) {
+        alias_acts(s);
+    } else if (dims->recompute == RS_RECOMPUTE_BLOCK) {
+        carve_acts(&s->acts, c, s);
+    } else {
+        int64_t bytes = (int64_t)acts_bytes(s);
+        s->kept = rs_carve(c, RS_DTYPE_U8, RS_SHAPE(s->cfg.blocks, bytes));
+    }
+}
+
+wan_acts rs_wan_acts_of(const wan_state *s, int i)
+{
+    if (!rs_has(s->kept))
+        return s->acts;
+    wan_acts a = {0};
+    size_t bytes = (size_t)s->kept.shape[1];
+    rs_carver c = {.base = (char *)s->kept.data + (size_t)i * bytes, .cap = bytes};
+    carve_acts(&a, &c, s);
+    return a;
+}
+
+static void fill_table(rs_device *d, rs_tensor device)
+{
+    rs_arena *a = rs_arena_create();
+    rs_tensor host = rs_tensor_new(a, device.ndim, device.shape);
+    rs_rope_table(host);
+    rs_device_put(d, device.data, host.data, rs_tensor_bytes(host));
+    rs_arena_destroy(&a);
+}
+
+void rs_wan_setup(void *state, rs_device *d)
+{
+    wan_state *s = state;
+    fill_table(d, s->rope.f);
+    fill_table(d, s->rope.h);
+    fill_table(d, s->rope.w);
+    s->scale = 1.0f / sqrtf((float)s->cfg.head_dim);
+    s->ctx_block = -1;
+}
+
+void rs_wan_bind_cond(const void *state, void *cond, rs_carver *c, int64_t text_rows,
+                      int64_t image_rows)
+{
+    const rs_wan_config *cfg = &((const wan_state *)state)->cfg;
+    wan_cond *w = cond;
+    *w = (wan_cond){.T = cfg->text_len, .I = image_rows};
+    w->U = rs_min_i64(text_rows + 1, w->T);
+    w->text = carve(c, w->U, cfg->dim);
+    w->text_in = carve(c, w->U, cfg->text_dim);
+    w->text_hidden = carve(c, w->U, cfg->dim);
+    if (w->U < w->T) {
+        w->ids = rs_carve(c, RS_DTYPE_I32, RS_SHAPE(w->T));
+        w->sums = carve(c, w->T, w->U);
+    }
+    if (image_rows > 0) {
+        w->image = carve(c, image_rows, cfg->dim);
+        w->image_in = carve(c, image_rows, cfg->image_dim);
+        w->image_hidden = carve(c, image_rows, cfg->image_dim);
+    }
+}

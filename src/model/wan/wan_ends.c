@@ -1,0 +1,133 @@
+/* What stands around the blocks: condition encoding, patch embedding, time modulation, head
+ * (wan21.md 1.2). */
+#include <math.h>
+
+#include "base/num.h"
+#include "model/wan/wan_state.h"
+
+static rs_tensor matrix(rs_tensor w)
+{
+    return rs_tensor_reshape(w, RS_SHAPE(w.shape[0], rs_tensor_count(w) / w.shape[0]));
+}
+
+static void linear(rs_device *d, const rs_tensor *globals, int slot, rs_tensor y, rs_tensor x,
+                   rs_act act)
+{
+    RS_OP(d, gemm, .y = y, .a = x, .b = matrix(globals[slot]), .trans_b = true,
+          .bias = globals[slot + 1], .act = act);
+}
+
+static void put(rs_device *d, rs_tensor dst, rs_tensor src)
+{
+    rs_device_put(d, dst.data, src.data, rs_tensor_bytes(src));
+}
+
+/* Row of every text row among the distinct ones, and the matrix that adds equal rows up. */
+static void put_row_map(rs_device *d, const wan_cond *c)
+{
+    rs_arena *a = rs_arena_create();
+    int32_t *ids = RS_NEW(a, int32_t, c->T);
+    float *sums = RS_NEW(a, float, c->T * c->U);
+    for (int64_t i = 0; i < c->T; i++) {
+        ids[i] = rs_i32(rs_min_i64(i, c->U - 1));
+        sums[i * c->U + ids[i]] = 1.0f;
+    }
+    rs_device_put(d, c->ids.data, ids, rs_tensor_bytes(c->ids));
+    rs_device_put(d, c->sums.data, sums, rs_tensor_bytes(c->sums));
+    rs_arena_destroy(&a);
+}
+
+void rs_wan_encode_cond(void *state, void *cond, rs_device *d, const rs_tensor *globals,
+                        rs_tensor y, rs_tensor text, rs_tensor image)
+{
+    const rs_wan_config *cfg = &((wan_state *)state)->cfg;
+    wan_cond *c = cond;
+    c->y = y;
+    rs_device_zero(d, c->text_in.data, rs_tensor_bytes(c->text_in));
+    put(d, c->text_in, text);
+    linear(d, globals, WAN_G_TEXT1, c->text_hidden, c->text_in, RS_ACT_GELU_TANH);
+    linear(d, globals, WAN_G_TEXT2, c->text, c->text_hidden, RS_ACT_NONE);
+    if (rs_has(c->ids))
+        put_row_map(d, c);
+    if (!cfg->image_dim)
+        return;
+    const float eps = 1e-5f; /* of both norms, whatever the blocks use */
+    put(d, c->image_in, image);
+    RS_OP(d, layernorm_fwd, .y = c->image_in, .x = c->image_in,
+          .weight = globals[WAN_G_IMAGE_NORM1], .bias = globals[WAN_G_IMAGE_NORM1 + 1], .eps = eps);
+    linear(d, globals, WAN_G_IMAGE1, c->image_hidden, c->image_in, RS_ACT_GELU_ERF);
+    linear(d, globals, WAN_G_IMAGE2, c->image, c->image_hidden, RS_ACT_NONE);
+    RS_OP(d, layernorm_fwd, .y = c->image, .x = c->image, .weight = globals[WAN_G_IMAGE_NORM2],
+          .bias = globals[WAN_G_IMAGE_NORM2 + 1], .eps = eps);
+}
+
+/* [cos(t f_0..) | sin(t f_0..)], f_i = 10000^(-2i/n), in double. */
+static void put_sinusoid(rs_device *d, rs_tensor dst, double t)
+{
+    int64_t half = rs_tensor_count(dst) / 2;
+    float *host = rs_alloc((size_t)half * 2, sizeof *host);
+    for (int64_t i = 0; i < half; i++) {
+        double angle = t * pow(10000.0, -(double)i / (double)half);
+        host[i] = (float)cos(angle);
+        host[half + i] = (float)sin(angle);
+    }
+    rs_device_put(d, dst.data, host, rs_tensor_bytes(dst));
+    rs_dealloc(host);
+}
+
+static void embed_time(wan_state *s, rs_device *d, const rs_tensor *globals, float t)
+{
+    int64_t D = s->cfg.dim;
+    put_sinusoid(d, s->sinusoid, (double)t);
+    linear(d, globals, WAN_G_TIME1, s->e1, s->sinusoid, RS_ACT_SILU);
+    linear(d, globals, WAN_G_TIME2, s->e, s->e1, RS_ACT_NONE);
+    RS_OP(d, act_fwd, .y = s->se, .x = s->e, .act = RS_ACT_SILU);
+    linear(d, globals, WAN_G_TIME_PROJ, s->e0, s->se, RS_ACT_NONE);
+    rs_tensor table = rs_tensor_reshape(globals[WAN_G_HEAD_TABLE], RS_SHAPE(2, D));
+    for (int i = 0; i < 2; i++)
+        RS_OP(d, gate_add, .y = rs_tensor_rows_view(s->head_mod, i, i + 1),
+              .x = rs_tensor_rows_view(table, i, i + 1), .o = s->e);
+}
+
+void rs_wan_begin(void *state, rs_device *d, const rs_tensor *globals, rs_tensor x,
+                  rs_tensor latent, float t, const void *cond)
+{
+    wan_state *s = state;
+    const wan_cond *c = cond;
+    const int64_t *p = s->cfg.patch;
+    int64_t split = latent.shape[0] * p[0] * p[1] * p[2], all = rs_tensor_cols(s->tokens);
+    RS_OP(d, patchify, .tokens = rs_tensor_cols_view(s->tokens, 0, split), .x = latent,
+          .patch = {p[0], p[1], p[2]});
+    if (split < all)
+        RS_OP(d, patchify, .tokens = rs_tensor_cols_view(s->tokens, split, all), .x = c->y,
+              .patch = {p[0], p[1], p[2]});
+    linear(d, globals, WAN_G_PATCH, x, s->tokens, RS_ACT_NONE);
+    embed_time(s, d, globals, t);
+    s->ctx_block = -1;
+}
+
+static rs_tensor head_row(const wan_state *s, int64_t i)
+{
+    return rs_tensor_reshape(rs_tensor_rows_view(s->head_mod, i, i + 1), RS_SHAPE(s->cfg.dim));
+}
+
+void rs_wan_end(void *state, rs_device *d, const rs_tensor *globals, rs_tensor v, rs_tensor x)
+{
+    wan_state *s = state;
+    const int64_t *p = s->cfg.patch;
+    RS_OP(d, layernorm_fwd, .y = s->t[0], .x = x, .scale = head_row(s, 1), .shift = head_row(s, 0),
+          .eps = s->cfg.eps);
+    linear(d, globals, WAN_G_HEAD, s->head, s->t[0], RS_ACT_NONE);
+    RS_OP(d, unpatchify, .x = v, .tokens = s->head, .patch = {p[0], p[1], p[2]});
+}
+
+void rs_wan_end_bwd(void *state, rs_device *d, const rs_tensor *globals, rs_tensor dx, rs_tensor dv,
+                    rs_tensor x)
+{
+    wan_state *s = state;
+    const int64_t *p = s->cfg.patch;
+    RS_OP(d, unpatchify, .x = dv, .tokens = s->head, .patch = {p[0], p[1], p[2]}, .inverse = true);
+    RS_OP(d, gemm, .y = s->t[0], .a = s->head, .b = globals[WAN_G_HEAD]);
+    RS_OP(d, layernorm_bwd, .dx = dx, .dy = s->t[0], .x = x, .scale = head_row(s, 1),
+          .eps = s->cfg.eps);
+}

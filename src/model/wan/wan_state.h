@@ -1,0 +1,131 @@
+/* Private to src/model/wan: device buffers of the transformer. */
+#ifndef RS_MODEL_WAN_STATE_H
+#define RS_MODEL_WAN_STATE_H
+
+#include "model/wan/wan_dit.h"
+
+/* Index of each adaptable linear in the family's target list. */
+typedef enum wan_target {
+    WAN_T_Q1,
+    WAN_T_K1,
+    WAN_T_V1,
+    WAN_T_O1,
+    WAN_T_Q2,
+    WAN_T_K2,
+    WAN_T_V2,
+    WAN_T_O2,
+    WAN_T_FFN1,
+    WAN_T_FFN2,
+    WAN_T_KI,
+    WAN_T_VI,
+    WAN_TARGETS
+} wan_target;
+enum { WAN_SCRATCH = 6, WAN_WIDE = 2 };
+
+/* What a block's backward needs of its forward. A plain pass uses one set as scratch. */
+typedef struct wan_acts {
+    rs_tensor q1, k1; /* (S,D) before RMSNorm and RoPE */
+    rs_tensor v1, o1; /* (S,D) */
+    rs_tensor lse1;   /* (N,S) */
+    rs_tensor x1;     /* (S,D) residual stream after self attention */
+    rs_tensor q2;     /* (S,D) before RMSNorm */
+    rs_tensor ot, oi; /* (S,D) cross attention to text and image */
+    rs_tensor lset, lsei;
+    rs_tensor x2;                  /* (S,D) residual stream after cross attention */
+    rs_tensor up;                  /* (S,Fd) before GELU */
+    rs_tensor hidden[WAN_TARGETS]; /* (S,R) LoRA A x; of linears over the video tokens */
+} wan_acts;
+
+/* Keys and values of the block in work, from the condition's context; rows as in wan_cond. */
+typedef struct wan_context {
+    rs_tensor kt_raw, kt, vt;      /* (U,D); kt_raw before RMSNorm */
+    rs_tensor kt_all, vt_all;      /* (T,D) */
+    rs_tensor ki_raw, ki, vi;      /* (I,D) */
+    rs_tensor dk_all, dv_all;      /* (T,D) gradients, training only */
+    rs_tensor dk, dv;              /* (max(U,I),D) */
+    rs_tensor hidden[WAN_TARGETS]; /* (max(U,I),R) of K2, V2, KI, VI */
+    rs_tensor dhidden;
+} wan_context;
+
+typedef struct wan_state {
+    rs_wan_config cfg;
+    rs_dims dims;
+    int64_t grid[3], S;
+    float scale; /* of attention scores */
+    rs_rope rope;
+    rs_tensor tokens;         /* (S, in features) */
+    rs_tensor head;           /* (S, out features): head output, and its gradient */
+    rs_tensor sinusoid;       /* (1,freq_dim) */
+    rs_tensor e1, e, se, e0;  /* (1,D) x3, (1,6D) time embedding */
+    rs_tensor mod;            /* (6,D) modulation of the current block */
+    rs_tensor head_mod;       /* (2,D) */
+    wan_acts acts;            /* when one set serves all blocks */
+    rs_tensor kept;           /* one set of acts after the other; ndim 0: a single set */
+    rs_tensor t[WAN_SCRATCH]; /* (S,D) */
+    rs_tensor f[WAN_WIDE];    /* (S,Fd) */
+    rs_tensor dhidden;        /* (S,R) */
+    wan_context ctx;
+    int ctx_block; /* whose keys and values ctx holds in this pass; -1: nobody's */
+} wan_state;
+
+/* One pass's condition. The text rows beyond the true ones are all equal, so U = min(true rows + 1,
+ * T) distinct rows stand for all T. */
+typedef struct wan_cond {
+    int64_t U, T, I;                  /* distinct and all text rows, image rows */
+    rs_tensor y;                      /* (C,F,H,W), borrowed */
+    rs_tensor text;                   /* (U,D) */
+    rs_tensor image;                  /* (I,D) */
+    rs_tensor text_in, text_hidden;   /* (U,text_dim), (U,D) while encoding */
+    rs_tensor image_in, image_hidden; /* (I,image_dim) */
+    rs_tensor ids;  /* (T) I32: distinct row of every text row; ndim 0 when U = T */
+    rs_tensor sums; /* (T,U) one-hot rows: its transpose adds up what equal rows got */
+} wan_cond;
+
+/* wan_buffers.c */
+void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims);
+void rs_wan_setup(void *state, rs_device *d);
+void rs_wan_bind_cond(const void *state, void *cond, rs_carver *c, int64_t text_rows,
+                      int64_t image_rows);
+/* The set of acts that block i uses. */
+wan_acts rs_wan_acts_of(const wan_state *s, int i);
+
+/* wan_block.c, wan_block_bwd.c: one block in work. */
+typedef struct wan_block {
+    wan_state *s;
+    rs_device *d;
+    const rs_tensor *w;
+    const rs_lora_terms *loras;
+    const wan_cond *cond;
+    wan_acts a;
+} wan_block;
+
+/* Keys and values of one part of the context: raw keys are those before the norm; `_all` has every
+ * row that attention sees. */
+typedef struct wan_kv {
+    rs_tensor raw, k, v, k_all, v_all;
+} wan_kv;
+
+rs_linear rs_wan_linear(const wan_block *b, int slot, wan_target target);
+rs_tensor rs_wan_mod(const wan_block *b, int row); /* (D) row of the modulation */
+void rs_wan_modulate(const wan_block *b);          /* modulation of this block */
+/* Keys and values of the condition for block i, unless they are there already. */
+void rs_wan_context(const wan_block *b, int i);
+wan_kv rs_wan_text_kv(const wan_block *b);
+wan_kv rs_wan_image_kv(const wan_block *b); /* ndim 0 without image rows */
+void rs_wan_block_fwd(void *state, rs_device *d, int i, const rs_tensor *weights,
+                      const rs_lora_terms *loras, rs_tensor y, rs_tensor x, const void *cond,
+                      rs_pass pass);
+void rs_wan_block_bwd(void *state, rs_device *d, int i, const rs_tensor *weights,
+                      const rs_lora_terms *loras, rs_tensor dx, rs_tensor x, const void *cond,
+                      bool need_dx);
+
+/* wan_ends.c */
+void rs_wan_encode_cond(void *state, void *cond, rs_device *d, const rs_tensor *globals,
+                        rs_tensor y, rs_tensor text, rs_tensor image);
+void rs_wan_begin(void *state, rs_device *d, const rs_tensor *globals, rs_tensor x,
+                  rs_tensor latent, float t, const void *cond);
+void rs_wan_end(void *state, rs_device *d, const rs_tensor *globals, rs_tensor v, rs_tensor x);
+void rs_wan_end_bwd(void *state, rs_device *d, const rs_tensor *globals, rs_tensor dx, rs_tensor dv,
+                    rs_tensor x);
+
+#endif
