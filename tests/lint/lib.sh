@@ -41,12 +41,6 @@ bad_lines() {
     done
 }
 
-# A file without comments and with empty string literals, line numbers kept.
-code_of() {
-    gcc -fpreprocessed -dD -E -w -x c "$1" 2>/dev/null | grep -v '^# ' |
-        sed -E "s/\"([^\"\\\\]|\\\\.)*\"/\"\"/g; s/'([^'\\\\]|\\\\.)+'/' '/g"
-}
-
 finish() {
     if [ "$FAILED" -gt 0 ]; then
         echo "$1: $FAILED violations"

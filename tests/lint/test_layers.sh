@@ -2,14 +2,7 @@
 # foreign library is included in one module.
 . "$(dirname "$0")/lib.sh"
 
-includes() { # FILE:LINE:HEADER of every include of a module, quotes or angle brackets kept
-    grep -rnoE '^ *# *include *("[^"]+"|<[^>]+>)' "$1" --include='*.[ch]' --include='*.cc' \
-        --include='*.cu' --include='*.cuh' --include='*.def' | sed -E 's/ *# *include *//'
-}
-
-# header pattern -> modules that may include it
-foreign() {
-    cat <<'TABLE'
+foreign='
 yaml.h config
 hdf5 store
 H5 store
@@ -20,52 +13,45 @@ cblas kernels
 openblas kernels
 lapack kernels
 sentencepiece text
-cuda kernels,device
-cublas kernels,device
-cudnn kernels,device
+cuda kernels device
+cublas kernels device
+cudnn kernels device
 nccl comm
 mpi.h comm
-TABLE
-}
+'
+folders=src
+[ -d kernels ] && folders="src kernels"
 
-check_module() { # MODULE FOLDER ALLOWED...
-    local module=$1 folder=$2
-    shift 2
-    [ -d "$folder" ] || return 0
-    includes "$folder" | awk -v module="$module" -v allowed=" $* $module " '
-        { split($0, f, ":"); file = f[1]; line = f[2]; header = f[3] }
-        header ~ /^"/ {
-            gsub(/"/, "", header)
-            n = split(header, part, "/")
-            if (n == 1) { print file ":" line ": " header ": name the module: \"" module "/" header "\""; next }
-            if (index(allowed, " " part[1] " ") == 0)
-                print file ":" line ": " module " must not include " header " (src/LAYERS)"
-            else if (header ~ /_priv\.h$/ && part[1] != module)
-                print file ":" line ": " header " is private to " part[1]
-        }'
-    foreign | while read -r pattern modules; do
-        case ",$modules," in *",$module,"*) continue ;; esac
-        includes "$folder" | awk -v p="$pattern" -v m="$module" -v where="$modules" '
-            { split($0, f, ":") }
-            f[3] ~ /^</ && index(f[3], "<" p) == 1 {
-                print f[1] ":" f[2] ": " m " must not include " f[3] " (only " where ")" }'
-    done
-}
-
-layers=$(sed -E 's/#.*//' src/LAYERS | grep ':')
 bad_lines < <(
-    while IFS=: read -r module allowed; do
-        folder=src/$module
-        [ "$module" = kernels ] && folder=kernels
-        # shellcheck disable=SC2086
-        check_module "$module" "$folder" $allowed
-    done <<<"$layers"
-    for folder in src/*/; do
-        module=$(basename "$folder")
-        grep -q "^$module:" <<<"$layers" || echo "src/$module: module is not in src/LAYERS"
-    done
-    # Lowest first: a module may list only what stands above it.
-    awk -F: '{ n = split($2, a, " "); for (i = 1; i <= n; i++) if (!(a[i] in seen))
-        print "src/LAYERS: " $1 " lists " a[i] ", which is not below it"; seen[$1] = 1 }' <<<"$layers"
+    # shellcheck disable=SC2086
+    { sed 's/#.*//' src/LAYERS | grep ':'; echo ---; echo "$foreign"; echo ---
+        find src -mindepth 1 -maxdepth 1 -type d; echo ---
+        grep -rnoE '^ *# *include *("[^"]+"|<[^>]+>)' $folders --include='*.[ch]' --include='*.cc' \
+            --include='*.cu' --include='*.cuh' --include='*.def'; } | awk '
+        $0 == "---" { part++; next }
+        part == 0 {
+            split($0, f, ":"); n = split(f[2], below, " ")
+            for (i = 1; i <= n; i++) {
+                if (!(below[i] in known))
+                    print "src/LAYERS:1: " f[1] " lists " below[i] ", which is not below it"
+                allowed[f[1], below[i]] = 1
+            }
+            known[f[1]] = 1; allowed[f[1], f[1]] = 1; next }
+        part == 1 && NF { pattern[++patterns] = $1; for (i = 2; i <= NF; i++) home[$1, $i] = 1
+            where[$1] = $0; next }
+        part == 2 { sub("src/", ""); if (!($0 in known)) print "src/" $0 ":1: module is not in src/LAYERS"; next }
+        part == 3 {
+            split($0, f, ":"); at = f[1] ":" f[2] ": "; header = f[3]; sub(/^ *# *include */, "", header)
+            n = split(f[1], dir, "/"); module = dir[1] == "kernels" ? "kernels" : dir[2]
+            if (header ~ /^"/) {
+                gsub(/"/, "", header); n = split(header, h, "/")
+                if (n == 1) print at header ": name the module: \"" module "/" header "\""
+                else if (!((module, h[1]) in allowed)) print at module " must not include " header " (src/LAYERS)"
+                else if (header ~ /_priv\.h$/ && h[1] != module) print at header " is private to " h[1]
+            } else
+                for (i = 1; i <= patterns; i++)
+                    if (index(header, "<" pattern[i]) == 1 && !((pattern[i], module) in home))
+                        print at module " must not include " header " (only: " where[pattern[i]] ")"
+        }'
 )
 finish layers
