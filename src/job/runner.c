@@ -4,6 +4,7 @@
 
 #include "base/fsio.h"
 #include "base/log.h"
+#include "job/index.h"
 #include "job/job.h"
 
 /* One video while it is being worked on. */
@@ -136,6 +137,13 @@ static rs_outcome *add_outcomes(rs_outcomes *l, rs_arena *a, const rs_catalog_vi
     return first;
 }
 
+/* Paths were made in the video's arena; the report outlives it. */
+static void keep_paths(rs_outcome *o, rs_arena *a)
+{
+    o->mp4 = o->mp4 ? rs_arena_strdup(a, o->mp4) : NULL;
+    o->archive = o->archive ? rs_arena_strdup(a, o->archive) : NULL;
+}
+
 static rs_status work_on(rs_run_session *s, const rs_catalog_video *v, rs_outcomes *l,
                          rs_stage_id last, bool publish_too)
 {
@@ -146,6 +154,8 @@ static rs_status work_on(rs_run_session *s, const rs_catalog_video *v, rs_outcom
     w.arenas = RS_NEW(arena, rs_arena *, v->n_edits);
     w.outcomes = add_outcomes(l, s->arena, v);
     rs_status st = run_video(&w, s->arena);
+    for (int64_t i = 0; i < v->n_edits; i++)
+        keep_paths(&w.outcomes[i], s->arena);
     for (int64_t i = 0; i < v->n_edits; i++)
         rs_arena_destroy(&w.arenas[i]);
     rs_arena_destroy(&arena);
@@ -200,6 +210,18 @@ static rs_status parse_only(rs_stage_id *last, bool *publish_too, const char *on
                    only);
 }
 
+/* catalog.h5 again if anything was published, or if it is not there. */
+static rs_status update_index(const rs_run_session *s, const rs_outcomes *l)
+{
+    bool published = false,
+         ran = !rs_path_exists(rs_path_join(s->arena, s->run.output, "catalog.h5"));
+    for (int64_t i = 0; i < l->n; i++) {
+        published = published || l->items[i].archive;
+        ran = ran || l->items[i].ran;
+    }
+    return published && ran ? rs_index_write(s->run.output) : RS_OK;
+}
+
 static rs_status run_all(rs_run_session *s, const rs_run_opts *o)
 {
     rs_outcomes l = {0};
@@ -218,6 +240,7 @@ static rs_status run_all(rs_run_session *s, const rs_run_opts *o)
     if (matched == 0)
         return RS_FAIL(USAGE, "--videos: \"%s\" matches none of the %lld videos", o->videos,
                        (long long)s->catalog->n_videos);
+    RS_TRY(update_index(s, &l));
     report(s, &l);
     if (st != RS_OK)
         return st;

@@ -123,7 +123,7 @@ static rs_status save_final(const training *t)
     rs_meta_list meta = {0};
     rs_meta_add_i64(&meta, a, "rank", t->adapter->rank);
     rs_meta_add_f64(&meta, a, "alpha", (double)t->adapter->alpha);
-    rs_meta_add_f64(&meta, a, "seconds", rs_now() - t->begin);
+    rs_meta_add_i64(&meta, a, "steps", t->steps);
     rs_status st = rs_stage_save(t->run, t->job, t->id, &l, &meta);
     rs_arena_destroy(&a);
     return st;

@@ -189,6 +189,7 @@ static rs_status run_edit(rs_run *run, rs_job *job)
     RS_TRY_OUT(sample(&s));
     rs_tensor_list_add(&out, job->arena, "latent", s.x);
     rs_meta_add_i64(&meta, job->arena, "seed", edit_seed(run, job));
+    rs_meta_add_i64(&meta, job->arena, "steps", run->cfg->edit.steps);
     RS_TRY_OUT(rs_stage_save(run, job, RS_STAGE_EDIT, &out, &meta));
 out:
     fini(&s);

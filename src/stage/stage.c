@@ -40,12 +40,13 @@ rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran)
         return RS_OK;
     if (*run->stop)
         return RS_FAIL(STOPPED, "stopped before stage %s", s->name);
-    double begin = rs_now();
+    job->begin = rs_now();
+    job->spent = 0;
     rs_log_set_context(s->per_edit ? job->name : job->video->id);
     rs_status st = s->run(run, job);
     if (st == RS_OK) {
         *ran = true;
-        RS_LOG(INFO, "%s done in %.2f s", s->name, rs_now() - begin);
+        RS_LOG(INFO, "%s done in %.2f s", s->name, rs_now() - job->begin);
     }
     rs_log_set_context(NULL);
     return st;

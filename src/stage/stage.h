@@ -55,7 +55,8 @@ typedef struct rs_job {
     const char *name;            /* "video" or "video#edit" */
     rs_arena *arena;             /* job lifetime */
     char key[RS_STAGE_COUNT][RS_HASH_HEX];
-    rs_ingest source; /* loaded on demand: rs_job_load_source */
+    double begin, spent; /* of the running stage: start of this process' part, seconds before it */
+    rs_ingest source;    /* loaded on demand: rs_job_load_source */
     bool loaded;
 } rs_job;
 

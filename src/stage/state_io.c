@@ -34,13 +34,17 @@ char *rs_stage_checkpoint_path(const rs_run *run, const rs_job *job, rs_stage_id
     return state_path(run, job, id, ".checkpoint");
 }
 
-static rs_status write_state(const char *path, const rs_state_id *id, const rs_tensor_list *tensors,
-                             const rs_meta_list *extra)
+static rs_status write_state(const char *path, const rs_job *job, const rs_state_id *id,
+                             const rs_tensor_list *tensors, const rs_meta_list *extra)
 {
     rs_arena *a = rs_arena_create();
+    rs_meta_list meta = {0};
+    for (int64_t i = 0; extra && i < extra->n; i++)
+        rs_meta_add(&meta, a, extra->items[i].key, extra->items[i].value);
+    rs_meta_add_f64(&meta, a, "seconds", job->spent + rs_now() - job->begin);
     rs_status st = rs_make_dirs(rs_path_dirname(a, path));
     if (st == RS_OK)
-        st = rs_state_save(path, id, tensors, extra);
+        st = rs_state_save(path, id, tensors, &meta);
     rs_arena_destroy(&a);
     return st;
 }
@@ -50,7 +54,7 @@ rs_status rs_stage_save(const rs_run *run, const rs_job *job, rs_stage_id id,
 {
     const char *checkpoint = rs_stage_checkpoint_path(run, job, id);
     rs_state_id identity = {.key = job->key[id], .stage = rs_stage_get(id)->name};
-    RS_TRY(write_state(rs_stage_path(run, job, id), &identity, tensors, extra));
+    RS_TRY(write_state(rs_stage_path(run, job, id), job, &identity, tensors, extra));
     if (unlink(checkpoint) != 0 && errno != ENOENT)
         return RS_FAIL(IO, "%s: cannot remove: %s", checkpoint, strerror(errno));
     return RS_OK;
@@ -101,7 +105,8 @@ rs_status rs_stage_load(const rs_run *run, const rs_job *job, rs_stage_id id, rs
     rs_state *s;
     RS_TRY(open_state(&s, rs_stage_path(run, job, id), job->key[id]));
     copy_tensors(tensors, a, s);
-    static const char *const keys[] = {"fps_num", "fps_den", "rank", "alpha", "seconds", "seed"};
+    static const char *const keys[] = {"fps_num", "fps_den", "rank", "alpha",
+                                       "seconds", "steps",   "seed"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (rs_state_meta(s, keys[i]))
             rs_meta_add(meta, a, keys[i], rs_state_meta(s, keys[i]));
@@ -113,11 +118,11 @@ rs_status rs_checkpoint_save(const rs_run *run, const rs_job *job, rs_stage_id i
                              const rs_tensor_list *tensors)
 {
     rs_state_id identity = {.key = job->key[id], .stage = rs_stage_get(id)->name, .step = step};
-    return write_state(rs_stage_checkpoint_path(run, job, id), &identity, tensors, NULL);
+    return write_state(rs_stage_checkpoint_path(run, job, id), job, &identity, tensors, NULL);
 }
 
-void rs_checkpoint_load(const rs_run *run, const rs_job *job, rs_stage_id id, rs_arena *a,
-                        int64_t *step, rs_tensor_list *tensors)
+void rs_checkpoint_load(const rs_run *run, rs_job *job, rs_stage_id id, rs_arena *a, int64_t *step,
+                        rs_tensor_list *tensors)
 {
     const char *path = rs_stage_checkpoint_path(run, job, id);
     rs_state *s;
@@ -130,6 +135,8 @@ void rs_checkpoint_load(const rs_run *run, const rs_job *job, rs_stage_id id, rs
         return;
     }
     *step = rs_state_identity(s).step;
+    if (rs_state_meta_f64(&job->spent, s, "seconds") != RS_OK)
+        job->spent = 0;
     copy_tensors(tensors, a, s);
     rs_state_close(&s);
 }

@@ -13,13 +13,14 @@ rs_status rs_stage_save(const rs_run *run, const rs_job *job, rs_stage_id id,
  * expected. */
 rs_status rs_stage_load(const rs_run *run, const rs_job *job, rs_stage_id id, rs_arena *a,
                         rs_tensor_list *tensors, rs_meta_list *meta) RS_NODISCARD;
-/* Checkpoint of a running stage: `step` done so far. */
+/* Checkpoint of a running stage: `step` done so far. Like finished states it records the seconds
+ * spent. */
 rs_status rs_checkpoint_save(const rs_run *run, const rs_job *job, rs_stage_id id, int64_t step,
                              const rs_tensor_list *tensors) RS_NODISCARD;
 /* *step = 0 and an empty list when there is none that belongs to this key; a torn or foreign one is
  * reported as a warning and ignored. */
-void rs_checkpoint_load(const rs_run *run, const rs_job *job, rs_stage_id id, rs_arena *a,
-                        int64_t *step, rs_tensor_list *tensors);
+void rs_checkpoint_load(const rs_run *run, rs_job *job, rs_stage_id id, rs_arena *a, int64_t *step,
+                        rs_tensor_list *tensors);
 /* Required tensor of a list; RS_FORMAT names the file. */
 rs_status rs_state_need(rs_tensor *out, const rs_tensor_list *l, const char *name,
                         const char *path) RS_NODISCARD;

@@ -1,0 +1,185 @@
+/* Publish: finished states -> archive, mp4 files and contact sheet of one video. All or nothing per
+ * video: files are written through temporaries, the archive last, so an archive that is there is
+ * complete. */
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fsio.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "job/archive_parts.h"
+#include "job/contact.h"
+#include "job/job.h"
+#include "media/encode.h"
+#include "stage/common.h"
+#include "stage/measure.h"
+#include "stage/state_io.h"
+
+enum { PUBLISH_VERSION = 1 };
+
+typedef struct publication {
+    rs_run *run;
+    rs_job *video;
+    rs_job **edits;
+    rs_outcome *outcomes;
+    int64_t n;
+    rs_arena *a;
+    const char *archive;
+    char key[RS_HASH_HEX];
+    rs_contact_edit *contact;
+} publication;
+
+static char *output_path(const publication *p, const char *folder, const char *name)
+{
+    return rs_arena_printf(p->a, "%s/%s/%s", p->run->output, folder, name);
+}
+
+static char *mp4_path(const publication *p, int64_t i)
+{
+    return output_path(
+        p, "videos", rs_arena_printf(p->a, "%s.%s.mp4", p->video->video->id, p->outcomes[i].edit));
+}
+
+/* Hash of everything the published files depend on. */
+static void make_key(publication *p)
+{
+    rs_hash h;
+    rs_hash_init(&h);
+    rs_hash_i64(&h, PUBLISH_VERSION);
+    rs_hash_string(&h, p->run->cfg->name);
+    rs_config_hash_section(&h, p->run->cfg, "video");
+    rs_config_hash_section(&h, p->run->cfg, "edit.fps");
+    rs_hash_string(&h, p->video->key[RS_STAGE_MOTION]);
+    for (int64_t i = 0; i < p->n; i++) {
+        bool ok = p->outcomes[i].status == RS_OK;
+        rs_hash_string(&h, p->outcomes[i].edit);
+        rs_hash_string(&h, ok ? p->edits[i]->key[RS_STAGE_DECODE] : p->outcomes[i].reason);
+    }
+    rs_hash_final_hex(&h, p->key);
+}
+
+/* The archive and every mp4 are there and are what these states give. Fills the outcomes then. */
+static bool up_to_date(publication *p)
+{
+    for (int64_t i = 0; i < p->n; i++)
+        if (p->outcomes[i].status == RS_OK && rs_file_size(mp4_path(p, i)) <= 0)
+            return false;
+    if (!rs_published_key_is(p->archive, p->key))
+        return false;
+    for (int64_t i = 0; i < p->n; i++) {
+        rs_outcome *o = &p->outcomes[i];
+        if (o->status != RS_OK)
+            continue;
+        o->mp4 = mp4_path(p, i);
+        o->psnr_outside = rs_published_psnr(p->archive, o->edit);
+    }
+    return true;
+}
+
+static rs_ratio output_fps(const publication *p)
+{
+    double wanted = p->run->cfg->edit.fps;
+    if (wanted > 0)
+        return rs_ratio_of((int64_t)(wanted * 1000.0 + 0.5), 1000);
+    rs_ratio fps = p->video->source.fps;
+    return fps.num > 0 ? fps
+                       : (rs_ratio){16, 1}; /* Wan's own rate, for image folders without one */
+}
+
+/* Load one finished edit: frames for mp4, sheet and archive; measures. */
+static rs_status load_edit(publication *p, int64_t i)
+{
+    rs_outcome *o = &p->outcomes[i];
+    rs_contact_edit *c = &p->contact[i];
+    const rs_ingest *s = &p->video->source;
+    c->id = o->edit;
+    c->reason = o->reason;
+    if (o->status != RS_OK)
+        return RS_OK;
+    rs_tensor_list l = {0};
+    rs_meta_list meta = {0};
+    const char *path = rs_stage_path(p->run, p->edits[i], RS_STAGE_DECODE);
+    RS_TRY(rs_stage_load(p->run, p->edits[i], RS_STAGE_DECODE, p->a, &l, &meta));
+    RS_TRY(rs_state_need(&c->frames, &l, "frames", path));
+    RS_TRY(rs_stage_load_edited(&c->first, p->a, &p->edits[i]->edit->first_frame, &s->fit));
+    o->psnr_outside = rs_psnr_region(c->frames, s->frames, s->mask, false);
+    return RS_OK;
+}
+
+static rs_status write_videos(publication *p)
+{
+    rs_encode_opts e = {.crf = rs_i32(p->run->cfg->video.crf),
+                        .preset = rs_cfg_preset_text(p->run->cfg->video.preset)};
+    for (int64_t i = 0; i < p->n; i++) {
+        rs_outcome *o = &p->outcomes[i];
+        const char *path = mp4_path(p, i);
+        if (o->status != RS_OK) {
+            unlink(path); /* of an earlier run with other settings */
+            continue;
+        }
+        RS_TRY(rs_video_write(path, p->contact[i].frames, output_fps(p), &e));
+        o->mp4 = path;
+    }
+    return RS_OK;
+}
+
+static rs_status write_archive(publication *p)
+{
+    rs_archive *f = NULL;
+    rs_status st = RS_OK;
+    RS_TRY_OUT(rs_archive_create(&f, p->archive));
+    RS_TRY_OUT(rs_publish_provenance(f, p->run, p->video, p->key));
+    RS_TRY_OUT(rs_publish_source(f, p->video));
+    RS_TRY_OUT(rs_publish_stage(f, p->run, p->video, RS_STAGE_INGEST));
+    RS_TRY_OUT(rs_publish_stage(f, p->run, p->video, RS_STAGE_MOTION));
+    for (int64_t i = 0; i < p->n; i++)
+        RS_TRY_OUT(rs_publish_edit(f, p->run, p->edits[i], &p->outcomes[i], &p->contact[i]));
+    RS_TRY_OUT(rs_archive_commit(&f));
+out:
+    rs_archive_abandon(&f);
+    return st;
+}
+
+static rs_status make_folders(const publication *p)
+{
+    static const char *const folders[] = {"archive", "videos", "sheets"};
+    for (int i = 0; i < 3; i++) {
+        const char *folder = rs_path_join(p->a, p->run->output, folders[i]);
+        RS_TRY(rs_make_dirs(folder));
+        RS_TRY(rs_atomic_sweep(folder));
+    }
+    return RS_OK;
+}
+
+rs_status rs_publish_video(rs_run *run, rs_job *video, rs_job **edits, rs_outcome *outcomes,
+                           int64_t n, bool *ran)
+{
+    publication p = {.run = run,
+                     .video = video,
+                     .edits = edits,
+                     .outcomes = outcomes,
+                     .n = n,
+                     .a = video->arena};
+    *ran = false;
+    p.archive = output_path(&p, "archive", rs_arena_printf(p.a, "%s.h5", video->video->id));
+    make_key(&p);
+    if (!up_to_date(&p)) {
+        double begin = rs_now();
+        p.contact = RS_NEW(p.a, rs_contact_edit, n);
+        RS_TRY(rs_job_load_source(run, video));
+        RS_TRY(make_folders(&p));
+        for (int64_t i = 0; i < n; i++)
+            RS_TRY(load_edit(&p, i));
+        RS_TRY(write_videos(&p));
+        RS_TRY(rs_contact_write(
+            output_path(&p, "sheets", rs_arena_printf(p.a, "%s.png", video->video->id)), p.a, run,
+            video, p.contact, n));
+        RS_TRY(write_archive(&p));
+        RS_LOG(INFO, "publish done in %.2f s", rs_now() - begin);
+        *ran = true;
+    }
+    for (int64_t i = 0; i < n; i++)
+        outcomes[i].archive = p.archive;
+    return RS_OK;
+}
