@@ -12,6 +12,7 @@ static const char k_usage[] =
     "  quickstart OUT_DIR                the bundled synthetic catalog\n"
     "  car-shadow DATA_DIR OUT_DIR       edits and catalog for DAVIS car-shadow (frames/, masks/)\n"
     "  pedestrians VTEST_AVI OUT_DIR     edits and catalog for OpenCV's vtest.avi\n"
+    "  model OUT_DIR [TOKENIZER_DIR]     a small randomly initialised Wan2.1-I2V model\n"
     "  recolour --source S --mask M --frame N --hue DEG --out PNG\n"
     "                                    one frame of a clip, recoloured inside its mask\n"
     "clip options (they must be those of the experiment that uses the result):\n"
@@ -165,6 +166,8 @@ static rs_status run(int argc, char **argv)
         return world_car_shadow(rest[0], rest[1], &a.clip);
     if (strcmp(command, "pedestrians") == 0 && n == 2)
         return world_pedestrians(rest[0], rest[1], &a.clip);
+    if (strcmp(command, "model") == 0 && (n == 1 || n == 2))
+        return world_model(rest[0], n == 2 ? rest[1] : "datasets/smallmodel/tokenizer");
     return RS_FAIL(USAGE, "%s: unknown command, or not its arguments; see --help", command);
 }
 
