@@ -59,6 +59,7 @@ typedef struct rs_command {
 #define RS_COMMAND_OPTS(table, type)                                                               \
     .opts = (table), .n_opts = (int)(sizeof(table) / sizeof((table)[0])), .opts_size = sizeof(type)
 
+extern const rs_command rs_cmd_run;
 extern const rs_command rs_cmd_check, rs_cmd_schema, rs_cmd_probe;
 
 /* Fill the options and positional arguments from argv[1..argc-1]. Unknown options and missing or

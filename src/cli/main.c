@@ -7,7 +7,8 @@
 #include "base/str.h"
 #include "cli/cli.h"
 
-static const rs_command *const k_commands[] = {&rs_cmd_check, &rs_cmd_schema, &rs_cmd_probe};
+static const rs_command *const k_commands[] = {&rs_cmd_run, &rs_cmd_check, &rs_cmd_schema,
+                                               &rs_cmd_probe};
 enum { N_COMMANDS = sizeof k_commands / sizeof k_commands[0] };
 
 static void print_help(FILE *f)

@@ -1,0 +1,67 @@
+/* reshoot run: a whole experiment, resumable. */
+#include <signal.h>
+
+#include "cli/cli.h"
+#include "job/job.h"
+
+static volatile sig_atomic_t g_stop;
+
+/* First signal: finish the step, save, exit 75. A second one of the same kind has its default
+ * effect. */
+static void on_signal(int number)
+{
+    g_stop = 1;
+    signal(number, SIG_DFL);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+}
+
+typedef struct options {
+    rs_opt_list sets;
+    const char *videos, *only;
+} options;
+
+static const rs_opt k_opts[] = {
+    {"--set", RS_OPT_LIST, offsetof(options, sets), "KEY=VALUE", "override a setting (repeatable)"},
+    {"--only", RS_OPT_STRING, offsetof(options, only), "STAGE",
+     "run up to this stage: ingest, motion, appearance, edit, decode"},
+    {"--videos", RS_OPT_STRING, offsetof(options, videos), "GLOB",
+     "only videos whose id matches the pattern"},
+};
+
+static rs_status run(const rs_call *call)
+{
+    const options *given = call->opts;
+    rs_run_opts o = {.config = call->positional.items[0],
+                     .sets = given->sets.items,
+                     .n_sets = given->sets.n,
+                     .videos = given->videos,
+                     .only = given->only,
+                     .stop = &g_stop};
+    catch_signals();
+    return rs_run_catalog(&o);
+}
+
+const rs_command rs_cmd_run = {
+    .name = "run",
+    .summary = "train and edit every video of an experiment; resumable",
+    .args = "EXP.yaml [options]",
+    .about =
+        "Runs ingest, motion, appearance, edit and decode for every edit of the catalog and\n"
+        "publishes one archive per video. Finished work is found by content keys and is not\n"
+        "repeated; after a crash or a kill the same command continues.\n\n"
+        "SIGUSR1, SIGTERM or SIGINT: finish the step, save, exit 75; the same command resumes.\n\n"
+        "Writes to the output folder: archive/<video>.h5, videos/<video>.<edit>.mp4,\n"
+        "sheets/<video>.png, catalog.h5, state/ (for resuming), config.yaml, reshoot.log.\n",
+    .n_min = 1,
+    .n_max = 1,
+    RS_COMMAND_OPTS(k_opts, options),
+    .run = run,
+};

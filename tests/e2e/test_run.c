@@ -1,0 +1,264 @@
+// ctest: TIMEOUT 600
+// reshoot run, end to end on a small generated catalog: results, idempotence, keys, kills, signals,
+// isolation.
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fsio.h"
+#include "base/hash.h"
+#include "harness/test.h"
+#include "store/safetensors.h"
+
+/* Catalog, model and a configuration with few steps; returns its folder. */
+static const char *world(void)
+{
+    const char *dir = t_tmpdir();
+    char *out;
+    int rc = t_shell(&out, RS_BUILD_DIR "/reshoot-world quickstart %s/catalog", dir);
+    T_CHECKF(rc == 0, "%s", out);
+    rc = t_shell(&out,
+                 RS_BUILD_DIR "/reshoot-world model %s/model " RS_SOURCE_DIR
+                              "/datasets/smallmodel/tokenizer",
+                 dir);
+    T_CHECKF(rc == 0, "%s", out);
+    const char *yaml = "name: e2e\noutput: run\ncatalog: catalog/catalog.yaml\n"
+                       "model: {path: model}\n"
+                       "clip: {frames: 9, width: 64, height: 48}\n"
+                       "mask: {min_area: 4}\n"
+                       "lora: {rank: 4, alpha: 4}\n"
+                       "motion: {steps: 6, lr: 1.0e-3}\n"
+                       "appearance: {schedule: paper, steps: 4, repeats: 1}\n"
+                       "edit: {steps: 3}\n"
+                       "checkpoint: {every: 2}\n"
+                       "video: {preset: ultrafast}\n";
+    T_OK(rs_write_file_atomic(rs_path_join(t_arena(), dir, "exp.yaml"), yaml, strlen(yaml)));
+    return dir;
+}
+
+static int run(char **out, const char *dir, const char *output, const char *more)
+{
+    return t_reshoot(out, "run %s/exp.yaml --set output=%s/%s %s", dir, dir, output, more);
+}
+
+static char *in(const char *dir, const char *name)
+{
+    return rs_path_join(t_arena(), dir, name);
+}
+
+static rs_safetensors *open_state(const char *dir, const char *name)
+{
+    rs_safetensors *f;
+    T_OK(rs_safetensors_open(&f, in(dir, name)));
+    return f;
+}
+
+/* Same tensors, same bits. */
+static void same_state(const char *dir, const char *a, const char *b)
+{
+    rs_safetensors *x = open_state(dir, a), *y = open_state(dir, b);
+    T_EQ_I(rs_safetensors_count(x), rs_safetensors_count(y));
+    T_CHECK(rs_safetensors_count(x) > 0);
+    for (int64_t i = 0; i < rs_safetensors_count(x); i++) {
+        const rs_tensor *p = rs_safetensors_at(x, i);
+        const rs_tensor *q = rs_safetensors_find(y, rs_safetensors_name(x, i));
+        T_CHECKF(q && rs_tensor_same_shape(*p, *q) &&
+                     memcmp(p->data, q->data, rs_tensor_bytes(*p)) == 0,
+                 "%s differs in %s", b, rs_safetensors_name(x, i));
+    }
+    rs_safetensors_close(&x);
+    rs_safetensors_close(&y);
+}
+
+static const char *const k_states[] = {
+    "state/ball/ingest.safetensors",     "state/ball/motion.safetensors",
+    "state/ball/edit@green.safetensors", "state/ball/decode@green.safetensors",
+    "state/ball/edit@gold.safetensors",  "state/ball/appearance@gold.safetensors",
+    "state/block/motion.safetensors",    "state/block/decode@chequered.safetensors",
+};
+
+static void same_run(const char *dir, const char *a, const char *b)
+{
+    for (size_t i = 0; i < sizeof k_states / sizeof k_states[0]; i++)
+        same_state(dir, rs_arena_printf(t_arena(), "%s/%s", a, k_states[i]),
+                   rs_arena_printf(t_arena(), "%s/%s", b, k_states[i]));
+}
+
+static void t_run_gives_videos_archives_and_sheets_once(void)
+{
+    static const char *const files[] = {
+        "run/archive/ball.h5",       "run/archive/block.h5",     "run/catalog.h5",
+        "run/videos/ball.green.mp4", "run/videos/ball.gold.mp4", "run/videos/block.chequered.mp4",
+        "run/sheets/ball.png",       "run/sheets/block.png",     "run/config.yaml",
+        "run/reshoot.log",
+    };
+    const char *dir = world();
+    char *out;
+    T_CHECKF(run(&out, dir, "run", "") == 0, "%s", out);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        T_CHECKF(rs_file_size(in(dir, files[i])) > 0, "%s is missing", files[i]);
+    T_CHECKF(strstr(out, "run/videos/block.chequered.mp4") && strstr(out, "run/archive/ball.h5"),
+             "%s", out);
+    /* no temporaries, no checkpoints left */
+    T_CHECK(t_shell(&out, "find %s/run -name '*.tmp.*' -o -name '*checkpoint*' | grep .", dir) ==
+            1);
+    char before[RS_HASH_HEX], after[RS_HASH_HEX];
+    T_OK(rs_hash_file(before, in(dir, "run/archive/ball.h5")));
+    T_CHECKF(run(&out, dir, "run", "") == 0, "%s", out);
+    T_CHECKF(strstr(out, "nothing to do: all 3 edits"), "%s", out);
+    T_CHECK(!strstr(out, "motion done"));
+    T_OK(rs_hash_file(after, in(dir, "run/archive/ball.h5")));
+    T_EQ_S(after, before);
+}
+
+static void t_seed_reruns_only_edit_and_later(void)
+{
+    const char *dir = world();
+    char *out, before[RS_HASH_HEX], after[RS_HASH_HEX];
+    T_CHECKF(run(&out, dir, "run", "--videos ball") == 0, "%s", out);
+    T_OK(rs_hash_file(before, in(dir, "run/state/ball/edit@green.safetensors")));
+    T_CHECKF(run(&out, dir, "run", "--videos ball --set edit.seed=7") == 0, "%s", out);
+    T_CHECKF(strstr(out, "edit done") && strstr(out, "decode done"), "%s", out);
+    T_CHECKF(!strstr(out, "motion done") && !strstr(out, "ingest done") &&
+                 !strstr(out, "appearance done"),
+             "%s", out);
+    T_OK(rs_hash_file(after, in(dir, "run/state/ball/edit@green.safetensors")));
+    T_CHECK(strcmp(before, after) != 0);
+    /* paste_back touches decode only */
+    T_CHECKF(run(&out, dir, "run", "--videos ball --set edit.seed=7 --set edit.paste_back=true") ==
+                 0,
+             "%s", out);
+    T_CHECKF(!strstr(out, "edit done") && strstr(out, "decode done"), "%s", out);
+}
+
+static pid_t start(const char *dir, const char *output, const char *more)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        char command[2048];
+        snprintf(command, sizeof command,
+                 "exec " RS_BUILD_DIR
+                 "/reshoot run %s/exp.yaml --set output=%s/%s %s >%s/%s.out 2>&1",
+                 dir, dir, output, more, dir, output);
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
+static void wait_for(const char *path, pid_t pid)
+{
+    for (int i = 0; i < 60000; i++) {
+        int status;
+        if (rs_path_exists(path))
+            return;
+        if (waitpid(pid, &status, WNOHANG) == pid)
+            rs_test_fail(__FILE__, __LINE__, "run ended before %s appeared", path);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    kill(pid, SIGKILL);
+    rs_test_fail(__FILE__, __LINE__, "%s never appeared", path);
+}
+
+static const char k_longer[] =
+    "--set motion.steps=40 --set appearance.steps=30 --set edit.steps=30";
+
+static void t_killed_anywhere_continues_to_the_same_bits(void)
+{
+    static const char *const points[] = {
+        "state/ball/motion.checkpoint.safetensors",
+        "state/ball/edit@green.checkpoint.safetensors",
+        "state/ball/appearance@gold.checkpoint.safetensors",
+    };
+    const char *dir = world();
+    char *out;
+    T_CHECKF(run(&out, dir, "clean", k_longer) == 0, "%s", out);
+    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
+        pid_t pid = start(dir, "killed", k_longer);
+        int status;
+        wait_for(in(dir, rs_arena_printf(t_arena(), "killed/%s", points[i])), pid);
+        kill(pid, SIGKILL);
+        waitpid(pid, &status, 0);
+        T_CHECK(WIFSIGNALED(status));
+    }
+    T_CHECKF(run(&out, dir, "killed", k_longer) == 0, "%s", out);
+    T_CHECKF(strstr(out, "resumes after step"), "%s", out);
+    same_run(dir, "clean", "killed");
+    T_CHECK(t_shell(&out, "find %s/killed -name '*.tmp.*' -o -name '*checkpoint*' | grep .", dir) ==
+            1);
+}
+
+static void t_signal_stops_resumable_with_75(void)
+{
+    const char *dir = world();
+    char *out;
+    int status;
+    pid_t pid = start(dir, "stopped", k_longer);
+    wait_for(in(dir, "stopped/state/ball/motion.checkpoint.safetensors"), pid);
+    kill(pid, SIGUSR1);
+    waitpid(pid, &status, 0);
+    T_CHECK(WIFEXITED(status));
+    T_EQ_I(WEXITSTATUS(status), 75);
+    T_CHECK(!rs_path_exists(in(dir, "stopped/archive/ball.h5")));
+    T_CHECKF(run(&out, dir, "stopped", k_longer) == 0, "%s", out);
+    T_CHECKF(strstr(out, "motion resumes after step"), "%s", out);
+    T_CHECKF(run(&out, dir, "clean", k_longer) == 0, "%s", out);
+    same_run(dir, "clean", "stopped");
+}
+
+static void t_threads_and_recompute_do_not_change_results(void)
+{
+    const char *dir = world();
+    char *out;
+    T_CHECKF(run(&out, dir, "one", "--set cluster.threads=1") == 0, "%s", out);
+    T_CHECKF(run(&out, dir, "two", "--set cluster.threads=2") == 0, "%s", out);
+    same_run(dir, "one", "two");
+    T_CHECKF(run(&out, dir, "kept", "--set memory.recompute=none") == 0, "%s", out);
+    same_run(dir, "one", "kept");
+}
+
+static void t_one_bad_edit_fails_alone(void)
+{
+    const char *dir = world();
+    char *out;
+    T_CHECKF(t_shell(&out,
+                     "cd %s/catalog && f=$(grep -o '[^ ]*green[^ ]*png' catalog.yaml | head -1) && "
+                     "echo garbage > $f",
+                     dir) == 0,
+             "%s", out);
+    T_CHECKF(run(&out, dir, "run", "") == 3, "%s", out);
+    T_CHECKF(strstr(out, "ball#green failed in edit"), "%s", out);
+    T_CHECKF(strstr(out, "1 of 3 edits failed"), "%s", out);
+    T_CHECK(rs_path_exists(in(dir, "run/archive/ball.h5")));
+    T_CHECK(rs_path_exists(in(dir, "run/archive/block.h5")));
+    T_CHECK(rs_path_exists(in(dir, "run/videos/ball.gold.mp4")));
+    T_CHECK(!rs_path_exists(in(dir, "run/videos/ball.green.mp4")));
+}
+
+static void t_two_runs_do_not_share_a_folder(void)
+{
+    const char *dir = world();
+    char *out;
+    int status;
+    pid_t pid = start(dir, "run", k_longer);
+    wait_for(in(dir, "run/state/ball/motion.checkpoint.safetensors"), pid);
+    int rc = run(&out, dir, "run", k_longer);
+    kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    T_EQ_I(rc, 2);
+    T_CHECKF(strstr(out, "another reshoot run is using this folder"), "%s", out);
+}
+
+static const rs_test_case cases[] = {
+    T_CASE(t_run_gives_videos_archives_and_sheets_once),
+    T_CASE(t_seed_reruns_only_edit_and_later),
+    T_CASE(t_killed_anywhere_continues_to_the_same_bits),
+    T_CASE(t_signal_stops_resumable_with_75),
+    T_CASE(t_threads_and_recompute_do_not_change_results),
+    T_CASE(t_one_bad_edit_fails_alone),
+    T_CASE(t_two_runs_do_not_share_a_folder),
+};
+RS_TEST_MAIN(cases)
