@@ -15,7 +15,7 @@ enum { CHAINS = 12, ROUNDS = 400000 };
 
 #define FMA_LOOP(type, set1, fma, first)                                                           \
     type x[CHAINS];                                                                                \
-    const type m = set1(0.999f), b = set1((float)task);                                            \
+    const type m = set1(0.999f), b = set1((float)task + 1);                                        \
     for (int i = 0; i < CHAINS; i++)                                                               \
         x[i] = set1((float)i);                                                                     \
     for (int64_t r = 0; r < ROUNDS; r++) {                                                         \

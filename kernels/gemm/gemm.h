@@ -6,10 +6,10 @@
  *   gradient to its input dx(M,K) = dy(M,N) w(N,K)
  *   LoRA factors          dA(R,K) = dh(M,R)^T x(M,K)             trans_a
  *
- * y0 is the previous content of y when beta != 0, otherwise y is not read. When `pre` is given it receives
- * the value before the activation. bias (N) is added to every row. Accumulation fp32. Row i of y depends on
- * row i of a only; whether its bits depend on M is up to the variant (OpenBLAS: they may).
- * FLOP 2*M*N*K. */
+ * y0 is the previous content of y when beta != 0, otherwise y is not read. When `pre` is given it
+ * receives the value before the activation. bias (N) is added to every row. Accumulation fp32. Row
+ * i of y depends on row i of a only; whether its bits depend on M is up to the variant (OpenBLAS:
+ * they may). FLOP 2*M*N*K. */
 #ifndef RS_KERNELS_GEMM_H
 #define RS_KERNELS_GEMM_H
 

@@ -1,74 +1,150 @@
-/* GEMM on the CPU: OpenBLAS on tiles of y whose borders depend on the shape only, epilogue on the
- * tile while it is in cache. */
-#include <cblas.h>
-#include <math.h>
-
+/* GEMM on the CPU: tiles of y are independent tasks. A task walks over K in blocks, packs its
+ * columns of B, and sums up in a private tile; alpha, beta, bias and activation are applied while
+ * that tile is in cache. Blocks of K depend on K only, and the micro-kernel's bits do not depend on
+ * the tiling: a row of y has the same bits whatever M, the tile size and the number of threads. */
 #include "base/num.h"
+#include "kernels/act/act_cpu.h"
 #include "kernels/cpu/cpu_ops.h"
+#include "kernels/gemm/micro.h"
 
-enum { TILE_M = 512, TILE_N = 512 };
+/* A tile of 512x384 sums with 384x384 of B and 512x384 of A stays within 2 MiB. */
+enum { TILE_M = 512, TILE_N = 384, BLOCK_K = 384, MIN_M = 64, MIN_N = 96, TASKS_PER_THREAD = 4 };
 
-typedef struct job {
+typedef struct gemm_job {
+    rs_kctx *ctx;
+    const rs_micro *u;
     const rs_gemm_args *g;
+    rs_range_fn *finish;
     int64_t m, n, k;
-    int64_t tiles_n;
-    float alpha;
-} job;
+    int64_t blocks_m, blocks_n, blocks_k;
+} gemm_job;
 
-static float act_of(float x, rs_act act)
-{
-    switch (act) {
-    case RS_ACT_GELU_TANH:
-        return 0.5f * x * (1.0f + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));
-    case RS_ACT_GELU_ERF:
-        return 0.5f * x * (1.0f + erff(0.7071067812f * x));
-    case RS_ACT_SILU:
-        return x / (1.0f + expf(-x));
-    case RS_ACT_NONE:
-        break;
-    }
-    return x;
-}
+/* One finished tile. */
+typedef struct gemm_tile {
+    const rs_gemm_args *g;
+    const float *sum; /* (rows, cols), ld TILE_N */
+    int64_t i0, j0, cols;
+} gemm_tile;
 
-static void epilogue(const rs_gemm_args *g, int64_t n_all, int64_t i0, int64_t j0, int64_t mb,
-                     int64_t nb)
-{
-    const float *bias = rs_has(g->bias) ? rs_f32(g->bias) + j0 : NULL;
-    for (int64_t i = i0; i < i0 + mb; i++) {
-        float *y = rs_f32(g->y) + i * g->y.ld + j0;
-        float *pre = rs_has(g->pre) ? rs_f32(g->pre) + i * n_all + j0 : NULL;
-        for (int64_t j = 0; bias && j < nb; j++)
-            y[j] += bias[j];
-        for (int64_t j = 0; pre && j < nb; j++)
-            pre[j] = y[j];
-        for (int64_t j = 0; g->act != RS_ACT_NONE && j < nb; j++)
-            y[j] = act_of(y[j], g->act);
-    }
-}
-
-static void tile(void *arg, int64_t task, int thread)
+RS_INLINE void finish_body(const void *args, int64_t lo, int64_t hi, int thread)
 {
     (void)thread;
-    const job *t = arg;
+    const gemm_tile *t = args;
     const rs_gemm_args *g = t->g;
-    int64_t i0 = task / t->tiles_n * TILE_M, j0 = task % t->tiles_n * TILE_N;
-    int64_t mb = rs_min_i64(TILE_M, t->m - i0), nb = rs_min_i64(TILE_N, t->n - j0);
-    const float *a = rs_f32(g->a) + (g->trans_a ? i0 : i0 * g->a.ld);
-    const float *b = rs_f32(g->b) + (g->trans_b ? j0 * g->b.ld : j0);
-    float *y = rs_f32(g->y) + i0 * g->y.ld + j0;
-    cblas_sgemm(CblasRowMajor, g->trans_a ? CblasTrans : CblasNoTrans,
-                g->trans_b ? CblasTrans : CblasNoTrans, rs_i32(mb), rs_i32(nb), rs_i32(t->k),
-                t->alpha, a, rs_i32(g->a.ld), b, rs_i32(g->b.ld), g->beta, y, rs_i32(g->y.ld));
-    epilogue(g, t->n, i0, j0, mb, nb);
+    const float *bias = rs_has(g->bias) ? rs_f32(g->bias) + t->j0 : NULL;
+    float alpha = g->alpha == 0 ? 1.0f : g->alpha, beta = g->beta;
+    for (int64_t i = lo; i < hi; i++) {
+        const float *sum = t->sum + i * TILE_N;
+        float *y = rs_f32(g->y) + (t->i0 + i) * g->y.ld + t->j0;
+        if (beta != 0) {
+            RS_IVDEP
+            for (int64_t j = 0; j < t->cols; j++)
+                y[j] = alpha * sum[j] + beta * y[j];
+        } else {
+            RS_IVDEP
+            for (int64_t j = 0; j < t->cols; j++)
+                y[j] = alpha * sum[j];
+        }
+        if (bias) {
+            RS_IVDEP
+            for (int64_t j = 0; j < t->cols; j++)
+                y[j] += bias[j];
+        }
+        if (rs_has(g->pre)) {
+            float *pre = rs_f32(g->pre) + (t->i0 + i) * rs_tensor_cols(g->y) + t->j0;
+            RS_IVDEP
+            for (int64_t j = 0; j < t->cols; j++)
+                pre[j] = y[j];
+        }
+        if (g->act != RS_ACT_NONE)
+            rs_v_act(g->act, y, y, t->cols);
+    }
+}
+RS_RANGE_VERSIONS(finish)
+
+/* Start of part `i` when n is cut into `parts` of whole multiples of `unit`, as even as possible.
+ */
+static int64_t cut(int64_t n, int64_t unit, int64_t parts, int64_t i)
+{
+    return rs_min_i64(n, rs_ceil_div(n, unit) * i / parts * unit);
+}
+
+/* (k, m) as stored -> [m/mr][k][mr], so that rows of a panel lie together. */
+static void pack_a(float *dst, int mr, const float *a, int64_t lda, int64_t k, int64_t m)
+{
+    for (int64_t i = 0; i < m; i += mr) {
+        int64_t rows = rs_min_i64(mr, m - i);
+        for (int64_t p = 0; p < k; p++, dst += mr)
+            for (int64_t r = 0; r < rows; r++)
+                dst[r] = a[p * lda + i + r];
+    }
+}
+
+static void multiply(const gemm_job *t, int64_t mb, int64_t nb, int64_t kb, const float *a,
+                     float *a_packed, const float *panels, float *sum, bool accumulate)
+{
+    const rs_micro *u = t->u;
+    if (!t->g->trans_a) {
+        rs_micro_block(u, mb, nb, kb, a, t->g->a.ld, 1, panels, u->nr * kb, sum, TILE_N,
+                       accumulate);
+        return;
+    }
+    pack_a(a_packed, u->mr, a, t->g->a.ld, kb, mb);
+    for (int64_t j = 0; j < nb; j += u->nr)
+        for (int64_t i = 0; i < mb; i += u->mr)
+            u->tile(kb, a_packed + i * kb, 1, u->mr, panels + j * kb, sum + i * TILE_N + j, TILE_N,
+                    rs_min_i64(u->mr, mb - i), rs_min_i64(u->nr, nb - j), accumulate);
+}
+
+static void tile_task(void *arg, int64_t task, int thread)
+{
+    const gemm_job *t = arg;
+    const rs_gemm_args *g = t->g;
+    const rs_micro *u = t->u;
+    int64_t bi = task / t->blocks_n, bj = task % t->blocks_n;
+    int64_t i0 = cut(t->m, u->mr, t->blocks_m, bi), j0 = cut(t->n, u->nr, t->blocks_n, bj);
+    int64_t mb = cut(t->m, u->mr, t->blocks_m, bi + 1) - i0;
+    int64_t nb = cut(t->n, u->nr, t->blocks_n, bj + 1) - j0;
+    float *sum =
+        rs_scratch(t->ctx, thread, (TILE_M * TILE_N + (TILE_M + TILE_N) * BLOCK_K) * sizeof(float));
+    float *panels = sum + TILE_M * TILE_N, *a_packed = panels + TILE_N * BLOCK_K;
+    for (int64_t bk = 0; bk < t->blocks_k; bk++) {
+        int64_t k0 = cut(t->k, 1, t->blocks_k, bk), kb = cut(t->k, 1, t->blocks_k, bk + 1) - k0;
+        const float *a = rs_f32(g->a) + (g->trans_a ? k0 * g->a.ld + i0 : i0 * g->a.ld + k0);
+        const float *b = rs_f32(g->b) + (g->trans_b ? j0 * g->b.ld + k0 : k0 * g->b.ld + j0);
+        (g->trans_b ? u->pack_cols : u->pack_rows)(panels, u->nr * kb, b, g->b.ld, kb, nb);
+        multiply(t, mb, nb, kb, a, a_packed, panels, sum, bk > 0);
+    }
+    t->finish(&(gemm_tile){g, sum, i0, j0, nb}, 0, mb, thread);
+}
+
+/* Smaller tiles than the cache allows where there would be too few for the threads. Bits stay. */
+static void choose_tiles(gemm_job *t)
+{
+    int64_t want = rs_kctx_threads(t->ctx) == 1 ? 1 : TASKS_PER_THREAD * rs_kctx_threads(t->ctx);
+    int64_t tile_m = TILE_M / t->u->mr * t->u->mr, tile_n = TILE_N / t->u->nr * t->u->nr;
+    t->blocks_m = rs_max_i64(1, rs_ceil_div(t->m, tile_m));
+    t->blocks_n = rs_max_i64(1, rs_ceil_div(t->n, tile_n));
+    t->blocks_k = rs_max_i64(1, rs_ceil_div(t->k, BLOCK_K));
+    while (t->blocks_m * t->blocks_n < want) {
+        if (t->n / t->blocks_n >= 2 * MIN_N)
+            t->blocks_n++;
+        else if (t->m / t->blocks_m >= 2 * MIN_M)
+            t->blocks_m++;
+        else
+            break;
+    }
 }
 
 void rs_cpu_gemm(rs_kctx *k, const rs_gemm_args *g)
 {
-    job t = {.g = g,
-             .m = rs_tensor_rows(g->y),
-             .n = rs_tensor_cols(g->y),
-             .k = g->trans_a ? rs_tensor_rows(g->a) : rs_tensor_cols(g->a),
-             .alpha = g->alpha == 0 ? 1.0f : g->alpha};
-    t.tiles_n = rs_ceil_div(t.n, TILE_N);
-    rs_parallel(k, rs_ceil_div(t.m, TILE_M) * t.tiles_n, tile, &t);
+    gemm_job t = {.ctx = k,
+                  .u = rs_micro_get(),
+                  .g = g,
+                  .finish = finish(),
+                  .m = rs_tensor_rows(g->y),
+                  .n = rs_tensor_cols(g->y),
+                  .k = g->trans_a ? rs_tensor_rows(g->a) : rs_tensor_cols(g->a)};
+    choose_tiles(&t);
+    rs_parallel(k, t.blocks_m * t.blocks_n, tile_task, &t);
 }

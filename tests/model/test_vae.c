@@ -272,8 +272,10 @@ static void t_bad_videos_are_named(void)
 {
     fixture f = open_vae(t_write_model(&k_tiny, "m", false), 1);
     rs_tensor z = rs_tensor_new(t_arena(), RS_SHAPE(16, 2, 2, 2));
-    T_FAILS(rs_vae_encode(f.vae, z, t_input("v", 1.0, RS_SHAPE(3, 8, 16, 16))), INPUT,
-            "video of 8 frames: the VAE takes 4k+1 frames");
+    for (int64_t t = 6; t <= 8; t++)
+        T_FAILS(
+            rs_vae_encode(f.vae, z, t_input("v", 1.0, RS_SHAPE(3, t, 16, 16))), INPUT,
+            rs_arena_printf(t_arena(), "video of %d frames: the VAE takes 4k+1 frames", (int)t));
     T_FAILS(rs_vae_encode(f.vae, z, t_input("v", 1.0, RS_SHAPE(3, 5, 16, 20))), INPUT,
             "video of 20x16: the VAE takes sizes that divide by 8");
     T_FAILS(rs_vae_encode(f.vae, z, t_input("v", 1.0, RS_SHAPE(3, 5, 4, 16))), INPUT,

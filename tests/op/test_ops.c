@@ -1,6 +1,9 @@
 /* ctest: TIMEOUT 600
+ *
  * Every op of OPS.def through its case table: coverage, values against the double reference with 1,
- * 2 and 3 threads, gradients against central differences. op_ops                     everything
+ * 2 and 3 threads, gradients against central differences.
+ *
+ *   op_ops                     everything
  *   op_ops verify gemm [CASE]  one op, one case
  *   op_ops bench gemm [CASE]   verified, then timed (large cases too) */
 #include <stdio.h>
@@ -76,8 +79,6 @@ static void all_ops(const char *op, const char *only, rs_device **d, counts *n)
     for (int i = 0; i < rs_opspec_count(); i++) {
         const rs_opspec *spec = rs_opspec_at(i);
         if (!chosen(op, spec->op))
-            continue;
-        if (spec->n == 0)
             continue;
         if (!only)
             report(n, spec, &(rs_opcase){.name = ""}, "verify", rs_opcase_coverage(spec));

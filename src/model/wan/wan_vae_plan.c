@@ -23,9 +23,8 @@ int64_t rs_vae_layer_need(const rs_vae_layer *l, bool first, int64_t frames, int
 {
     int64_t wide = l->kind == RS_VAE_ATTN ? 3 * l->cin : l->cin;
     int64_t need = frames * h * w * wide;
-    int64_t in_h = h, in_w = w;
+    /* up_time's doubled frames before they grow in size take half of what they take after */
     rs_vae_layer_shape(l, first, &frames, &h, &w);
-    need = rs_max_i64(need, frames * in_h * in_w * l->cin); /* after up_time's doubling of frames */
     return rs_max_i64(need, frames * h * w * l->cout);
 }
 
