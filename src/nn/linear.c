@@ -18,29 +18,21 @@ static rs_tensor narrow(rs_tensor t, int64_t rows, int64_t cols)
 void rs_linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, rs_tensor hidden,
                    rs_act act, rs_tensor pre)
 {
-    int active = 0;
+    const rs_lora_term *last = NULL;
     for (int i = 0; i < l->lora.n; i++)
-        active += l->lora.terms[i].scale != 0;
-    if (active == 0) {
-        RS_OP(d, gemm, .y = y, .a = x, .b = l->w, .trans_b = true, .bias = l->bias, .pre = pre,
-              .act = act);
-        return;
-    }
-    rs_tensor sum = rs_has(pre) ? pre : y;
-    RS_OP(d, gemm, .y = sum, .a = x, .b = l->w, .trans_b = true, .bias = l->bias);
-    for (int i = 0; i < l->lora.n; i++) {
-        const rs_lora_term *t = &l->lora.terms[i];
+        if (l->lora.terms[i].scale != 0)
+            last = &l->lora.terms[i];
+    /* The activation goes with the last product. */
+    RS_OP(d, gemm, .y = y, .a = x, .b = l->w, .trans_b = true, .bias = l->bias,
+          .pre = last ? (rs_tensor){0} : pre, .act = last ? RS_ACT_NONE : act);
+    for (const rs_lora_term *t = l->lora.terms; last && t <= last; t++) {
         if (t->scale == 0)
             continue;
         rs_tensor h = narrow(hidden, rs_tensor_rows(x), rs_tensor_rows(t->a));
         RS_OP(d, gemm, .y = h, .a = x, .b = t->a, .trans_b = true);
-        RS_OP(d, gemm, .y = sum, .a = h, .b = t->b, .trans_b = true, .alpha = t->scale,
-              .beta = 1.0f);
+        RS_OP(d, gemm, .y = y, .a = h, .b = t->b, .trans_b = true, .alpha = t->scale, .beta = 1.0f,
+              .pre = t == last ? pre : (rs_tensor){0}, .act = t == last ? act : RS_ACT_NONE);
     }
-    if (act != RS_ACT_NONE)
-        RS_OP(d, act_fwd, .y = y, .x = sum, .act = act);
-    else
-        RS_ASSERT(sum.data == y.data);
 }
 
 void rs_linear_hidden(rs_device *d, const rs_linear *l, rs_tensor x, rs_tensor hidden)
