@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "datasets/world.h"
 #include "media/mask.h"
+#include "model/synth.h"
 
 static const char k_usage[] =
     "usage: reshoot-world COMMAND ...\n"
@@ -19,6 +20,8 @@ static const char k_usage[] =
     "  --frames N       frames of the clip (13; recolour: all)\n"
     "  --width W --height H   its size (208x112; recolour: the source's)\n"
     "  --sampling even|first  which frames (even; pedestrians: first)\n"
+    "model options:\n"
+    "  --preset small|tiny    2.4 or 0.4 million parameters (small)\n"
     "recolour options:\n"
     "  --saturation S   0..1 (0.7)\n"
     "  --lift L         0..1, brighten first (0)\n"
@@ -27,7 +30,7 @@ static const char k_usage[] =
 typedef struct arguments {
     rs_clip_opts clip;
     world_recolour colour;
-    const char *source, *mask, *out;
+    const char *source, *mask, *out, *preset;
     int64_t frame;
     bool hue_given;
 } arguments;
@@ -44,8 +47,11 @@ enum {
     OPT_OUT,
     OPT_SATURATION,
     OPT_LIFT,
-    OPT_DARK
+    OPT_DARK,
+    OPT_PRESET
 };
+
+enum { MODEL_SEED = 20250611 };
 
 static const struct option k_options[] = {
     {"frames", required_argument, NULL, OPT_FRAMES},
@@ -60,6 +66,7 @@ static const struct option k_options[] = {
     {"saturation", required_argument, NULL, OPT_SATURATION},
     {"lift", required_argument, NULL, OPT_LIFT},
     {"dark-below", required_argument, NULL, OPT_DARK},
+    {"preset", required_argument, NULL, OPT_PRESET},
     {0},
 };
 
@@ -103,6 +110,9 @@ static rs_status take_option(arguments *a, int option)
         return RS_OK;
     case OPT_MASK:
         a->mask = optarg;
+        return RS_OK;
+    case OPT_PRESET:
+        a->preset = optarg;
         return RS_OK;
     case OPT_OUT:
         a->out = optarg;
@@ -148,7 +158,7 @@ static rs_status run(int argc, char **argv)
         return RS_FAIL(USAGE, "no command; see --help");
     const char *command = argv[1];
     bool is_recolour = strcmp(command, "recolour") == 0;
-    arguments a = {.colour = {.saturation = 0.7}};
+    arguments a = {.colour = {.saturation = 0.7}, .preset = "small"};
     if (!is_recolour)
         a.clip = (rs_clip_opts){.frames = 13, .width = 208, .height = 112};
     if (strcmp(command, "pedestrians") == 0)
@@ -167,7 +177,8 @@ static rs_status run(int argc, char **argv)
     if (strcmp(command, "pedestrians") == 0 && n == 2)
         return world_pedestrians(rest[0], rest[1], &a.clip);
     if (strcmp(command, "model") == 0 && (n == 1 || n == 2))
-        return world_model(rest[0], n == 2 ? rest[1] : "datasets/smallmodel/tokenizer");
+        return rs_synth_model(rest[0], a.preset, MODEL_SEED,
+                              n == 2 ? rest[1] : "datasets/smallmodel/tokenizer");
     return RS_FAIL(USAGE, "%s: unknown command, or not its arguments; see --help", command);
 }
 

@@ -36,9 +36,6 @@ rs_status world_car_shadow(const char *data, const char *out,
 rs_status world_pedestrians(const char *video, const char *out,
                             const rs_clip_opts *clip) RS_NODISCARD;
 
-/* Model directory `out` (Diffusers layout); the tokenizer's files are copied from a folder. */
-rs_status world_model(const char *out, const char *tokenizer) RS_NODISCARD;
-
 /* "/absolute/form" of an existing path. RS_INPUT where it is not there. */
 rs_status world_absolute(char **out, rs_arena *a, const char *path) RS_NODISCARD;
 

@@ -21,7 +21,7 @@ static const char *world(void)
     int rc = t_shell(&out, RS_BUILD_DIR "/reshoot-world quickstart %s/catalog", dir);
     T_CHECKF(rc == 0, "%s", out);
     rc = t_shell(&out,
-                 RS_BUILD_DIR "/reshoot-world model %s/model " RS_SOURCE_DIR
+                 RS_BUILD_DIR "/reshoot-world model --preset tiny %s/model " RS_SOURCE_DIR
                               "/datasets/smallmodel/tokenizer",
                  dir);
     T_CHECKF(rc == 0, "%s", out);
