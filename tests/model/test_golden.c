@@ -4,6 +4,10 @@
 
 static const char k_cases_dir[] = RS_SOURCE_DIR "/tests/golden/cases";
 
+static const char *const k_components[] = {
+    "dit", "dit-grad", "train", "sample", "schedule", "vae-encode", "vae-decode", "text", "image"};
+enum { N_COMPONENTS = sizeof k_components / sizeof k_components[0] };
+
 static void t_dit(void)
 {
     t_run_component(k_cases_dir, "dit", false);
@@ -17,6 +21,11 @@ static void t_dit_grad(void)
 static void t_train(void)
 {
     t_run_component(k_cases_dir, "train", false);
+}
+
+static void t_sample(void)
+{
+    t_run_component(k_cases_dir, "sample", false);
 }
 
 static void t_schedule(void)
@@ -44,8 +53,38 @@ static void t_image(void)
     t_run_component(k_cases_dir, "image", false);
 }
 
+/* No case is left out because nobody runs its component. */
+static void t_every_component_is_known(void)
+{
+    rs_arena *a = t_arena();
+    char **names;
+    int64_t n;
+    T_OK(rs_list_dir(&names, &n, a, k_cases_dir));
+    for (int64_t i = 0; i < n; i++) {
+        const char *dot = strrchr(names[i], '.'), *component = NULL;
+        if (!dot || strcmp(dot, ".json") != 0 || strcmp(names[i], "tokens.json") == 0)
+            continue;
+        rs_json *doc = NULL;
+        T_OK(rs_json_load(&doc, rs_path_join(a, k_cases_dir, names[i])));
+        T_OK(rs_json_string(&component, doc, "component"));
+        bool known = false;
+        for (int k = 0; k < N_COMPONENTS; k++)
+            known = known || strcmp(component, k_components[k]) == 0;
+        T_CHECKF(known, "%s: component \"%s\" is run by no test", names[i], component);
+        rs_json_destroy(&doc);
+    }
+}
+
 static const rs_test_case k_cases[] = {
-    T_CASE(t_dit),        T_CASE(t_dit_grad),   T_CASE(t_train), T_CASE(t_schedule),
-    T_CASE(t_vae_encode), T_CASE(t_vae_decode), T_CASE(t_text),  T_CASE(t_image),
+    T_CASE(t_every_component_is_known),
+    T_CASE(t_dit),
+    T_CASE(t_dit_grad),
+    T_CASE(t_train),
+    T_CASE(t_sample),
+    T_CASE(t_schedule),
+    T_CASE(t_vae_encode),
+    T_CASE(t_vae_decode),
+    T_CASE(t_text),
+    T_CASE(t_image),
 };
 RS_TEST_MAIN(k_cases)
