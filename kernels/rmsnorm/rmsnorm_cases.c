@@ -14,6 +14,7 @@ static const rs_opcase FWD[] = {
     {.name = "c5120", .dim = {3, 5120}},
     {.name = "tiny_values", .dim = {5, 100}, .value = {1e-3}},
     {.name = "huge_values", .dim = {5, 100}, .value = {1e12}},
+    {.name = "long_row", .dim = {2, 1000001}},
     {.name = "floor", .dim = {40, 96}, .value = {0, 1e-12}},
     {.name = "floor_active", .dim = {5, 24}, .value = {1e-4, 1e-3}},
     {.name = "floor_silu", .dim = {200, 96}, .value = {0, 1e-12, RS_ACT_SILU}},

@@ -19,7 +19,10 @@ int64_t rs_row_block(int64_t cols);
 
 #define RS_INLINE static inline __attribute__((always_inline))
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(__clang__)
+#define RS_TARGET_AVX2   __attribute__((target("avx2,fma")))
+#define RS_TARGET_AVX512 __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,fma")))
+#elif defined(__x86_64__)
 #define RS_TARGET_AVX2 __attribute__((target("avx2,fma")))
 #define RS_TARGET_AVX512                                                                           \
     __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,fma,prefer-vector-width=512")))
