@@ -190,7 +190,8 @@ static void report(const rs_run_session *s, const rs_outcomes *l)
     for (int64_t i = 0; i < l->n; i++)
         if (l->items[i].archive &&
             (i == 0 || strcmp(l->items[i].video, l->items[i - 1].video) != 0))
-            RS_LOG(INFO, "  %-28s %s", l->items[i].video, l->items[i].archive);
+            RS_LOG(INFO, "  %-28s %s, contact sheet %s/sheets/%s.png", l->items[i].video,
+                   l->items[i].archive, s->run.output, l->items[i].video);
 }
 
 static rs_status parse_only(rs_stage_id *last, bool *publish_too, const char *only)

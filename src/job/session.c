@@ -89,7 +89,10 @@ rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
     RS_TRY(st);
     if (!rs_path_is_dir(s->cfg->model.path))
         return RS_FAIL(MODEL, "%s: model folder not found (model.path)", s->cfg->model.path);
-    rs_device_opts device = {.threads = rs_i32(s->cfg->cluster.threads)};
+    rs_device_opts device = {.backend = s->cfg->cluster.backend == RS_CFG_BACKEND_AUTO
+                                            ? NULL
+                                            : rs_cfg_backend_text(s->cfg->cluster.backend),
+                             .threads = rs_i32(s->cfg->cluster.threads)};
     RS_TRY(rs_device_open(&s->dev, &device));
     s->run =
         (rs_run){.cfg = s->cfg, .catalog = s->catalog, .output = s->cfg->output, .stop = o->stop};
