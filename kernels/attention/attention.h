@@ -2,12 +2,14 @@
  *
  *   per head n:  P = softmax(scale * Q K^T + bias[n, j - i]) ;  O = P V          (i query, j key)
  *   lse[n,i] = log sum_j exp(scale q_i.k_j + bias)
- *   backward: D = rowsum(dO*O); dP = dO V^T; dS = P*(dP - D); dQ = scale dS K; dK = scale dS^T Q; dV = P^T dO
+ *   backward: D = rowsum(dO*O); dP = dO V^T; dS = P*(dP - D); dQ = scale dS K; dK = scale dS^T Q;
+ * dV = P^T dO
  *
  * Layout (S, N*D): row s holds all heads, head n in columns [n*D,(n+1)*D). D is taken from heads.
- * No mask, not causal. o_accumulate adds to o (second softmax of image cross-attention); the backward of each
- * softmax needs its own o and lse, so such callers keep both. Gradients overwrite unless accumulate.
- * FLOP forward 4*Sq*Sk*N*D, backward 10*Sq*Sk*N*D. Deterministic for any number of threads. */
+ * No mask, not causal. o_accumulate adds to o (second softmax of image cross-attention); the
+ * backward of each softmax needs its own o and lse, so such callers keep both. Gradients overwrite
+ * unless accumulate. FLOP forward 4*Sq*Sk*N*D, backward 10*Sq*Sk*N*D. Deterministic for any number
+ * of threads. */
 #ifndef RS_KERNELS_ATTENTION_H
 #define RS_KERNELS_ATTENTION_H
 
@@ -26,8 +28,8 @@ typedef struct rs_attention_fwd_args {
 } rs_attention_fwd_args;
 
 typedef struct rs_attention_bwd_args {
-    rs_tensor dq;  /* (Sq, N*D) (ld) */
-    rs_tensor dk;  /* optional with dv: left out when keys and values are constants */
+    rs_tensor dq; /* (Sq, N*D) (ld) */
+    rs_tensor dk; /* optional with dv: left out when keys and values are constants */
     rs_tensor dv;
     rs_tensor d_o; /* (Sq, N*D) (ld) */
     rs_tensor o;   /* this softmax's own output */

@@ -1,9 +1,10 @@
 #include "kernels/cpu/cpu_info.h"
 
-#include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "kernels/gemm/micro.h"
 
 static rs_isa hardware_isa(void)
 {
@@ -37,6 +38,7 @@ rs_isa rs_cpu_isa(void)
 
 void rs_cpu_describe(char *out, size_t cap)
 {
-    snprintf(out, cap, "cpu isa=%s blas=%s/%s", rs_isa_name(rs_cpu_isa()), openblas_get_config(),
-             openblas_get_corename());
+    rs_isa isa = rs_cpu_isa();
+    snprintf(out, cap, "cpu isa=%s gemm=%s attention=%s", rs_isa_name(isa), rs_micro_get()->name,
+             rs_isa_name(isa));
 }

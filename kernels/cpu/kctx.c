@@ -6,7 +6,6 @@
  * not at all. */
 #include "kernels/kernel.h"
 
-#include <cblas.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -94,7 +93,6 @@ static void start_workers(rs_kctx *k)
 rs_kctx *rs_kctx_create(int threads)
 {
     RS_ASSERT(threads >= 1);
-    openblas_set_num_threads(1);
     rs_kctx *k = rs_alloc(1, sizeof *k);
     k->threads = threads;
     k->scratch = rs_alloc((size_t)threads, sizeof *k->scratch);

@@ -1,0 +1,163 @@
+/* Attention backward on the CPU, flash style: P is made again from q, k and lse, one tile at a
+ * time.
+ *
+ * A task owns some key tiles of one head. For each tile it walks over all queries, sums dK and dV
+ * of the tile privately and adds dS K to its own dQ. How many tasks share a head depends on the
+ * shape only (few heads: more tasks each); their dQ are added in order at the end, so bits never
+ * depend on the threads. */
+#include <string.h>
+
+#include "kernels/attention/attention_cpu.h"
+
+enum { ROWS = 96, MIN_TASKS = 16 };
+
+typedef struct bwd_job {
+    rs_kctx *ctx;
+    const rs_micro *u;
+    const rs_attn_rows *rows;
+    const rs_attention_bwd_args *a;
+    int64_t sq, sk, d;
+    int64_t tiles;  /* of keys */
+    int64_t groups; /* tasks per head */
+    float *parts;   /* dQ of groups 1.. of every head: (heads, groups - 1, sq, d) */
+} bwd_job;
+
+/* Working memory of a task. */
+typedef struct bwd_work {
+    float *keys;     /* panels of K^T */
+    float *values;   /* panels of V^T */
+    float *key_rows; /* panels of K */
+    float *dk, *dv;  /* (keys, d) */
+    float *q, *d_o;  /* (ROWS, d) copies */
+    float *q_rows;   /* panels of Q and dO of ROWS queries */
+    float *do_rows;
+    float *s, *dp; /* (ROWS, RS_ATTN_KEYS): P, dS */
+    float *delta;  /* (sq) rowsum(dO*O) of the head */
+} bwd_work;
+
+static size_t carve(bwd_work *w, const bwd_job *t, void *base)
+{
+    rs_attn_scratch s = {.base = base};
+    const rs_micro *u = t->u;
+    w->keys = rs_attn_take(&s, rs_micro_panels(u, RS_ATTN_KEYS, t->d));
+    w->values = rs_attn_take(&s, rs_micro_panels(u, RS_ATTN_KEYS, t->d));
+    w->key_rows = rs_attn_take(&s, rs_micro_panels(u, t->d, RS_ATTN_KEYS));
+    w->dk = rs_attn_take(&s, RS_ATTN_KEYS * t->d);
+    w->dv = rs_attn_take(&s, RS_ATTN_KEYS * t->d);
+    w->q = rs_attn_take(&s, ROWS * t->d);
+    w->d_o = rs_attn_take(&s, ROWS * t->d);
+    w->q_rows = rs_attn_take(&s, rs_micro_panels(u, t->d, ROWS));
+    w->do_rows = rs_attn_take(&s, rs_micro_panels(u, t->d, ROWS));
+    w->s = rs_attn_take(&s, ROWS * RS_ATTN_KEYS);
+    w->dp = rs_attn_take(&s, ROWS * RS_ATTN_KEYS);
+    w->delta = rs_attn_take(&s, t->sq);
+    return (size_t)s.used * sizeof(float);
+}
+
+/* Where a task adds its dQ: group 0 in place, the others in their part. */
+typedef struct dq_target {
+    float *data;
+    int64_t ld;
+    bool add; /* to what is there, from the first tile on */
+} dq_target;
+
+static dq_target target_of(const bwd_job *t, int64_t head, int64_t group)
+{
+    if (group == 0)
+        return (dq_target){rs_f32(t->a->dq) + head * t->d, t->a->dq.ld, t->a->dq_accumulate};
+    float *part = t->parts + (head * (t->groups - 1) + group - 1) * t->sq * t->d;
+    return (dq_target){part, t->d, false};
+}
+
+static void copy_rows(float *dst, rs_tensor t, int64_t r0, int64_t n, int64_t c0, int64_t d)
+{
+    for (int64_t i = 0; i < n; i++)
+        memcpy(dst + i * d, rs_attn_at(t, r0 + i, c0), (size_t)d * sizeof(float));
+}
+
+/* Queries [i0, i0+mb) against the packed tile of nb keys. */
+static void bwd_tile(const bwd_job *t, const bwd_work *w, const float *lse, int64_t c0, int64_t i0,
+                     int64_t mb, int64_t nb, dq_target dq, bool first_tile)
+{
+    const rs_micro *u = t->u;
+    const int64_t d = t->d, ld = RS_ATTN_KEYS;
+    copy_rows(w->q, t->a->q, i0, mb, c0, d);
+    copy_rows(w->d_o, t->a->d_o, i0, mb, c0, d);
+    rs_micro_block(u, mb, nb, d, w->q, d, 1, w->keys, u->nr * d, w->s, ld, false);
+    rs_micro_block(u, mb, nb, d, w->d_o, d, 1, w->values, u->nr * d, w->dp, ld, false);
+    for (int64_t i = 0; i < mb; i++)
+        t->rows->gradient(w->s + i * ld, w->dp + i * ld, nb, t->a->scale, lse[i0 + i],
+                          w->delta[i0 + i]);
+    rs_micro_block(u, mb, d, nb, w->dp, ld, 1, w->key_rows, u->nr * nb, dq.data + i0 * dq.ld, dq.ld,
+                   dq.add || !first_tile);
+    if (!rs_has(t->a->dk))
+        return;
+    u->pack_rows(w->q_rows, u->nr * mb, w->q, d, mb, d);
+    u->pack_rows(w->do_rows, u->nr * mb, w->d_o, d, mb, d);
+    rs_micro_block(u, nb, d, mb, w->dp, 1, ld, w->q_rows, u->nr * mb, w->dk, d, i0 > 0);
+    rs_micro_block(u, nb, d, mb, w->s, 1, ld, w->do_rows, u->nr * mb, w->dv, d, i0 > 0);
+}
+
+static void bwd_task(void *arg, int64_t task, int thread)
+{
+    const bwd_job *t = arg;
+    const rs_attention_bwd_args *a = t->a;
+    const rs_micro *u = t->u;
+    int64_t head = task / t->groups, group = task % t->groups, d = t->d, c0 = head * d;
+    int64_t first = t->tiles * group / t->groups, last = t->tiles * (group + 1) / t->groups;
+    const float *lse = rs_f32(a->lse) + head * t->sq;
+    dq_target dq = target_of(t, head, group);
+    bwd_work w;
+    carve(&w, t, rs_scratch(t->ctx, thread, carve(&w, t, NULL)));
+    for (int64_t i = 0; i < t->sq; i++)
+        w.delta[i] = t->rows->dot(rs_attn_at(a->d_o, i, c0), rs_attn_at(a->o, i, c0), d);
+    for (int64_t tile = first; tile < last; tile++) {
+        int64_t j0 = tile * RS_ATTN_KEYS, nb = rs_min_i64(RS_ATTN_KEYS, t->sk - j0);
+        const float *k = rs_attn_at(a->k, j0, c0), *v = rs_attn_at(a->v, j0, c0);
+        u->pack_cols(w.keys, u->nr * d, k, a->k.ld, d, nb);
+        u->pack_cols(w.values, u->nr * d, v, a->v.ld, d, nb);
+        u->pack_rows(w.key_rows, u->nr * nb, k, a->k.ld, nb, d);
+        for (int64_t i0 = 0; i0 < t->sq; i0 += ROWS)
+            bwd_tile(t, &w, lse, c0, i0, rs_min_i64(ROWS, t->sq - i0), nb, dq, tile == first);
+        for (int64_t j = 0; rs_has(a->dk) && j < nb; j++) {
+            memcpy(rs_attn_at(a->dk, j0 + j, c0), w.dk + j * d, (size_t)d * sizeof(float));
+            memcpy(rs_attn_at(a->dv, j0 + j, c0), w.dv + j * d, (size_t)d * sizeof(float));
+        }
+    }
+}
+
+/* dQ of the other groups, in order. Task: ROWS queries of one head. */
+static void add_parts(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    const bwd_job *t = arg;
+    int64_t blocks = rs_ceil_div(t->sq, ROWS), head = task / blocks, i0 = task % blocks * ROWS;
+    for (int64_t g = 1; g < t->groups; g++) {
+        dq_target part = target_of(t, head, g);
+        for (int64_t i = i0; i < rs_min_i64(i0 + ROWS, t->sq); i++)
+            t->rows->scaled(rs_attn_at(t->a->dq, i, head * t->d), part.data + i * part.ld, t->d, 1,
+                            1);
+    }
+}
+
+void rs_cpu_attention_bwd(rs_kctx *k, const rs_attention_bwd_args *a)
+{
+    bwd_job t = {.ctx = k,
+                 .u = rs_micro_get(),
+                 .rows = rs_attn_rows_get(),
+                 .a = a,
+                 .sq = rs_tensor_rows(a->q),
+                 .sk = rs_tensor_rows(a->k),
+                 .d = rs_tensor_cols(a->q) / a->heads};
+    t.tiles = rs_ceil_div(t.sk, RS_ATTN_KEYS);
+    t.groups = rs_min_i64(t.tiles, rs_ceil_div(MIN_TASKS, a->heads));
+    /* Thread 0's scratch holds its working memory first, then the parts of dQ. */
+    bwd_work w;
+    size_t own = carve(&w, &t, NULL);
+    int64_t parts = a->heads * (t.groups - 1) * t.sq * t.d;
+    char *memory = rs_scratch(k, 0, own + (size_t)parts * sizeof(float));
+    t.parts = (float *)(void *)(memory + own);
+    rs_parallel(k, a->heads * t.groups, bwd_task, &t);
+    if (t.groups > 1)
+        rs_parallel(k, a->heads * rs_ceil_div(t.sq, ROWS), add_parts, &t);
+}
