@@ -234,37 +234,12 @@ static void t_bits_do_not_depend_on_threads_or_history(void)
     }
 }
 
-/* All tensors of dir/text_encoder in bf16, or as fp32 with those values, to another model. */
-static const char *rounded(const t_model *m, const char *from, const char *name, rs_dtype type)
-{
-    rs_safetensors *file = NULL;
-    rs_tensor_list list = {0};
-    T_OK(rs_safetensors_open(&file, rs_path_join(t_arena(), from, "text_encoder")));
-    for (int64_t i = 0; i < rs_safetensors_count(file); i++) {
-        rs_tensor t = *rs_safetensors_at(file, i);
-        int64_t n = rs_tensor_count(t);
-        uint16_t *half = RS_NEW(t_arena(), uint16_t, n);
-        float *full = RS_NEW(t_arena(), float, n);
-        rs_convert_from_f32(half, RS_DTYPE_BF16, t.data, n);
-        rs_convert_to_f32(full, half, RS_DTYPE_BF16, n);
-        t.data = type == RS_DTYPE_BF16 ? (void *)half : (void *)full;
-        t.dtype = type;
-        rs_tensor_list_add(&list, t_arena(), rs_safetensors_name(file, i), t);
-    }
-    rs_safetensors_close(&file);
-    const char *dir = t_write_model(m, name, false);
-    T_OK(rs_safetensors_write(rs_path_join(t_arena(), dir, "text_encoder/model.safetensors"), &list,
-                              NULL, 0));
-    return dir;
-}
-
 static void t_table_of_embeddings_stays_in_the_file(void)
 {
     t_model m = k_tiny;
     m.config = CONFIG(20000, 32, 8, 40, 2, 3);
     m.rules = k_hf_rules;
-    const char *dir = t_write_model(&m, "m", false);
-    fixture f = open_encoder(rounded(&m, dir, "half", RS_DTYPE_BF16), 1);
+    fixture f = open_encoder(t_write_half(&m, "m"), 1);
     int32_t ids[] = {19999, 0, 1};
     (void)encode(f.enc, ids, 3);
     T_CHECKF(rs_device_peak_bytes(f.dev) < 20000 * 32 * sizeof(float) / 4, "%zu bytes",
@@ -277,13 +252,14 @@ static void t_bf16_blocks_are_streamed(void)
     t_model m = k_tiny;
     m.config = CONFIG(50, 64, 16, 96, 12, 4);
     m.rules = k_hf_rules;
-    const char *dir = t_write_model(&m, "m", false);
     rs_layout l = t_layout_of(&m);
+    rs_tensor_list full = t_weights(&m, false);
+    t_round(&full, RS_DTYPE_F32);
     int32_t ids[] = {4, 9, 1};
-    fixture f = open_encoder(rounded(&m, dir, "full", RS_DTYPE_F32), 2);
+    fixture f = open_encoder(t_write_list(&m, "full", &full), 2);
     rs_tensor want = encode(f.enc, ids, 3);
     close_encoder(&f);
-    f = open_encoder(rounded(&m, dir, "half", RS_DTYPE_BF16), 2);
+    f = open_encoder(t_write_half(&m, "half"), 2);
     t_same_bits(encode(f.enc, ids, 3), want);
     size_t blocks = (size_t)rs_layout_block_params(&l) * sizeof(float);
     T_CHECKF(rs_device_peak_bytes(f.dev) < 3 * blocks, "%zu bytes for 12 blocks of %zu",

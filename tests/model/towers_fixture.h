@@ -70,21 +70,59 @@ static inline void t_add_row(rs_tensor_list *out, const t_model *m, const rs_lay
 }
 
 /* <case's folder>/<dir>/<component> with config.json and model.safetensors; returns <..>/<dir>. */
-static inline const char *t_write_model(const t_model *m, const char *dir, bool original)
+static inline const char *t_write_list(const t_model *m, const char *dir,
+                                       const rs_tensor_list *list)
 {
     const char *base = rs_path_join(t_arena(), t_tmpdir(), dir);
     const char *folder = rs_path_join(t_arena(), base, m->folder);
     T_OK(rs_make_dirs(folder));
     T_OK(rs_write_file_atomic(rs_path_join(t_arena(), folder, "config.json"), m->config,
                               strlen(m->config)));
+    T_OK(rs_safetensors_write(rs_path_join(t_arena(), folder, "model.safetensors"), list, NULL, 0));
+    return base;
+}
+
+static inline rs_tensor_list t_weights(const t_model *m, bool original)
+{
     rs_layout l = t_layout_of(m);
     rs_tensor_list list = {0};
     for (int64_t i = 0; i < l.n; i++)
         for (int b = 0; b < (l.rows[i].block < 0 ? 1 : l.blocks); b++)
             t_add_row(&list, m, &l, i, b, original);
-    T_OK(
-        rs_safetensors_write(rs_path_join(t_arena(), folder, "model.safetensors"), &list, NULL, 0));
-    return base;
+    return list;
+}
+
+static inline const char *t_write_model(const t_model *m, const char *dir, bool original)
+{
+    rs_tensor_list list = t_weights(m, original);
+    return t_write_list(m, dir, &list);
+}
+
+/* Values rounded to bf16, stored as bf16 (in place of the fp32 ones) or as fp32. */
+static inline void t_round(rs_tensor_list *list, rs_dtype type)
+{
+    for (int64_t i = 0; i < list->n; i++) {
+        rs_tensor *t = &list->items[i].t;
+        char *p = t->data;
+        for (int64_t k = 0, n = rs_tensor_count(*t); k < n; k++) {
+            float v;
+            memcpy(&v, p + k * 4, sizeof v);
+            uint16_t half = rs_bf16_from_f32(v);
+            v = rs_f32_from_bf16(half);
+            if (type == RS_DTYPE_BF16)
+                memcpy(p + k * 2, &half, sizeof half);
+            else
+                memcpy(p + k * 4, &v, sizeof v);
+        }
+        t->dtype = type;
+    }
+}
+
+static inline const char *t_write_half(const t_model *m, const char *dir)
+{
+    rs_tensor_list list = t_weights(m, false);
+    t_round(&list, RS_DTYPE_BF16);
+    return t_write_list(m, dir, &list);
 }
 
 static inline rs_tensor t_input(const char *name, double scale, int ndim, const int64_t *shape)
