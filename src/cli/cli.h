@@ -59,8 +59,17 @@ typedef struct rs_command {
 #define RS_COMMAND_OPTS(table, type)                                                               \
     .opts = (table), .n_opts = (int)(sizeof(table) / sizeof((table)[0])), .opts_size = sizeof(type)
 
-extern const rs_command rs_cmd_run;
-extern const rs_command rs_cmd_check, rs_cmd_schema, rs_cmd_probe;
+/* Every command, in the order of `reshoot help`; X(name) stands for rs_cmd_<name>. */
+#define RS_COMMANDS(X)                                                                             \
+    X(run)                                                                                         \
+    X(check)                                                                                       \
+    X(schema)                                                                                      \
+    X(bench)                                                                                       \
+    X(probe)
+
+#define RS_COMMAND_DECLARE(name) extern const rs_command rs_cmd_##name;
+RS_COMMANDS(RS_COMMAND_DECLARE)
+#undef RS_COMMAND_DECLARE
 
 /* Fill the options and positional arguments from argv[1..argc-1]. Unknown options and missing or
  * malformed values are RS_USAGE errors that name the option and the nearest known one; a wrong

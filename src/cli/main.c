@@ -7,8 +7,9 @@
 #include "base/str.h"
 #include "cli/cli.h"
 
-static const rs_command *const k_commands[] = {&rs_cmd_run, &rs_cmd_check, &rs_cmd_schema,
-                                               &rs_cmd_probe};
+#define COMMAND_ROW(name) &rs_cmd_##name,
+static const rs_command *const k_commands[] = {RS_COMMANDS(COMMAND_ROW)};
+#undef COMMAND_ROW
 enum { N_COMMANDS = sizeof k_commands / sizeof k_commands[0] };
 
 static void print_help(FILE *f)
