@@ -46,9 +46,8 @@ static void print_summary(const char *file, const rs_config *cfg, const rs_check
                           const totals *t)
 {
     rs_out("%s: ok\n", file);
-    if (m->family)
-        rs_out("  model    %s, %lld blocks of width %lld, %.2f M parameters\n", m->family,
-               (long long)m->blocks, (long long)m->dim, (double)m->params * 1e-6);
+    rs_out("  model    %s, %lld blocks of width %lld, %.2f M parameters\n", m->family,
+           (long long)m->blocks, (long long)m->dim, (double)m->params * 1e-6);
     rs_out("  clip     %lld frames of %lldx%lld\n", (long long)cfg->clip.frames,
            (long long)cfg->clip.width, (long long)cfg->clip.height);
     rs_out("  catalog  %lld video%s, %lld edit%s, %lld reference frame%s\n", (long long)t->videos,

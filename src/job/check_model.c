@@ -69,12 +69,77 @@ static void open_tokenizer(checker *c)
     rs_tokenizer_destroy(&t);
 }
 
+static void check_targets(checker *c, rs_denoiser *m)
+{
+    const rs_cfg_lora_section *lora = &c->cfg->lora;
+    rs_adapter *adapter = NULL;
+    if (rs_adapter_create(&adapter, m, lora->rank, (float)lora->alpha, lora->targets.items,
+                          rs_i32(lora->targets.n), false) != RS_OK)
+        rs_problems_add(c->problems, (rs_where){c->cfg->file, 0, 0}, "lora.targets", "%s",
+                        rs_error_message());
+    rs_adapter_destroy(&adapter);
+}
+
+/* false: no latent grid of this patch size fits the clip. */
+static void check_size(checker *c, const char *setting, int64_t pixels, int64_t cell)
+{
+    if (cell > 0 && pixels % cell != 0)
+        rs_problems_add(c->problems, (rs_where){c->cfg->file, 0, 0}, setting,
+                        "%lld is not a multiple of %lld, the model's patch in pixels",
+                        (long long)pixels, (long long)cell);
+}
+
+static void disagree(checker *c, const char *what, int64_t denoiser, const char *component,
+                     int64_t there)
+{
+    if (there && denoiser != there)
+        rs_problems_add(c->problems, (rs_where){c->cfg->file, 0, 0}, "model.path",
+                        "%s: the transformer's %s is %lld, but %s has %lld", c->cfg->model.path,
+                        what, (long long)denoiser, component, (long long)there);
+}
+
+static void check_agreement(checker *c, const rs_denoiser_info *d)
+{
+    disagree(c, "text width", d->text_dim, "text_encoder", c->text_dim);
+    disagree(c, "image width", d->image_dim, "image_encoder", c->image_dim);
+    disagree(c, "latent channels", d->out_channels, "vae", c->vae.z_dim);
+    if (d->cond_channels == 0)
+        rs_problems_add(c->problems, (rs_where){c->cfg->file, 0, 0}, "model.path",
+                        "%s: a text-to-video transformer (%lld input channels); editing needs an "
+                        "image-to-video one",
+                        c->cfg->model.path, (long long)d->in_channels);
+    else if (c->vae.z_dim)
+        disagree(c, "condition channels", d->cond_channels, "the mask and latent condition",
+                 c->vae.scale_t + c->vae.z_dim);
+    if (c->vae.z_dim && (c->cfg->clip.frames - 1) % c->vae.scale_t != 0)
+        rs_problems_add(c->problems, (rs_where){c->cfg->file, 0, 0}, "clip.frames",
+                        "%lld is not %lldn+1, as the vae needs it", (long long)c->cfg->clip.frames,
+                        (long long)c->vae.scale_t);
+    check_size(c, "clip.width", c->cfg->clip.width, c->vae.scale_s * d->patch[2]);
+    check_size(c, "clip.height", c->cfg->clip.height, c->vae.scale_s * d->patch[1]);
+}
+
 static void open_all(checker *c)
 {
+    rs_denoiser *m = NULL;
+    rs_denoiser_opts opts = {.home = RS_HOME_MAPPED};
     open_vae(c);
     open_text(c);
     open_tokenizer(c);
-    open_image(c);
+    if (rs_denoiser_open(&m, c->dev, c->cfg->model.path, &opts) != RS_OK) {
+        add_error(c);
+        return;
+    }
+    rs_denoiser_info d = *rs_denoiser_get_info(m);
+    c->info->family = d.family;
+    c->info->blocks = d.blocks;
+    c->info->dim = d.dim;
+    c->info->params = d.params;
+    if (d.image_dim)
+        open_image(c);
+    check_targets(c, m);
+    check_agreement(c, &d);
+    rs_denoiser_close(&m);
 }
 
 void rs_check_model(rs_problems *problems, rs_check_model_info *info, const rs_config *cfg)
