@@ -29,7 +29,7 @@ typedef struct options {
 } options;
 
 static const rs_opt k_opts[] = {
-    {"--set", RS_OPT_LIST, offsetof(options, sets), "KEY=VALUE", "override a setting (repeatable)"},
+    {"--set", RS_OPT_LIST, offsetof(options, sets), "KEY=VALUE", "override a setting"},
     {"--only", RS_OPT_STRING, offsetof(options, only), "STAGE",
      "run up to this stage: ingest, motion, appearance, edit, decode"},
     {"--videos", RS_OPT_STRING, offsetof(options, videos), "GLOB",

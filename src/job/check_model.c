@@ -80,10 +80,10 @@ static void check_targets(checker *c, rs_denoiser *m)
     rs_adapter_destroy(&adapter);
 }
 
-/* false: no latent grid of this patch size fits the clip. */
+/* What the settings' own rules refuse was reported with them. */
 static void check_size(checker *c, const char *setting, int64_t pixels, int64_t cell)
 {
-    if (cell > 0 && pixels % cell != 0)
+    if (cell > 0 && pixels % 16 == 0 && pixels % cell != 0)
         rs_problems_add(c->problems, (rs_where){c->cfg->file, 0, 0}, setting,
                         "%lld is not a multiple of %lld, the model's patch in pixels",
                         (long long)pixels, (long long)cell);
@@ -111,7 +111,8 @@ static void check_agreement(checker *c, const rs_denoiser_info *d)
     else if (c->vae.z_dim)
         disagree(c, "condition channels", d->cond_channels, "the mask and latent condition",
                  c->vae.scale_t + c->vae.z_dim);
-    if (c->vae.z_dim && (c->cfg->clip.frames - 1) % c->vae.scale_t != 0)
+    int64_t later = c->cfg->clip.frames - 1;
+    if (c->vae.z_dim && later % 4 == 0 && later % c->vae.scale_t != 0)
         rs_problems_add(c->problems, (rs_where){c->cfg->file, 0, 0}, "clip.frames",
                         "%lld is not %lldn+1, as the vae needs it", (long long)c->cfg->clip.frames,
                         (long long)c->vae.scale_t);
