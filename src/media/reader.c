@@ -63,13 +63,16 @@ static rs_status open_container(rs_av_reader *r)
     r->io = buffer ? avio_alloc_context(buffer, IO_BUFFER, 0, r->file, read_bytes, NULL, seek_bytes)
                    : NULL;
     r->format = avformat_alloc_context();
-    if (!r->io || !r->format) {
+    char *no_protocol = av_strdup("none");
+    if (!r->io || !r->format || !no_protocol) {
         if (!r->io)
             av_free(buffer);
+        av_free(no_protocol);
         return RS_FAIL(NOMEM, "%s: no memory to open it", r->path);
     }
     r->format->pb = r->io;
-    r->format->io_open = refuse_open;
+    r->format->io_open = refuse_open;            /* formats that open files through this one */
+    r->format->protocol_whitelist = no_protocol; /* and those that start a reader of their own */
     int rc = avformat_open_input(&r->format, "", NULL, NULL); /* frees the context on failure */
     if (rc < 0)
         return RS_FAIL(INPUT, "%s: not a video or image that can be read: %s", r->path,

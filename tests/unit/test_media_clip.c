@@ -101,13 +101,15 @@ static void t_bad_encodes_leave_nothing(void)
     T_FAILS(
         rs_image_write_png("/nowhere/a.png", rs_tensor_reshape(ramps(1, 4, 4), RS_SHAPE(4, 4, 3))),
         IO, "/nowhere/");
+    T_OK(rs_make_dirs(temp("d.mp4"))); /* found out only after everything was written */
+    T_FAILS(rs_video_write(temp("d.mp4"), ramps(1, 48, 64), fps, &e), IO, "d.mp4: cannot rename");
     char **names;
     int64_t n;
     T_OK(rs_list_dir(&names, &n, t_arena(), t_tmpdir()));
     T_EQ_I(n, 0);
     char *hidden;
     t_shell(&hidden, "ls -A %s", t_tmpdir());
-    T_EQ_S(hidden, "");
+    T_EQ_S(hidden, "d.mp4\n");
 }
 
 static void t_png_round_trip_is_exact(void)

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fsio.h"
 #include "harness/test.h"
@@ -251,8 +252,6 @@ static void t_bad_files_are_named(void)
     const char *text = "videos:\n  - id: a\n    source: this is text and not a video at all\n";
     T_FAILS(load(file("text.mp4", text, strlen(text)), false), INPUT, "text.mp4: not a video");
     T_FAILS(load(file("text.txt", text, strlen(text)), false), INPUT, "text.txt: not a video");
-    const char *list = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.ts\n#EXT-X-ENDLIST\n";
-    T_FAILS(load(file("list.m3u8", list, strlen(list)), false), INPUT, "list.m3u8: ");
     T_FAILS(load(rs_path_dirname(t_arena(), file("e/readme.md", "x", 1)), false), INPUT,
             "/e: no images in this folder (1 other files)");
     T_FAILS(load(rs_path_dirname(t_arena(), file("g/0.png", text, strlen(text))), false), INPUT,
@@ -263,6 +262,29 @@ static void t_bad_files_are_named(void)
     char wav[44 + 800] = "RIFF....WAVEfmt \x10\0\0\0\1\0\1\0@\x1f\0\0@\x1f\0\0\1\0\x08\0data";
     wav[4] = 36, wav[5] = 3, wav[6] = wav[7] = 0, wav[40] = 0x20, wav[41] = 3;
     T_FAILS(load(file("sound.wav", wav, sizeof wav), false), INPUT, "sound.wav: no video stream");
+}
+
+/* A playlist may name other files, here one that can be read: only the file itself is ever opened.
+ */
+static void t_playlists_cannot_reach_other_files(void)
+{
+    const char *other = rs_path_join(t_arena(), t_tmpdir(), "other.mp4");
+    rs_encode_opts e = RS_ENCODE_OPTS_DEFAULT;
+    T_OK(rs_video_write(other, noise(5, 64, 64), (rs_ratio){10, 1}, &e));
+    T_OK(load(other, false));
+    const char *list = rs_arena_printf(t_arena(),
+                                       "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:%s\n"
+                                       "#EXT-X-ENDLIST\n",
+                                       other);
+    T_FAILS(load(file("list.m3u8", list, strlen(list)), false), INPUT, "list.m3u8: ");
+    list = rs_arena_printf(t_arena(), "ffconcat version 1.0\nfile other.mp4\n");
+    file("list.txt", list, strlen(list));
+    char here[4096];
+    T_CHECK(getcwd(here, sizeof here) &&
+            chdir(t_tmpdir()) == 0); /* its names are relative to there */
+    rs_status st = load("list.txt", false);
+    T_CHECK(chdir(here) == 0);
+    T_FAILS(st, INPUT, "list.txt: ");
 }
 
 static void t_truncated_files_are_named(void)
@@ -283,6 +305,8 @@ static void t_truncated_files_are_named(void)
                             rs_tensor_reshape(noise(1, 64, 64), RS_SHAPE(64, 64, 3))));
     T_OK(rs_read_file(&data, &n, t_arena(), rs_path_join(t_arena(), t_tmpdir(), "f.png")));
     T_FAILS(load(file("cut.png", data, n / 2), false), INPUT, "cut.png: cannot decode frame 0");
+    data[n / 2] ^= 1; /* one bit: the chunk's checksum tells */
+    T_FAILS(load(file("bit.png", data, n), false), INPUT, "bit.png: cannot decode frame 0");
     T_FAILS(load(file("cut.jpg", k_turned_jpeg, sizeof k_turned_jpeg - 40), false), INPUT,
             "cut.jpg: cannot decode frame 0");
 }
@@ -316,10 +340,14 @@ static void t_edited_frames_must_fit_the_clip(void)
     T_OK(rs_image_write_png(path, rs_tensor_reshape(noise(1, 16, 32), RS_SHAPE(16, 32, 3))));
     T_OK(rs_image_load_fit(&t, t_arena(), path, &f));
     T_EQ_I(t.shape[1], 32);
-    T_OK(rs_image_write_png(path, rs_tensor_reshape(noise(1, 24, 40), RS_SHAPE(24, 40, 3))));
+    rs_tensor full = rs_tensor_reshape(noise(1, 24, 40), RS_SHAPE(24, 40, 3));
+    T_OK(rs_image_write_png(path, full));
     T_OK(rs_image_load_fit(&t, t_arena(), path, &f));
     T_EQ_I(t.shape[0], 16);
     T_EQ_I(t.shape[1], 32);
+    uint8_t want[16 * 32 * 3];
+    rs_fit_bilinear(want, t_arena(), full.data, 3, &f);
+    T_CHECK(memcmp(t.data, want, sizeof want) == 0);
     T_OK(rs_image_write_png(path, rs_tensor_reshape(noise(1, 16, 30), RS_SHAPE(16, 30, 3))));
     T_FAILS(rs_image_load_fit(&t, t_arena(), path, &f), INPUT,
             "e.png: is 30x16; wanted 32x16 (the clip) or 40x24 (its source)");
@@ -331,6 +359,7 @@ static const rs_test_case k_cases[] = {
     T_CASE(t_exif_orientation_is_applied),
     T_CASE(t_mp4_display_matrix_is_applied),
     T_CASE(t_bad_files_are_named),
+    T_CASE(t_playlists_cannot_reach_other_files),
     T_CASE(t_truncated_files_are_named),
     T_CASE(t_folders_hold_one_size),
     T_CASE(t_frame_counts_are_4n1),

@@ -66,10 +66,12 @@ static void t_components_are_8_connected(void)
 {
     rs_mask_opts o = {.shape = RS_MASK_BOX, .min_area = 1};
     uint8_t *m = blank(12 * 8);
-    m[1 * 12 + 1] = m[2 * 12 + 2] = m[3 * 12 + 1] = 255; /* corner to corner: one */
+    m[1 * 12 + 1] = m[2 * 12 + 2] = m[1 * 12 + 3] = 255; /* down and up by corners: one */
     m[1 * 12 + 5] = m[1 * 12 + 7] = 255;                 /* a gap: two */
+    m[5 * 12 + 3] = m[6 * 12 + 2] = m[7 * 12 + 3] = 255; /* left and back */
     rs_mask_shape_frame(m, t_arena(), 8, 12, &o);
-    check_boxes(m, 12, 8, (const int64_t[][4]){{1, 1, 2, 3}, {5, 1, 1, 1}, {7, 1, 1, 1}}, 3);
+    check_boxes(m, 12, 8,
+                (const int64_t[][4]){{1, 1, 3, 2}, {5, 1, 1, 1}, {7, 1, 1, 1}, {2, 5, 2, 3}}, 4);
 }
 
 static void t_grid_keeps_every_edit_pixel(void)
@@ -166,6 +168,9 @@ static void t_masks_that_do_not_fit_are_refused(void)
     c = clip_of(5, 12, 32, 18);
     T_FAILS(rs_mask_load(&m, t_arena(), folder, &c, &k_exact), INPUT,
             "00000.png: mask is 32x16 but the video is 32x18");
+    c = clip_of(5, 12, 36, 16);
+    T_FAILS(rs_mask_load(&m, t_arena(), folder, &c, &k_exact), INPUT,
+            "00000.png: mask is 32x16 but the video is 36x16");
     c = clip_of(13, 13, 32, 16); /* a source whose end was not reached */
     c.source_frames = -1;
     T_FAILS(rs_mask_load(&m, t_arena(), folder, &c, &k_exact), INPUT,
@@ -177,6 +182,9 @@ static void t_masks_that_do_not_fit_are_refused(void)
     c = clip_of(5, 13, 32, 16);
     T_FAILS(rs_mask_load(&m, t_arena(), path, &c, &k_exact), INPUT,
             "m.mp4: 7 masks but the video has 13 frames");
+    c = clip_of(5, 5, 32, 16);
+    T_FAILS(rs_mask_load(&m, t_arena(), path, &c, &k_exact), INPUT,
+            "m.mp4: 7 masks but the video has 5 frames");
     c = clip_of(5, 7, 32, 16);
     T_FAILS(rs_mask_load(&m, t_arena(), path, &c, &k_exact), INPUT,
             "m.mp4: the mask is empty: no edit pixel in any of the 5 frames");
