@@ -25,8 +25,8 @@ enum { ALIGN = 64, FIRST_BLOCK = 64 * 1024 };
 
 typedef struct block {
     struct block *prev;
-    size_t cap;  /* payload bytes */
-    size_t used; /* payload bytes in use */
+    size_t cap;   /* payload bytes */
+    size_t used;  /* payload bytes in use */
     size_t below; /* bytes in use in all earlier blocks */
     char pad[ALIGN - 4 * sizeof(size_t)];
     char data[];

@@ -1,6 +1,6 @@
 /* Host arenas: memory with a lifetime. Allocation zeroes, aligns to 64 bytes and cannot fail
- * (host out-of-memory aborts). Most structs then never need a destructor. Not thread-safe: one arena, one
- * thread at a time. */
+ * (host out-of-memory aborts). Most structs then never need a destructor. Not thread-safe: one
+ * arena, one thread at a time. */
 #ifndef RS_BASE_ARENA_H
 #define RS_BASE_ARENA_H
 

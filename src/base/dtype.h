@@ -26,7 +26,7 @@ typedef enum rs_dtype {
 } rs_dtype;
 
 size_t rs_dtype_size(rs_dtype t);
-const char *rs_dtype_name(rs_dtype t);                        /* safetensors spelling, "BF16" */
+const char *rs_dtype_name(rs_dtype t);                            /* safetensors spelling, "BF16" */
 bool rs_dtype_parse(rs_dtype *out, const char *name, size_t len); /* false if unknown */
 
 static inline float rs_f32_from_bf16(uint16_t h)

@@ -1,5 +1,5 @@
-/* Files: whole reads, atomic durable replacement, directories. All paths are plain C strings; errors name
- * the path. */
+/* Files: whole reads, atomic durable replacement, directories. All paths are plain C strings;
+ * errors name the path. */
 #ifndef RS_BASE_FSIO_H
 #define RS_BASE_FSIO_H
 
@@ -27,7 +27,8 @@ rs_status rs_remove_tree(const char *path) RS_NODISCARD;
 /* Whole file into the arena, zero-terminated; *bytes without the zero. */
 rs_status rs_read_file(char **data, size_t *bytes, rs_arena *a, const char *path) RS_NODISCARD;
 
-/* Name of the temporary that stands for `path` until rs_atomic_commit: same folder, ".<name>.tmp.<pid>". */
+/* Name of the temporary that stands for `path` until rs_atomic_commit: same folder,
+ * ".<name>.tmp.<pid>". */
 char *rs_atomic_temp(rs_arena *a, const char *path);
 /* fsync(temp), rename(temp, path), fsync(folder): after return the new content survives a crash. */
 rs_status rs_atomic_commit(const char *temp, const char *path) RS_NODISCARD;

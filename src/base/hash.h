@@ -1,4 +1,5 @@
-/* Content hash: SHA-256 (FIPS 180-4) for keys and checksums, and a 64-bit mixer for random streams. */
+/* Content hash: SHA-256 (FIPS 180-4) for keys and checksums, and a 64-bit mixer for random streams.
+ */
 #ifndef RS_BASE_HASH_H
 #define RS_BASE_HASH_H
 
@@ -26,8 +27,8 @@ void rs_hash_final_hex(rs_hash *h, char out[RS_HASH_HEX]);
 
 /* Whole file. RS_IO names the file. */
 rs_status rs_hash_file(char out[RS_HASH_HEX], const char *path) RS_NODISCARD;
-/* For weight files: size, first and last 64 KiB and 64 evenly spaced 4 KiB samples; milliseconds for a
- * 65 GB model. */
+/* For weight files: size, first and last 64 KiB and 64 evenly spaced 4 KiB samples; milliseconds
+ * for a 65 GB model. */
 rs_status rs_hash_file_sampled(char out[RS_HASH_HEX], const char *path) RS_NODISCARD;
 
 /* First 8 bytes of SHA-256(s): identity of a name in random streams. */

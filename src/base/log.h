@@ -19,7 +19,8 @@ typedef enum rs_log_level {
 void rs_log_set_level(rs_log_level level);
 rs_log_level rs_log_level_get(void);
 bool rs_log_level_parse(rs_log_level *out, const char *name);
-/* Also append every line up to DETAIL to this file; NULL closes. The file is opened for appending. */
+/* Also append every line up to DETAIL to this file; NULL closes. The file is opened for appending.
+ */
 rs_status rs_log_open_file(const char *path) RS_NODISCARD;
 void rs_log_close_file(void);
 /* "video#edit stage" shown in front of the message; NULL or "" for none. Thread-local copy. */

@@ -1,8 +1,8 @@
 /* Status values and the error record.
  *
- * Every fallible function returns rs_status. The message is formatted once, where the error is found
- * (RS_FAIL), into a thread-local record; RS_TRY relays the status upwards and appends a frame. Nobody logs
- * on the way up: the top (stage runner or main) logs rs_error_message() once. */
+ * Every fallible function returns rs_status. The message is formatted once, where the error is
+ * found (RS_FAIL), into a thread-local record; RS_TRY relays the status upwards and appends a
+ * frame. Nobody logs on the way up: the top (stage runner or main) logs rs_error_message() once. */
 #ifndef RS_BASE_STATUS_H
 #define RS_BASE_STATUS_H
 
@@ -41,13 +41,14 @@ const char *rs_status_name(rs_status st);
 const char *rs_status_text(rs_status st);
 int rs_status_exit_code(rs_status st);
 
-/* Record a new error (replaces an earlier record of this thread) and return `st`. One line, no newline;
- * names the file and place where there is one. */
+/* Record a new error (replaces an earlier record of this thread) and return `st`. One line, no
+ * newline; names the file and place where there is one. */
 rs_status rs_fail_at(rs_status st, const char *file, int line, const char *func, const char *fmt,
                      ...) RS_PRINTF(5, 6);
 /* Append a relay frame to the record. */
 rs_status rs_relay_at(rs_status st, const char *file, int line, const char *func);
-/* Put "<context>: " in front of the current message (e.g. the file a lower layer could not know). */
+/* Put "<context>: " in front of the current message (e.g. the file a lower layer could not know).
+ */
 void rs_error_context(const char *fmt, ...) RS_PRINTF(1, 2);
 
 /* Current thread's record: borrowed strings, valid until its next RS_FAIL. Empty when none. */

@@ -103,8 +103,9 @@ void rs_test_rel_l2(const char *file, int line, const char *expr, const float *g
 {
     double e = rs_rel_l2(got, want, n);
     if (!(e <= tol))
-        rs_test_fail(file, line, "%s: relative L2 error %.3e above %.1e (n=%lld, [0] %.9g want %.9g)",
-                     expr, e, tol, (long long)n, (double)got[0], (double)want[0]);
+        rs_test_fail(file, line,
+                     "%s: relative L2 error %.3e above %.1e (n=%lld, [0] %.9g want %.9g)", expr, e,
+                     tol, (long long)n, (double)got[0], (double)want[0]);
 }
 
 static int shell_v(char **output, const char *prefix, const char *fmt, va_list ap)

@@ -1,6 +1,6 @@
-/* Test harness: a program lists its cases in RS_TEST_MAIN; each runs in order; a failed check ends the case.
- * Prints "ok"/"FAIL" per case with the command that reruns it (argv[1] = case name). Exit 0, 1, or 77 when
- * every case was skipped. */
+/* Test harness: a program lists its cases in RS_TEST_MAIN; each runs in order; a failed check ends
+ * the case. Prints "ok"/"FAIL" per case with the command that reruns it (argv[1] = case name). Exit
+ * 0, 1, or 77 when every case was skipped. */
 #ifndef RS_TESTS_TEST_H
 #define RS_TESTS_TEST_H
 
@@ -18,7 +18,8 @@ typedef struct rs_test_case {
 
 int rs_test_run(int argc, char **argv, const rs_test_case *cases, int n);
 _Noreturn void rs_test_fail(const char *file, int line, const char *fmt, ...) RS_PRINTF(3, 4);
-/* Declare the case impossible here (missing optional input), with the reason; counted and printed. */
+/* Declare the case impossible here (missing optional input), with the reason; counted and printed.
+ */
 _Noreturn void rs_test_skip(const char *fmt, ...) RS_PRINTF(1, 2);
 
 #define T_CHECK(cond)                                                                              \
@@ -53,20 +54,23 @@ void rs_test_expect_fail(const char *file, int line, const char *call, rs_status
 void rs_test_eq_s(const char *file, int line, const char *expr, const char *got, const char *want);
 /* |a-b| <= tol, NaN fails. */
 #define T_NEAR(a, b, tol) rs_test_near(__FILE__, __LINE__, #a, (double)(a), (double)(b), (tol))
-void rs_test_near(const char *file, int line, const char *expr, double got, double want, double tol);
+void rs_test_near(const char *file, int line, const char *expr, double got, double want,
+                  double tol);
 /* ||got-want||_2 / ||want||_2 over fp32 data; +inf if anything is not finite. */
 double rs_rel_l2(const float *got, const float *want, int64_t n);
 #define T_REL_L2(got, want, n, tol) rs_test_rel_l2(__FILE__, __LINE__, #got, got, want, n, tol)
 void rs_test_rel_l2(const char *file, int line, const char *expr, const float *got,
                     const float *want, int64_t n, double tol);
 
-/* Arena of the running case, reset between cases; a fresh folder removed after the case succeeded. */
+/* Arena of the running case, reset between cases; a fresh folder removed after the case succeeded.
+ */
 rs_arena *t_arena(void);
 const char *t_tmpdir(void);
-/* Shared data folder "../shared/data" beside the checkout (or $RS_SHARED); NULL where it is absent. */
+/* Shared data folder "../shared/data" beside the checkout (or $RS_SHARED); NULL where it is absent.
+ */
 const char *t_shared_data(void);
-/* The reshoot binary under test. Runs it with a shell command line tail; returns the exit status and, when
- * `output` is not NULL, stdout and stderr (arena-owned). */
+/* The reshoot binary under test. Runs it with a shell command line tail; returns the exit status
+ * and, when `output` is not NULL, stdout and stderr (arena-owned). */
 int t_reshoot(char **output, const char *fmt, ...) RS_PRINTF(2, 3);
 int t_shell(char **output, const char *fmt, ...) RS_PRINTF(2, 3);
 
@@ -75,6 +79,9 @@ int t_shell(char **output, const char *fmt, ...) RS_PRINTF(2, 3);
     {                                                                                              \
         return rs_test_run(argc, argv, cases, (int)(sizeof(cases) / sizeof((cases)[0])));          \
     }
-#define T_CASE(fn) {#fn, fn}
+#define T_CASE(fn)                                                                                 \
+    {                                                                                              \
+#fn, fn                                                                                    \
+    }
 
 #endif

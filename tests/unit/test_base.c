@@ -172,10 +172,15 @@ static void t_tensor_views(void)
 }
 
 static const rs_test_case cases[] = {
-    T_CASE(t_status_relays_and_traces), T_CASE(t_arena_mark_release),
-    T_CASE(t_f16_round_trips_every_value), T_CASE(t_philox_known_answers),
-    T_CASE(t_normals_have_right_moments_and_any_range), T_CASE(t_permutation_is_one),
-    T_CASE(t_fill_rule_jumps), T_CASE(t_sha256_known_answers),
-    T_CASE(t_atomic_write_replaces_whole), T_CASE(t_tensor_views),
+    T_CASE(t_status_relays_and_traces),
+    T_CASE(t_arena_mark_release),
+    T_CASE(t_f16_round_trips_every_value),
+    T_CASE(t_philox_known_answers),
+    T_CASE(t_normals_have_right_moments_and_any_range),
+    T_CASE(t_permutation_is_one),
+    T_CASE(t_fill_rule_jumps),
+    T_CASE(t_sha256_known_answers),
+    T_CASE(t_atomic_write_replaces_whole),
+    T_CASE(t_tensor_views),
 };
 RS_TEST_MAIN(cases)
