@@ -58,7 +58,7 @@ const rs_command rs_cmd_run = {
         "publishes one archive per video. Finished work is found by content keys and is not\n"
         "repeated; after a crash or a kill the same command continues.\n\n"
         "SIGUSR1, SIGTERM or SIGINT: finish the step, save, exit 75; the same command resumes.\n\n"
-        "Writes to the output folder: archive/<video>.h5, videos/<video>.<edit>.mp4,\n"
+        "Writes to the output folder: archive/<video>.h5, videos/<video>/<edit>.mp4,\n"
         "sheets/<video>.png, catalog.h5, state/ (for resuming), config.yaml, reshoot.log.\n",
     .n_min = 1,
     .n_max = 1,

@@ -60,7 +60,7 @@ static void add_edit(rows *r, const rs_archive *f, const char *video, const char
                      const char *edit)
 {
     const char *at = rs_arena_printf(r->a, RS_GROUP_EDITS "/%s", edit);
-    const char *movie = rs_arena_printf(r->a, "videos/%s.%s.mp4", video, edit);
+    const char *movie = rs_arena_printf(r->a, "videos/%s/%s.mp4", video, edit);
     r->cells =
         rs_arena_grow(r->a, r->cells, &r->cap, (size_t)(r->n + 1) * COLUMNS, sizeof *r->cells);
     rs_cell *c = &r->cells[COLUMNS * r->n++];

@@ -52,7 +52,7 @@ typedef struct rs_run_session {
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;
 void rs_session_close(rs_run_session *s);
 
-/* Write <output>/archive/<video>.h5, videos/<video>.<edit>.mp4 and sheets/<video>.png from finished
+/* Write <output>/archive/<video>.h5, videos/<video>/<edit>.mp4 and sheets/<video>.png from finished
  * states, unless the archive there is already the one these states would give. `edits`: outcomes of
  * this video's edits (those that failed are recorded with their reason); paths and metrics are
  * filled in. *ran tells. */

@@ -35,10 +35,15 @@ static char *output_path(const publication *p, const char *folder, const char *n
     return rs_arena_printf(p->a, "%s/%s/%s", p->run->output, folder, name);
 }
 
+/* One folder per video, so that ids with dots cannot meet in one name. */
+static char *mp4_folder(const publication *p)
+{
+    return output_path(p, "videos", p->video->video->id);
+}
+
 static char *mp4_path(const publication *p, int64_t i)
 {
-    return output_path(
-        p, "videos", rs_arena_printf(p->a, "%s.%s.mp4", p->video->video->id, p->outcomes[i].edit));
+    return rs_arena_printf(p->a, "%s/%s.mp4", mp4_folder(p), p->outcomes[i].edit);
 }
 
 /* Hash of everything the published files depend on. */
@@ -141,15 +146,17 @@ out:
     return st;
 }
 
+static rs_status make_folder(const char *folder)
+{
+    RS_TRY(rs_make_dirs(folder));
+    return rs_atomic_sweep(folder);
+}
+
 static rs_status make_folders(const publication *p)
 {
-    static const char *const folders[] = {"archive", "videos", "sheets"};
-    for (int i = 0; i < 3; i++) {
-        const char *folder = rs_path_join(p->a, p->run->output, folders[i]);
-        RS_TRY(rs_make_dirs(folder));
-        RS_TRY(rs_atomic_sweep(folder));
-    }
-    return RS_OK;
+    RS_TRY(make_folder(rs_path_join(p->a, p->run->output, "archive")));
+    RS_TRY(make_folder(rs_path_join(p->a, p->run->output, "sheets")));
+    return make_folder(mp4_folder(p));
 }
 
 rs_status rs_publish_video(rs_run *run, rs_job *video, rs_job **edits, rs_outcome *outcomes,

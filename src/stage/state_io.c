@@ -31,7 +31,7 @@ char *rs_stage_path(const rs_run *run, const rs_job *job, rs_stage_id id)
 
 char *rs_stage_checkpoint_path(const rs_run *run, const rs_job *job, rs_stage_id id)
 {
-    return state_path(run, job, id, ".checkpoint");
+    return state_path(run, job, id, "~checkpoint");
 }
 
 static rs_status write_state(const char *path, const rs_job *job, const rs_state_id *id,

@@ -112,7 +112,7 @@ static void t_pedestrians(void)
         rs_test_skip("vtest.avi is not installed (Debian package opencv-doc)");
     const char *out = run("pedestrians", rs_arena_printf(t_arena(), "pedestrians %s", vtest()));
     check_archive(in(out, "archive/pedestrians.h5"), "orange");
-    T_CHECK(rs_file_size(in(out, "videos/pedestrians.orange.mp4")) > 0);
+    T_CHECK(rs_file_size(in(out, "videos/pedestrians/orange.mp4")) > 0);
 }
 
 static const rs_test_case cases[] = {

@@ -91,7 +91,7 @@ static void t_run_gives_videos_archives_and_sheets_once(void)
 {
     static const char *const files[] = {
         "run/archive/ball.h5",       "run/archive/block.h5",     "run/catalog.h5",
-        "run/videos/ball.green.mp4", "run/videos/ball.gold.mp4", "run/videos/block.chequered.mp4",
+        "run/videos/ball/green.mp4", "run/videos/ball/gold.mp4", "run/videos/block/chequered.mp4",
         "run/sheets/ball.png",       "run/sheets/block.png",     "run/config.yaml",
         "run/reshoot.log",
     };
@@ -100,7 +100,7 @@ static void t_run_gives_videos_archives_and_sheets_once(void)
     T_CHECKF(run(&out, dir, "run", "") == 0, "%s", out);
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         T_CHECKF(rs_file_size(in(dir, files[i])) > 0, "%s is missing", files[i]);
-    T_CHECKF(strstr(out, "run/videos/block.chequered.mp4") && strstr(out, "run/archive/ball.h5"),
+    T_CHECKF(strstr(out, "run/videos/block/chequered.mp4") && strstr(out, "run/archive/ball.h5"),
              "%s", out);
     /* no temporaries, no checkpoints left */
     T_CHECK(t_shell(&out, "find %s/run -name '*.tmp.*' -o -name '*checkpoint*' | grep .", dir) ==
@@ -169,9 +169,9 @@ static const char k_longer[] =
 static void t_killed_anywhere_continues_to_the_same_bits(void)
 {
     static const char *const points[] = {
-        "state/ball/motion.checkpoint.safetensors",
-        "state/ball/edit@green.checkpoint.safetensors",
-        "state/ball/appearance@gold.checkpoint.safetensors",
+        "state/ball/motion~checkpoint.safetensors",
+        "state/ball/edit@green~checkpoint.safetensors",
+        "state/ball/appearance@gold~checkpoint.safetensors",
     };
     const char *dir = world();
     char *out;
@@ -197,7 +197,7 @@ static void t_signal_stops_resumable_with_75(void)
     char *out;
     int status;
     pid_t pid = start(dir, "stopped", k_longer);
-    wait_for(in(dir, "stopped/state/ball/motion.checkpoint.safetensors"), pid);
+    wait_for(in(dir, "stopped/state/ball/motion~checkpoint.safetensors"), pid);
     kill(pid, SIGUSR1);
     waitpid(pid, &status, 0);
     T_CHECK(WIFEXITED(status));
@@ -234,8 +234,8 @@ static void t_one_bad_edit_fails_alone(void)
     T_CHECKF(strstr(out, "1 of 3 edits failed"), "%s", out);
     T_CHECK(rs_path_exists(in(dir, "run/archive/ball.h5")));
     T_CHECK(rs_path_exists(in(dir, "run/archive/block.h5")));
-    T_CHECK(rs_path_exists(in(dir, "run/videos/ball.gold.mp4")));
-    T_CHECK(!rs_path_exists(in(dir, "run/videos/ball.green.mp4")));
+    T_CHECK(rs_path_exists(in(dir, "run/videos/ball/gold.mp4")));
+    T_CHECK(!rs_path_exists(in(dir, "run/videos/ball/green.mp4")));
 }
 
 static void t_two_runs_do_not_share_a_folder(void)
@@ -244,7 +244,7 @@ static void t_two_runs_do_not_share_a_folder(void)
     char *out;
     int status;
     pid_t pid = start(dir, "run", k_longer);
-    wait_for(in(dir, "run/state/ball/motion.checkpoint.safetensors"), pid);
+    wait_for(in(dir, "run/state/ball/motion~checkpoint.safetensors"), pid);
     int rc = run(&out, dir, "run", k_longer);
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
