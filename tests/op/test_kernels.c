@@ -1,4 +1,5 @@
-/* Properties of the element-wise ops and of conv3d that a case table cannot say: the same bits from
+/* ctest: TIMEOUT 600
+ * Properties of the element-wise ops and of conv3d that a case table cannot say: the same bits from
  * every instruction set, chunks equal to the whole, transposes, index sizes, host helpers. */
 #include <math.h>
 #include <stdlib.h>
