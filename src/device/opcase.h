@@ -36,6 +36,7 @@ typedef struct rs_opcase_timing {
     double median; /* seconds of one call */
     double p10;
     double p90;
+    double process; /* least process time (all threads) of a call: other load does not count */
     double gflops;  /* GFLOP/s at the median */
     double gbs;     /* GB/s at the median */
     double floor;   /* seconds: max(bytes / bandwidth, flops / peak) */

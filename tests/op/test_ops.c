@@ -68,9 +68,11 @@ static void bench_op(const rs_opspec *spec, const char *only, rs_device *d, cons
         report(n, spec, c, "bench", st);
         if (st == RS_OK)
             printf(
-                "%-14s %-18s %-20s %10.3f ms [%.3f %.3f] %8.1f GF/s %6.1f GB/s %3.0f %% of floor\n",
+                "%-14s %-18s %-20s %10.3f ms [%.3f %.3f] %8.1f GF/s %6.1f GB/s %3.0f %% of floor; "
+                "process %.3f ms, per core %.1f GF/s %.1f GB/s\n",
                 spec->op, c->name, rs_opcase_dims(dims, c), t.median * 1e3, t.p10 * 1e3,
-                t.p90 * 1e3, t.gflops, t.gbs, t.reached * 100);
+                t.p90 * 1e3, t.gflops, t.gbs, t.reached * 100, t.process * 1e3,
+                t.flops / t.process * 1e-9, t.bytes / t.process * 1e-9);
     }
 }
 
