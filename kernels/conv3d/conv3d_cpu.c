@@ -25,7 +25,7 @@ typedef struct place {
 typedef struct tile {
     int64_t n;
     bool one_line;        /* all pixels on one line, and all taps of a line inside it */
-    place at[RS_CONV_MR]; /* only at[0] when one_line; the last pixel is repeated */
+    place at[RS_CONV_MR]; /* only at[0] when one_line */
 } tile;
 
 static void step_place(const rs_conv_phase *f, place *at, int64_t pixels)
@@ -47,69 +47,38 @@ static void make_tile(tile *s, const rs_conv_plan *p, const rs_conv_phase *f, pl
     s->n = n;
     s->one_line = at.col + n <= f->cols && left >= 0 && right <= p->a->x.shape[2];
     s->at[0] = at;
-    for (int64_t m = 1; !s->one_line && m < p->micro->mr; m++) {
-        if (m < n)
-            step_place(f, &at, 1);
+    for (int64_t m = 1; !s->one_line && m < n; m++) {
+        step_place(f, &at, 1);
         s->at[m] = at;
     }
 }
 
-/* Line `y` of frame `t`, NULL where it is all zero. Negative frames are those of prev. */
-static const float *line_of(const rs_conv3d_args *a, int64_t t, int64_t y)
+static void make_edge(rs_conv_edge *e, const rs_conv_plan *p, const rs_conv_phase *f, const tile *s)
 {
-    int64_t h = a->x.shape[1], line = a->x.shape[2] * a->x.shape[3];
-    if (y < 0 || y >= h)
-        return NULL;
-    if (t >= 0)
-        return rs_f32(a->x) + (t * h + y) * line;
-    return rs_has(a->prev) ? rs_f32(a->prev) + ((t + a->weight.shape[0] - 1) * h + y) * line : NULL;
-}
-
-/* The taps of one source line. */
-typedef struct tap_line {
-    int64_t dt, dy; /* offset from the tile's frame and line */
-    const float *b; /* weights of the first tap in the panel */
-    int64_t width;  /* of the panel */
-} tap_line;
-
-static int64_t whole_line(const rs_conv_plan *p, const rs_conv_phase *f, const tile *s, tap_line l,
-                          rs_conv_run *run)
-{
-    const rs_conv3d_args *a = p->a;
-    const float *x =
-        line_of(a, s->at[0].t * a->stride[0] + l.dt, s->at[0].row * a->stride[1] + l.dy);
-    if (!x)
-        return 0;
-    x += (s->at[0].col * a->stride[2] + f->x.first) * p->ci;
-    for (int64_t m = 0; m < p->micro->mr; m++)
-        run->a[m] = x + rs_min_i64(m, s->n - 1) * a->stride[2] * p->ci;
-    run->b = l.b;
-    run->k = f->x.taps * p->ci;
-    return 1;
-}
-
-/* One run per tap that any pixel sees. */
-static int64_t tap_by_tap(const rs_conv_plan *p, const rs_conv_phase *f, const tile *s, tap_line l,
-                          const float *zero, rs_conv_run *run)
-{
-    const rs_conv3d_args *a = p->a;
-    const float *line[RS_CONV_MR];
-    int64_t n = 0;
-    for (int64_t m = 0; m < p->micro->mr; m++)
-        line[m] = line_of(a, s->at[m].t * a->stride[0] + l.dt, s->at[m].row * a->stride[1] + l.dy);
-    for (int64_t tap = 0; tap < f->x.taps; tap++) {
-        bool seen = false;
-        for (int64_t m = 0; m < p->micro->mr; m++) {
-            int64_t x = s->at[m].col * a->stride[2] + f->x.first + tap;
-            bool inside = line[m] && x >= 0 && x < a->x.shape[2];
-            run[n].a[m] = inside ? line[m] + x * p->ci : zero;
-            seen = seen || inside;
-        }
-        run[n].b = l.b + tap * p->ci * l.width;
-        run[n].k = p->ci;
-        n += seen;
+    const int64_t *stride = p->a->stride;
+    for (int64_t m = 0; m < RS_CONV_MR; m++) {
+        const place *q = &s->at[rs_min_i64(m, s->n - 1)];
+        e->t[m] = q->t * stride[0];
+        e->y[m] = q->row * stride[1];
+        e->x[m] = q->col * stride[2] + f->x.first;
     }
-    return n;
+}
+
+/* All taps of a line as one run; none where the line is all zero. */
+static int64_t whole_line(rs_conv_run *run, const rs_conv_plan *p, const tile *s,
+                          const rs_conv_phase *f, const rs_conv_line *l)
+{
+    const int64_t *stride = p->a->stride;
+    int64_t t = s->at[0].t * stride[0] + l->dt, y = s->at[0].row * stride[1] + l->dy;
+    if (y < 0 || y >= l->h || (t < 0 && !l->before))
+        return 0;
+    const float *x = t >= 0 ? l->now : l->before + l->frames_before * l->h * l->w * l->ci;
+    x += ((t * l->h + y) * l->w + s->at[0].col * stride[2] + f->x.first) * l->ci;
+    for (int64_t m = 0; m < p->micro->mr; m++)
+        run->a[m] = x + rs_min_i64(m, s->n - 1) * stride[2] * l->ci;
+    run->b = l->b;
+    run->k = l->taps * l->ci;
+    return 1;
 }
 
 /* Add a finished tile to y; the first group brings bias and residual. */
@@ -143,25 +112,41 @@ typedef struct part {
     int64_t line0, line1;
 } part;
 
+static rs_conv_line source_of(const rs_conv_plan *p, const rs_conv_phase *f, const room *r)
+{
+    const rs_conv3d_args *a = p->a;
+    return (rs_conv_line){.now = rs_f32(a->x),
+                          .before = rs_has(a->prev) ? rs_f32(a->prev) : NULL,
+                          .zero = r->zero,
+                          .frames_before = a->weight.shape[0] - 1,
+                          .h = a->x.shape[1],
+                          .w = a->x.shape[2],
+                          .ci = p->ci,
+                          .taps = f->x.taps};
+}
+
 static void panel_part(const rs_conv_plan *p, const part *w, const room *r, int64_t j)
 {
     const rs_conv_phase *f = w->f;
     int64_t full = p->micro->lanes * p->micro->vectors, width = rs_conv_panel_width(p, j);
     rs_conv_micro_fn *micro = p->micro->fn[width / p->micro->lanes - 1];
     const float *panel = f->weights + j * full * f->k;
-    int64_t per_line = f->x.taps * p->ci * width;
     place at = {w->lo / f->cols / f->rows, w->lo / f->cols % f->rows, w->lo % f->cols};
+    rs_conv_line l = source_of(p, f, r);
+    l.width = width;
     tile s;
+    rs_conv_edge e;
     for (int64_t pixel = w->lo; pixel < w->hi; pixel += s.n, step_place(f, &at, s.n)) {
         make_tile(&s, p, f, at, rs_min_i64(p->micro->mr, w->hi - pixel));
+        if (!s.one_line)
+            make_edge(&e, p, f, &s);
         int64_t n = 0;
         for (int64_t i = w->line0; i < w->line1; i++) {
-            tap_line l = {.dt = i / f->y.taps - (p->a->weight.shape[0] - 1),
-                          .dy = i % f->y.taps + f->y.first,
-                          .b = panel + i * per_line,
-                          .width = width};
-            n += s.one_line ? whole_line(p, f, &s, l, r->run + n)
-                            : tap_by_tap(p, f, &s, l, r->zero, r->run + n);
+            l.dt = i / f->y.taps - l.frames_before;
+            l.dy = i % f->y.taps + f->y.first;
+            l.b = panel + i * l.taps * l.ci * width;
+            n += s.one_line ? whole_line(r->run + n, p, &s, f, &l)
+                            : p->micro->edge(r->run + n, &e, &l);
         }
         micro(r->tile, r->run, n);
         store_tile(p, f, &s, r, j * full, width, w->line0 == 0);

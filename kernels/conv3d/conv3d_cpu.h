@@ -30,6 +30,27 @@ typedef struct rs_conv_run {
 /* out (mr rows, `width` apart) = sum over the runs; width is the panel's. */
 typedef void rs_conv_micro_fn(float *out, const rs_conv_run *run, int64_t n);
 
+/* A tile with pixels at edges or on several lines: the frame, line and column of the source that
+ * the first tap of each pixel meets (the last pixel repeated up to RS_CONV_MR). */
+typedef struct rs_conv_edge {
+    int64_t t[RS_CONV_MR], y[RS_CONV_MR], x[RS_CONV_MR];
+} rs_conv_edge;
+
+/* The source, and the taps of one of its lines relative to a tile. */
+typedef struct rs_conv_line {
+    const float *now;    /* frames 0.. */
+    const float *before; /* frame `-frames_before`, or NULL */
+    const float *zero;
+    int64_t frames_before, h, w, ci;
+    int64_t dt, dy;
+    int64_t taps;
+    const float *b; /* weights of the first tap */
+    int64_t width;  /* of the panel */
+} rs_conv_line;
+
+/* One run per tap of the line that any pixel of the tile sees; returns how many. */
+typedef int64_t rs_conv_edge_fn(rs_conv_run *run, const rs_conv_edge *e, const rs_conv_line *l);
+
 /* Where a finished tile goes: y[m] = sum[m] + bias + add[m], n channels, rows of sum `width` apart.
  */
 typedef struct rs_conv_store {
@@ -48,6 +69,7 @@ typedef struct rs_conv_micro {
     int lanes;
     int vectors;
     rs_conv_store_fn *store;
+    rs_conv_edge_fn *edge;
     rs_conv_micro_fn *fn[3]; /* fn[v-1]: v vectors */
 } rs_conv_micro;
 

@@ -91,6 +91,52 @@ RS_INLINE void store_body(const rs_conv_store *s)
     }
 }
 
+/* Without branches, so that the 8 pointers are made in a few vector instructions. */
+RS_INLINE int64_t edge_body(rs_conv_run *run, const rs_conv_edge *e, const rs_conv_line *l)
+{
+    uint64_t base[RS_CONV_MR], inside[RS_CONV_MR];
+    uint64_t pixel = (uint64_t)l->ci * sizeof(float), frame = (uint64_t)(l->h * l->w) * pixel;
+    uint64_t now = (uintptr_t)l->now, zero = (uintptr_t)l->zero, has_before = l->before != NULL;
+    uint64_t before = (uintptr_t)l->before + (uint64_t)l->frames_before * frame;
+    for (int m = 0; m < RS_CONV_MR; m++) {
+        int64_t t = e->t[m] + l->dt, y = e->y[m] + l->dy;
+        uint64_t past = (uint64_t)t >> 63;
+        inside[m] = (uint64_t)((uint64_t)y < (uint64_t)l->h) & ((past ^ 1) | has_before);
+        base[m] =
+            (past ? before : now) + (uint64_t)t * frame + (uint64_t)(y * l->w + e->x[m]) * pixel;
+    }
+    int64_t n = 0;
+    for (int64_t tap = 0; tap < l->taps; tap++) {
+        uint64_t seen = 0;
+        for (int m = 0; m < RS_CONV_MR; m++) {
+            uint64_t in = inside[m] & (uint64_t)((uint64_t)(e->x[m] + tap) < (uint64_t)l->w);
+            run[n].a[m] = (const float *)(uintptr_t)(in ? base[m] + (uint64_t)tap * pixel : zero);
+            seen |= in;
+        }
+        run[n].b = l->b + tap * l->ci * l->width;
+        run[n].k = l->ci;
+        n += (int64_t)seen;
+    }
+    return n;
+}
+
+static int64_t edge_base(rs_conv_run *run, const rs_conv_edge *e, const rs_conv_line *l)
+{
+    return edge_body(run, e, l);
+}
+
+RS_TARGET_AVX2 static int64_t edge_avx2(rs_conv_run *run, const rs_conv_edge *e,
+                                        const rs_conv_line *l)
+{
+    return edge_body(run, e, l);
+}
+
+RS_TARGET_AVX512 static int64_t edge_avx512(rs_conv_run *run, const rs_conv_edge *e,
+                                            const rs_conv_line *l)
+{
+    return edge_body(run, e, l);
+}
+
 static void store_base(const rs_conv_store *s)
 {
     store_body(s);
@@ -108,10 +154,11 @@ RS_TARGET_AVX512 static void store_avx512(const rs_conv_store *s)
 
 const rs_conv_micro *rs_conv_micro_pick(void)
 {
-    static const rs_conv_micro BASE = {4, 4, 2, store_base, {base_1, base_2}};
+    static const rs_conv_micro BASE = {4, 4, 2, store_base, edge_base, {base_1, base_2}};
 #if defined(__x86_64__)
-    static const rs_conv_micro AVX2 = {6, 8, 2, store_avx2, {avx2_1, avx2_2}};
-    static const rs_conv_micro AVX512 = {8, 16, 3, store_avx512, {avx512_1, avx512_2, avx512_3}};
+    static const rs_conv_micro AVX2 = {6, 8, 2, store_avx2, edge_avx2, {avx2_1, avx2_2}};
+    static const rs_conv_micro AVX512 = {
+        8, 16, 3, store_avx512, edge_avx512, {avx512_1, avx512_2, avx512_3}};
     rs_isa isa = rs_cpu_isa();
     return isa == RS_ISA_AVX512 ? &AVX512 : isa == RS_ISA_AVX2 ? &AVX2 : &BASE;
 #else
