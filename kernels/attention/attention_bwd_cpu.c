@@ -75,6 +75,14 @@ static void copy_rows(float *dst, rs_tensor t, int64_t r0, int64_t n, int64_t c0
         memcpy(dst + i * d, rs_attn_at(t, r0 + i, c0), (size_t)d * sizeof(float));
 }
 
+/* Rows that the next block will read, on their way from memory while this one computes. */
+static void prefetch_rows(rs_tensor t, int64_t r0, int64_t rows, int64_t c0, int64_t d)
+{
+    for (int64_t i = r0; i < rs_min_i64(r0 + ROWS, rows); i++)
+        for (int64_t c = 0; c < d; c += 16)
+            __builtin_prefetch(rs_attn_at(t, i, c0 + c), 0, 2);
+}
+
 /* Queries [i0, i0+mb) against the packed tile of nb keys. */
 static void bwd_tile(const bwd_job *t, const bwd_work *w, const float *lse, int64_t c0, int64_t i0,
                      int64_t mb, int64_t nb, dq_target dq, bool first_tile)
@@ -117,8 +125,11 @@ static void bwd_task(void *arg, int64_t task, int thread)
         u->pack_cols(w.keys, u->nr * d, k, a->k.ld, d, nb);
         u->pack_cols(w.values, u->nr * d, v, a->v.ld, d, nb);
         u->pack_rows(w.key_rows, u->nr * nb, k, a->k.ld, nb, d);
-        for (int64_t i0 = 0; i0 < t->sq; i0 += ROWS)
+        for (int64_t i0 = 0; i0 < t->sq; i0 += ROWS) {
+            prefetch_rows(a->q, i0 + ROWS, t->sq, c0, d);
+            prefetch_rows(a->d_o, i0 + ROWS, t->sq, c0, d);
             bwd_tile(t, &w, lse, c0, i0, rs_min_i64(ROWS, t->sq - i0), nb, dq, tile == first);
+        }
         for (int64_t j = 0; rs_has(a->dk) && j < nb; j++) {
             memcpy(rs_attn_at(a->dk, j0 + j, c0), w.dk + j * d, (size_t)d * sizeof(float));
             memcpy(rs_attn_at(a->dv, j0 + j, c0), w.dv + j * d, (size_t)d * sizeof(float));

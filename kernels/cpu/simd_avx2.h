@@ -21,6 +21,8 @@ typedef int32_t rs_ivec __attribute__((vector_size(32)));
 #define V_SPREAD(f)           _mm256_set1_ps(f)
 #define V_MULADD(a, b, c)     _mm256_fmadd_ps(a, b, c)
 #define V_MAX(a, b)           _mm256_max_ps(a, b)
+#define V_SUM(v)              rs_v_sum8(v)
+#define V_MAX_OF(v)           rs_v_max8(v)
 #define V_TRANSPOSE           rs_v_transpose8
 
 #define V_PD(x)       _mm256_castps_pd(x)
@@ -30,6 +32,20 @@ typedef int32_t rs_ivec __attribute__((vector_size(32)));
 V_TARGET static inline __m256i rs_v_lanes8(int64_t n)
 {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+V_TARGET static inline float rs_v_sum8(__m256 v)
+{
+    __m128 h = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_add_ss(h, _mm_shuffle_ps(h, h, 1)));
+}
+
+V_TARGET static inline float rs_v_max8(__m256 v)
+{
+    __m128 h = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    h = _mm_max_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_max_ss(h, _mm_shuffle_ps(h, h, 1)));
 }
 
 V_TARGET static inline void rs_v_transpose8(float *dst, int64_t dst_row, const float *src,

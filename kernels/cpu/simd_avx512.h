@@ -7,6 +7,7 @@
  *   V_LOAD_PART V_STORE_PART first n lanes, 1..V_LANES; other lanes zero / untouched
  *   V_FIRST(v, n, other)    lanes [0,n) of v, the rest of other
  *   V_SPREAD V_MULADD V_MAX a*b+c, fused where the instruction set can; max(a,b) is b if one is NaN
+ *   V_SUM V_MAX_OF          over the lanes, in pairs
  *   V_TRANSPOSE(dst, dst_row, src, src_row)  V_LANES x V_LANES floats */
 #ifndef RS_KERNELS_CPU_SIMD_AVX512_H
 #define RS_KERNELS_CPU_SIMD_AVX512_H
@@ -31,6 +32,8 @@ typedef int32_t rs_ivec __attribute__((vector_size(64)));
 #define V_SPREAD(f)           _mm512_set1_ps(f)
 #define V_MULADD(a, b, c)     _mm512_fmadd_ps(a, b, c)
 #define V_MAX(a, b)           _mm512_max_ps(a, b)
+#define V_SUM(v)              _mm512_reduce_add_ps(v)
+#define V_MAX_OF(v)           _mm512_reduce_max_ps(v)
 #define V_TRANSPOSE           rs_v_transpose16
 
 #define V_PD(x)       _mm512_castps_pd(x)

@@ -21,6 +21,8 @@ typedef int32_t rs_ivec __attribute__((vector_size(16)));
 #define V_SPREAD(f)           rs_v_spread4(f)
 #define V_MULADD(a, b, c)     ((a) * (b) + (c))
 #define V_MAX(a, b)           rs_v_select4((a) > (b), a, b)
+#define V_SUM(v)              (((v)[0] + (v)[2]) + ((v)[1] + (v)[3]))
+#define V_MAX_OF(v)           rs_v_max4(v)
 #define V_TRANSPOSE           rs_v_transpose4
 
 RS_INLINE rs_vec rs_v_spread4(float f)
@@ -31,6 +33,12 @@ RS_INLINE rs_vec rs_v_spread4(float f)
 RS_INLINE rs_vec rs_v_select4(rs_ivec mask, rs_vec yes, rs_vec no)
 {
     return (rs_vec)((mask & (rs_ivec)yes) | (~mask & (rs_ivec)no));
+}
+
+RS_INLINE float rs_v_max4(rs_vec v)
+{
+    float a = v[0] > v[1] ? v[0] : v[1], b = v[2] > v[3] ? v[2] : v[3];
+    return a > b ? a : b;
 }
 
 RS_INLINE rs_vec rs_v_load_part4(const float *p, int64_t n)

@@ -7,9 +7,11 @@
  *   LoRA factors          dA(R,K) = dh(M,R)^T x(M,K)             trans_a
  *
  * y0 is the previous content of y when beta != 0, otherwise y is not read. When `pre` is given it
- * receives the value before the activation. bias (N) is added to every row. Accumulation fp32. Row
- * i of y depends on row i of a only; whether its bits depend on M is up to the variant (OpenBLAS:
- * they may). FLOP 2*M*N*K. */
+ * receives the value before the activation. bias (N) is added to every row. Accumulation fp32.
+ * An element of y depends on its row of a and its column of b only, in value and in bits: not on M,
+ * N, the other rows, or the number of threads.
+ *
+ * FLOP 2*M*N*K. */
 #ifndef RS_KERNELS_GEMM_H
 #define RS_KERNELS_GEMM_H
 

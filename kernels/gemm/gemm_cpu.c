@@ -80,16 +80,18 @@ static void pack_a(float *dst, int mr, const float *a, int64_t lda, int64_t k, i
     }
 }
 
+/* a points at element (0,0) of the block. Rows of A are read in place; columns are brought
+ * together. */
 static void multiply(const gemm_job *t, int64_t mb, int64_t nb, int64_t kb, const float *a,
                      float *a_packed, const float *panels, float *sum, bool accumulate)
 {
     const rs_micro *u = t->u;
+    const int64_t lda = t->g->a.ld;
     if (!t->g->trans_a) {
-        rs_micro_block(u, mb, nb, kb, a, t->g->a.ld, 1, panels, u->nr * kb, sum, TILE_N,
-                       accumulate);
+        rs_micro_block(u, mb, nb, kb, a, lda, 1, panels, u->nr * kb, sum, TILE_N, accumulate);
         return;
     }
-    pack_a(a_packed, u->mr, a, t->g->a.ld, kb, mb);
+    pack_a(a_packed, u->mr, a, lda, kb, mb);
     for (int64_t j = 0; j < nb; j += u->nr)
         for (int64_t i = 0; i < mb; i += u->mr)
             u->tile(kb, a_packed + i * kb, 1, u->mr, panels + j * kb, sum + i * TILE_N + j, TILE_N,

@@ -1,9 +1,9 @@
-/* Device: memory, copies and the op table of one backend. Model code is one sequence of op calls and does
- * not know CPU from CUDA.
+/* Device: memory, copies and the op table of one backend. Model code is one sequence of op calls
+ * and does not know CPU from CUDA.
  *
- * Ops are void with a sticky error: an op that breaks its contract asserts (our bug); a launch or library
- * failure is recorded (first one kept), later ops become no-ops, and rs_device_check() returns it as a
- * status, once per step. */
+ * Ops are void with a sticky error: an op that breaks its contract asserts (our bug); a launch or
+ * library failure is recorded (first one kept), later ops become no-ops, and rs_device_check()
+ * returns it as a status, once per step. */
 #ifndef RS_DEVICE_DEVICE_H
 #define RS_DEVICE_DEVICE_H
 
@@ -45,7 +45,8 @@ rs_status rs_device_check(rs_device *d) RS_NODISCARD;
 #undef OP
 #define RS_OP(d, name, ...) rs_op_##name((d), &(rs_##name##_args){__VA_ARGS__})
 
-/* Planned pool: `bind` is called once with a NULL base (adds up bytes), then with memory of that size. */
+/* Planned pool: `bind` is called once with a NULL base (adds up bytes), then with memory of that
+ * size. */
 typedef struct rs_pool {
     rs_device *dev;
     void *memory;

@@ -2,11 +2,14 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "device/device_priv.h"
 #include "kernels/cpu/cpu_info.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/cpu_peak.h"
+
+enum { HUGE_PAGE = 2 << 20 };
 
 static int usable_cores(void)
 {
@@ -33,10 +36,16 @@ static void cpu_close(rs_device *d)
     d->state = NULL;
 }
 
+/* Large blocks ask for huge pages: matrices are walked in tiles, one page per row. */
 static void *cpu_alloc(rs_device *d, size_t bytes)
 {
     (void)d;
-    return rs_alloc_large(bytes);
+    char *p = rs_alloc_large(bytes);
+    uintptr_t lo = ((uintptr_t)p + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    uintptr_t hi = ((uintptr_t)p + bytes) / HUGE_PAGE * HUGE_PAGE;
+    if (p && hi > lo)
+        madvise(p + (lo - (uintptr_t)p), hi - lo, MADV_HUGEPAGE);
+    return p;
 }
 
 static void cpu_release(rs_device *d, void *p)

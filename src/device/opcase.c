@@ -50,7 +50,7 @@ const rs_opspec *rs_opspec_find(const char *op)
 void rs_opcase_call(const rs_opspec *spec, rs_device *d, const void *args)
 {
     for (int i = 0; i < RS_COUNT_OF(OPS); i++)
-        if (OPS[i].spec == spec)
+        if (strcmp(OPS[i].spec->op, spec->op) == 0)
             OPS[i].run(d, args);
 }
 
@@ -107,9 +107,11 @@ static void resolve_alias(rs_opinstance *in)
 
 static void round_to_f32(rs_tensor t)
 {
-    for (int64_t i = 0; i < rs_tensor_rows(t); i++)
-        for (int64_t j = 0; j < rs_tensor_cols(t); j++)
-            rs_f64(t)[i * t.ld + j] = (double)(float)rs_f64(t)[i * t.ld + j];
+    double *x = rs_f64(t);
+    int64_t rows = rs_tensor_rows(t), cols = rs_tensor_cols(t);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++)
+            x[i * t.ld + j] = (double)(float)x[i * t.ld + j];
 }
 
 /* Double (or id) data of tensor i; the fill is a function of op, case and tensor name. */
@@ -150,8 +152,9 @@ static void make_image(rs_opinstance *in, int i)
     if (t->role == RS_OUT)
         return;
     uint32_t *at = b->image + RS_OPCASE_GUARD;
-    for (int64_t row = 0; row < rs_tensor_rows(r); row++)
-        for (int64_t col = 0; col < rs_tensor_cols(r); col++) {
+    int64_t rows = rs_tensor_rows(r), cols = rs_tensor_cols(r);
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t col = 0; col < cols; col++) {
             int64_t e = row * r.ld + col;
             float f = t->ids ? 0 : (float)rs_f64(r)[e];
             if (t->ids)
