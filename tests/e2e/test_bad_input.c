@@ -12,7 +12,7 @@
 #define EXP(n, text)              "sed -i '" #n "c\\" text "' exp.yaml"
 #define CAT(n, text)              "sed -i '" #n "c\\" text "' cat.yaml"
 #define JSON(component, from, to) "sed -i 's/" from "/" to "/' model/" component "/config.json"
-#define WEIGHTS "model/transformer/diffusion_pytorch_model.safetensors"
+#define WEIGHTS                   "model/transformer/diffusion_pytorch_model.safetensors"
 /* In the header of the transformer's weights; both sides have one length. */
 #define HEADER(from, to) "LC_ALL=C sed -i 's/" from "/" to "/' " WEIGHTS
 
@@ -141,7 +141,8 @@ static const t_bad_case k_model[] = {
     {"no vae", "rm -r model/vae", CHECK, 2, {"model: no vae: "}},
     {"no image encoder", "rm -r model/image_encoder", CHECK, 2, {"model: no image_encoder: "}},
     {"no weights", "rm " WEIGHTS, CHECK, 2, {"model/transformer: "}},
-    {"broken JSON", "truncate -s 50 model/vae/config.json", CHECK, 2, {"model/vae/config.json:", "premature end"}},
+    {"broken JSON", "truncate -s 50 model/vae/config.json", CHECK, 2,
+     {"model/vae/config.json:", "premature end"}},
     {"text for a number", JSON("transformer", "\"num_layers\": 4", "\"num_layers\": \"4\""),
      CHECK, 2, {"model/transformer/config.json: num_layers: expected an integer, found a string"}},
     {"key given twice", JSON("transformer", "\"eps\"", "\"num_layers\": 2, \"eps\""), CHECK, 2,
