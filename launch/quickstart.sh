@@ -3,15 +3,16 @@
 # randomly initialised model with the project's own generator, and runs configs/quickstart.yaml.
 # Safe to run again: finished work is not repeated.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source launch/env.sh
 
 launch/deps.sh
-echo "quickstart: building (build-release/)"
-cmake --preset release >build-release.log 2>&1 || { cat build-release.log; exit 1; }
-cmake --build --preset release -j "$(nproc)" >>build-release.log 2>&1 || { tail -50 build-release.log; exit 1; }
-rm -f build-release.log
 bin=build-release
+mkdir -p $bin
+echo "quickstart: building ($bin/, about a minute the first time)"
+{
+    cmake --preset release && cmake --build --preset release -j "$(nproc)" --target reshoot reshoot-world
+} >$bin/build.log 2>&1 || { tail -50 $bin/build.log; echo "quickstart: does not build, see $PWD/$bin/build.log" >&2; exit 1; }
 
 if [ ! -f runs/quickstart-data/done ]; then
     echo "quickstart: making the catalog and the model (runs/quickstart-data/)"
@@ -22,5 +23,7 @@ if [ ! -f runs/quickstart-data/done ]; then
     touch runs/quickstart-data/done
 fi
 
-echo "quickstart: reshoot run configs/quickstart.yaml"
+echo "quickstart: $bin/reshoot run configs/quickstart.yaml"
 $bin/reshoot run configs/quickstart.yaml
+echo "quickstart: the files named above are in $PWD"
+echo "quickstart: the model is randomly initialised, so the edits are noise: with real weights see README.md"

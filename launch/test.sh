@@ -4,7 +4,7 @@
 #   launch/test.sh --long   and the long tests (full-size block, sanitizer builds of everything)
 # The number of tests that must exist is in tests/COUNT, so that tests cannot vanish unnoticed.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 source launch/env.sh
 
 long=0
@@ -20,13 +20,19 @@ passed=0 failed=0 skipped=0
 suite() {
     local preset=$1
     shift
-    echo "test: building preset $preset"
-    cmake --preset "$preset" >"build-$preset.log" 2>&1 &&
-        cmake --build --preset "$preset" -j "$(nproc)" >>"build-$preset.log" 2>&1 ||
-        { tail -60 "build-$preset.log"; echo "test: preset $preset does not build" >&2; exit 1; }
-    rm -f "build-$preset.log"
-    ctest --test-dir "build-$preset" --output-on-failure --no-tests=error "$@" | tee "build-$preset/ctest.log"
-    local log="build-$preset/ctest.log"
+    local dir=build-$preset
+    local log=$dir/ctest.log
+    mkdir -p "$dir"
+    echo "test: building preset $preset ($dir/)"
+    { cmake --preset "$preset" && cmake --build --preset "$preset" -j "$(nproc)"; } >"$dir/build.log" 2>&1 ||
+        { tail -60 "$dir/build.log"; echo "test: preset $preset does not build, see $dir/build.log" >&2; exit 1; }
+    ctest --test-dir "$dir" --output-on-failure --no-tests=error "$@" | tee "$log"
+    # A program with some skipped cases counts as passed; every skipped case is named with its reason.
+    awk '$2 == "Testing:" { program = $3; reason = line = ""; cases = 0; next }
+        /^    skipped: / { reason = substr($0, 14) }
+        /^skip / { print "test: " program ": skipped " $2 ": " reason; cases++ }
+        /^Test Skipped/ && !cases { print "test: " program ": skipped: " line }
+        !/^<end of output>|^Test time|^-----/ { line = $0 }' "$dir/Testing/Temporary/LastTest.log"
     local total bad skip
     total=$(sed -n 's/.*tests failed out of \([0-9]*\).*/\1/p' "$log")
     bad=$(sed -n 's/.*passed, \([0-9]*\) tests failed out of.*/\1/p' "$log")
