@@ -34,6 +34,7 @@ typedef struct rs_opcase_timing {
     double bytes;  /* inputs read once, outputs written once */
     int reps;      /* timed samples */
     double median; /* seconds of one call */
+    double best;
     double p10;
     double p90;
     double process; /* least process time (all threads) of a call: other load does not count */

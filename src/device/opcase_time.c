@@ -55,6 +55,7 @@ static void sample(rs_opcase_timing *out, const rs_opspec *spec, rs_device *d,
     qsort(t, (size_t)n, sizeof t[0], by_value);
     out->reps = n;
     out->median = t[n / 2];
+    out->best = t[0];
     out->p10 = t[n / 10];
     out->p90 = t[n * 9 / 10];
 }
