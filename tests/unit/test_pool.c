@@ -78,6 +78,25 @@ static void t_tasks_run_at_the_same_time(void)
     rs_kctx_destroy(&k);
 }
 
+/* The other thread's task ends long after the caller's. */
+static void meet_and_linger(void *arg, int64_t task, int thread)
+{
+    tally *t = arg;
+    meet(arg, task, thread);
+    if (thread != 0)
+        nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
+    atomic_fetch_add(&t->count[2], 1);
+}
+
+static void t_caller_waits_for_the_last_task(void)
+{
+    rs_kctx *k = rs_kctx_create(2);
+    tally *t = rs_arena_alloc(t_arena(), 1, sizeof *t);
+    rs_parallel(k, 2, meet_and_linger, t);
+    T_EQ_I(t->count[2], 2);
+    rs_kctx_destroy(&k);
+}
+
 typedef struct scratch_use {
     rs_kctx *k;
     _Atomic int clash;
@@ -112,6 +131,7 @@ static const rs_test_case CASES[] = {
     T_CASE(t_every_task_once),
     T_CASE(t_many_small_jobs),
     T_CASE(t_tasks_run_at_the_same_time),
+    T_CASE(t_caller_waits_for_the_last_task),
     T_CASE(t_scratch_is_private_and_aligned),
 };
 RS_TEST_MAIN(CASES)
