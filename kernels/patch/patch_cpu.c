@@ -29,40 +29,44 @@ typedef struct patch_job {
     bool to_tokens;
 } patch_job;
 
-/* One token: walk its features in x order. */
-static void token(const patch_job *j, int64_t s)
+/* One line of x inside a row of patches: `width` patches of pw floats, against features `step`
+ * apart. */
+static void line(const patch_job *j, float *x, float *t, int64_t step)
 {
-    const grid *g = &j->g;
-    int64_t f = s / (g->hp * g->wp), h = s / g->wp % g->hp, w = s % g->wp;
-    float *t = j->tokens + s * j->ld;
-    for (int64_t c = 0; c < g->c; c++)
-        for (int64_t it = 0; it < g->pt; it++)
-            for (int64_t iy = 0; iy < g->ph; iy++) {
-                int64_t inner = (it * g->ph + iy) * g->pw;
-                float *x =
-                    j->x + ((c * g->f + f * g->pt + it) * g->h + h * g->ph + iy) * g->w + w * g->pw;
-                for (int64_t ix = 0; ix < g->pw; ix++) {
-                    int64_t feature = j->channel_inner ? (inner + ix) * g->c + c
-                                                       : c * g->pt * g->ph * g->pw + inner + ix;
-                    if (j->to_tokens)
-                        t[feature] = x[ix];
-                    else
-                        x[ix] = t[feature];
-                }
-            }
+    int64_t pw = j->g.pw, width = j->g.wp;
+    if (j->to_tokens) {
+        for (int64_t w = 0; w < width; w++)
+            for (int64_t i = 0; i < pw; i++)
+                t[w * j->ld + i * step] = x[w * pw + i];
+    } else {
+        for (int64_t w = 0; w < width; w++)
+            for (int64_t i = 0; i < pw; i++)
+                x[w * pw + i] = t[w * j->ld + i * step];
+    }
 }
 
-static void tokens(const void *args, int64_t lo, int64_t hi, int thread)
+/* Rows of patches: their tokens stay in L1 while the lines of x pass by. */
+static void patch_rows(const void *args, int64_t lo, int64_t hi, int thread)
 {
     (void)thread;
-    for (int64_t s = lo; s < hi; s++)
-        token(args, s);
+    const patch_job *j = args;
+    const grid *g = &j->g;
+    int64_t volume = g->pt * g->ph * g->pw, step = j->channel_inner ? g->c : 1;
+    for (int64_t r = lo; r < hi; r++)
+        for (int64_t c = 0; c < g->c; c++)
+            for (int64_t it = 0; it < g->pt; it++)
+                for (int64_t iy = 0; iy < g->ph; iy++) {
+                    int64_t frame = r / g->hp * g->pt + it, row = r % g->hp * g->ph + iy;
+                    int64_t inner = (it * g->ph + iy) * g->pw;
+                    int64_t feature = j->channel_inner ? inner * g->c + c : c * volume + inner;
+                    line(j, j->x + ((c * g->f + frame) * g->h + row) * g->w,
+                         j->tokens + r * g->wp * j->ld + feature, step);
+                }
 }
 
 static void run(rs_kctx *k, const patch_job *j)
 {
-    const grid *g = &j->g;
-    rs_for_range(k, g->fp * g->hp * g->wp, 64, tokens, j);
+    rs_for_range(k, j->g.fp * j->g.hp, 1, patch_rows, j);
 }
 
 void rs_cpu_patchify(rs_kctx *k, const rs_patchify_args *a)
