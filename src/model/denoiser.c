@@ -198,7 +198,7 @@ static const rs_lora_terms *loras_of(const rs_denoiser *m, int block)
     return &m->loras[(int64_t)block * m->family->n_targets];
 }
 
-/* Prefetches `next` while block i runs. */
+/* Prefetches `next` while block i runs: after the last one the first, for the next pass. */
 static rs_status run_block(rs_denoiser *m, int i, int next, rs_tensor y, rs_tensor x,
                            const rs_denoiser_cond *cond, rs_pass pass)
 {
@@ -220,7 +220,7 @@ rs_status rs_denoiser_forward(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
     put(m, m->latent, x);
     m->family->begin(m->state, m->dev, globals, h, m->latent, t, cond->encoded);
     for (int i = 0; i < (int)m->info.blocks; i++)
-        RS_TRY(run_block(m, i, i + 1, h, h, cond, RS_PASS_PLAIN));
+        RS_TRY(run_block(m, i, (i + 1) % (int)m->info.blocks, h, h, cond, RS_PASS_PLAIN));
     m->family->end(m->state, m->dev, globals, m->v, h);
     RS_TRY(rs_device_check(m->dev));
     rs_device_get(m->dev, v.data, m->v.data, rs_tensor_bytes(v));
@@ -255,7 +255,7 @@ static rs_status backward(rs_denoiser *m, const rs_denoiser_cond *cond)
         const rs_tensor *w;
         rs_tensor x = stream_at(m, i);
         RS_TRY(rs_wstream_acquire(m->weights, i, &w));
-        rs_wstream_prefetch(m->weights, i - 1);
+        rs_wstream_prefetch(m->weights, i > m->first_trained ? i - 1 : 0);
         if (m->dims.recompute == RS_RECOMPUTE_BLOCK && i < L - 1)
             m->family->block_fwd(m->state, m->dev, i, w, loras_of(m, i), stream_at(m, i + 1), x,
                                  cond->encoded, RS_PASS_RECOMPUTE);
