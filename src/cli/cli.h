@@ -64,6 +64,7 @@ typedef struct rs_command {
     X(run)                                                                                         \
     X(check)                                                                                       \
     X(schema)                                                                                      \
+    X(show)                                                                                        \
     X(verify)                                                                                      \
     X(bench)                                                                                       \
     X(probe)

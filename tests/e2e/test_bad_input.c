@@ -249,6 +249,23 @@ static const t_bad_case k_probe[] = {
      PROBE("schedule", "raw.safetensors"), 3, {"raw.safetensors: ", "header"}},
 };
 
+static const t_bad_case k_archive[] = {
+    {"no such archive", "", "show nix.h5", 3, {"nix.h5: cannot open: No such file"}},
+    {"folder for an archive", "", "show src", 3, {"src: cannot open"}},
+    {"text for an archive", "", "show exp.yaml --json", 3, {"exp.yaml: not an HDF5 file"}},
+    {"empty file", ": > a.bin", "show a.bin", 3, {"a.bin: "}},
+    {"unknown option", "", "show exp.yaml --jsno", 2, {"did you mean --json?"}},
+    {"verify without an archive", "", "verify", 2, {"usage: reshoot verify ARCHIVE..."}},
+    {"one of two", "", "verify exp.yaml cat.yaml", 3, {"2 of 2 archives are not whole"}},
+};
+
+static const t_bad_case k_bench[] = {
+    {"unknown benchmark", "", "bench setp", 2, {"unknown benchmark \"setp\"; there is: op"}},
+    {"unknown op", "", "bench op gmm", 2, {"unknown op \"gmm\"; did you mean \"gemm\"?"}},
+    {"unknown case", "", "bench op gemm --case nix", 2, {"bench: no such case"}},
+    {"no time at all", "", "bench op gemm --seconds 0", 2, {"--seconds must be above 0"}},
+};
+
 // clang-format on
 
 static void write_inputs(const char *world)
@@ -284,6 +301,8 @@ TABLE(media)
 TABLE(model)
 TABLE(run)
 TABLE(probe)
+TABLE(archive)
+TABLE(bench)
 
 /* Without any damage the world is fine: the cases above fail for their own reason. */
 static void t_the_world_itself_is_sound(void)
@@ -340,6 +359,8 @@ static const rs_test_case cases[] = {
     T_CASE(t_model),
     T_CASE(t_run),
     T_CASE(t_probe),
+    T_CASE(t_archive),
+    T_CASE(t_bench),
     T_CASE(t_unusual_pictures_are_taken),
     T_CASE(t_all_problems_at_once),
 };
