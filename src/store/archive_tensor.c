@@ -38,14 +38,19 @@ static hid_t file_space(rs_tensor t)
     return H5Screate_simple(t.ndim, dims, NULL);
 }
 
-/* The tensor's memory as (rows, ld), of which (rows, cols) are meant. */
+/* The tensor's memory: rows of ld elements of which the first are meant. Of the same rank as in the
+ * file, or HDF5 maps chunks element by element. */
 static hid_t memory_space(rs_tensor t)
 {
-    hsize_t cols = (hsize_t)rs_tensor_cols(t), rows = (hsize_t)rs_tensor_rows(t);
-    hsize_t ld = rs_tensor_contiguous(t) ? cols : (hsize_t)t.ld;
-    hid_t space = H5Screate_simple(2, (hsize_t[]){rows, ld}, NULL);
-    H5Sselect_hyperslab(space, H5S_SELECT_SET, (hsize_t[]){0, 0}, NULL, (hsize_t[]){rows, cols},
-                        NULL);
+    if (rs_tensor_contiguous(t))
+        return file_space(t);
+    rs_tensor wide = t;
+    wide.shape[t.ndim - 1] = t.ld;
+    hsize_t start[RS_MAX_DIM] = {0}, count[RS_MAX_DIM];
+    for (int i = 0; i < t.ndim; i++)
+        count[i] = (hsize_t)t.shape[i];
+    hid_t space = file_space(wide);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
     return space;
 }
 

@@ -101,6 +101,11 @@ static void t_strided_rows_empty_and_big_chunks(void)
     rs_tensor frames = pattern(RS_DTYPE_U8, RS_SHAPE(5, 480, 832, 3));
     rs_tensor none = rs_tensor_of(NULL, RS_DTYPE_F32, RS_SHAPE(0, 4));
     T_OK(rs_archive_write_tensor(a, "/cols", cols, 0));
+    rs_tensor deep =
+        pattern(RS_DTYPE_BF16, RS_SHAPE(6, 5, 200)); /* strided rows in three dimensions */
+    deep.shape[2] = 150;
+    T_CHECK(!rs_tensor_contiguous(deep));
+    T_OK(rs_archive_write_tensor(a, "/deep", deep, 0));
     T_OK(rs_archive_write_tensor(a, "/frames", frames, RS_ARCHIVE_DEFLATE));
     T_OK(rs_archive_write_tensor(a, "/none", none, 0));
     a = reopen(a);
@@ -108,6 +113,9 @@ static void t_strided_rows_empty_and_big_chunks(void)
     T_CHECK(out.shape[0] == 50 && out.shape[1] == 33 && rs_tensor_contiguous(out));
     for (int64_t i = 0; i < 50; i++)
         T_CHECK(memcmp(rs_f32(out) + i * 33, rs_f32(cols) + i * cols.ld, 33 * 4) == 0);
+    T_OK(rs_archive_read_tensor(&out, t_arena(), a, "/deep"));
+    for (int64_t i = 0; i < 30; i++)
+        T_CHECK(memcmp((uint16_t *)out.data + i * 150, (uint16_t *)deep.data + i * 200, 300) == 0);
     T_OK(rs_archive_read_tensor(&out, t_arena(), a, "/frames"));
     T_CHECK(same_tensor(out, frames));
     T_OK(rs_archive_read_tensor(&out, t_arena(), a, "/none"));
@@ -549,6 +557,7 @@ static void t_h5py_reads_the_same(void)
     T_OK(rs_archive_write_tensor(a, "/bf16", rs_tensor_of(b, RS_DTYPE_BF16, RS_SHAPE(2, 2)), 0));
     rs_tensor frames = pattern(RS_DTYPE_U8, RS_SHAPE(5, 32, 48, 3));
     T_OK(rs_archive_write_tensor(a, "/source/frames", frames, 1));
+    T_OK(rs_archive_write_tensor(a, "/f32", rs_tensor_new(t_arena(), RS_SHAPE(60, 60)), 0));
     T_OK(rs_archive_write_tensor(a, "/bool", pattern(RS_DTYPE_BOOL, RS_SHAPE(4)), 0));
     T_OK(rs_archive_write_text(a, "/provenance/config", "name: h\xc3\xa4user\n"));
     T_OK(rs_archive_write_table(a, "/jobs", &table));
@@ -567,21 +576,22 @@ static void t_h5py_reads_the_same(void)
         "print([float(x) for x in f[\"f16\"][:]], f[\"f16\"].dtype)\n"
         "print(f[\"bf16\"][:].astype(\"f8\").tolist())\n"
         "x = f[\"source/frames\"]\n"
-        "print(x.shape, x.dtype, x.fletcher32, x.shuffle, x.compression)\n"
+        "for d in x, f[\"f32\"]: print(d.shape, d.dtype, d.fletcher32, d.shuffle, d.compression)\n"
         "v = x[:].ravel().astype(\"i8\")\n"
         "print((v * (np.arange(v.size) % 7 + 1)).sum())\n"
         "print(f[\"bool\"][:].tolist(), f[\"provenance/config\"][()].decode().strip())\n"
         "print([(r[\"video\"].decode(), r[\"seconds\"]) for r in f[\"jobs\"][:]])\n";
     T_EQ_I(t_shell(&out, "PYTHONIOENCODING=utf-8 /usr/bin/python3 -c '%s' %s", program, t_tmpdir()),
            0);
-    char *want = rs_arena_printf(t_arena(),
-                                 "reshoot archive 1 12.5\n"
-                                 "[1.0, -2.0, 65504.0, 5.960464477539063e-08] float16\n"
-                                 "[[1.0, -2.0], [3.3895313892515355e+38, 1.1754943508222875e-38]]\n"
-                                 "(5, 32, 48, 3) uint8 True False gzip\n%u\n"
-                                 "[True, False, False, True] name: h\xc3\xa4user\n"
-                                 "[('car', 1.5), ('tree', -2.0)]\n",
-                                 sum);
+    char *want = rs_arena_printf(
+        t_arena(),
+        "reshoot archive 1 12.5\n"
+        "[1.0, -2.0, 65504.0, 5.960464477539063e-08] float16\n"
+        "[[1.0, -2.0], [3.3895313892515355e+38, 1.1754943508222875e-38]]\n"
+        "(5, 32, 48, 3) uint8 True False gzip\n(60, 60) float32 True True None\n%u\n"
+        "[True, False, False, True] name: h\xc3\xa4user\n"
+        "[('car', 1.5), ('tree', -2.0)]\n",
+        sum);
     T_EQ_S(out, want);
 }
 

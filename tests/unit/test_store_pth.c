@@ -254,6 +254,28 @@ static void t_nested_dicts_parameters_and_strides(void)
     check_nested(save_pickle("n.pth", nested_pickle()));
 }
 
+static void t_integer_keys_are_names(void)
+{
+    const pk_tensor plain = {"FloatStorage", "0", STORAGE, 0, 1, {6}, {1}};
+    bytes b = pk_begin();
+    put_s(&b, "}(");
+    OPS(&b, 0x8a, 1, 0xfe); /* LONG1 -2 */
+    pk_rebuild(&b, &plain);
+    OPS(&b, 0x8a, 2, 0x00, 0x80); /* LONG1 -32768 */
+    pk_rebuild(&b, &plain);
+    OPS(&b, 'J', 0xff, 0xff, 0xff, 0xff); /* BININT -1 */
+    pk_rebuild(&b, &plain);
+    OPS(&b, 'M', 0x00, 0x80); /* BININT2 32768 */
+    pk_rebuild(&b, &plain);
+    put_s(&b, "u.");
+    rs_torchzip *z = NULL;
+    T_OK(rs_torchzip_open(&z, save_pickle("i.pth", b)));
+    T_EQ_I(rs_torchzip_count(z), 4);
+    for (int i = 0; i < 4; i++)
+        T_EQ_S(rs_torchzip_name(z, i), ((const char *[]){"-2", "-32768", "-1", "32768"})[i]);
+    rs_torchzip_close(&z);
+}
+
 static void t_zip64_directory(void)
 {
     bytes pickle = nested_pickle();
@@ -554,6 +576,7 @@ static void t_cut_and_flipped_bytes(void)
 
 static const rs_test_case cases[] = {
     T_CASE(t_nested_dicts_parameters_and_strides),
+    T_CASE(t_integer_keys_are_names),
     T_CASE(t_zip64_directory),
     T_CASE(t_every_storage_type),
     T_CASE(t_real_latents),

@@ -91,6 +91,24 @@ static void t_write_then_read(void)
     T_CHECK(n == m && memcmp(p, q, n) == 0);
 }
 
+static void t_written_data_begin_at_multiples_of_8(void)
+{
+    char *path = temp_path("x.safetensors"), name[16] = "";
+    for (size_t i = 0; i < 9; i++) {
+        name[i] = 'n';
+        rs_tensor_list l = {0};
+        rs_tensor_list_add(&l, t_arena(), name, rs_tensor_new(t_arena(), RS_SHAPE(2)));
+        T_OK(rs_safetensors_write(path, &l, NULL, 0));
+        char *bytes;
+        size_t n;
+        uint64_t header;
+        T_OK(rs_read_file(&bytes, &n, t_arena(), path));
+        memcpy(&header, bytes, 8);
+        T_EQ_I(header % 8, 0);
+        T_EQ_I(n, 8 + header + 8);
+    }
+}
+
 static void t_get_names_both_shapes(void)
 {
     char *path = temp_path("x.safetensors");
@@ -278,6 +296,7 @@ static void t_bad_writes_leave_nothing(void)
 
 static const rs_test_case cases[] = {
     T_CASE(t_write_then_read),
+    T_CASE(t_written_data_begin_at_multiples_of_8),
     T_CASE(t_get_names_both_shapes),
     T_CASE(t_bad_files_say_why),
     T_CASE(t_every_truncation_is_an_error),
