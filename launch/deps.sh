@@ -36,16 +36,20 @@ if [ ${#missing[@]} -eq 0 ]; then
     exit 0
 fi
 
+by_hand="apt-get install --no-install-recommends ${missing[*]}"
 as_root=(env DEBIAN_FRONTEND=noninteractive)
 if [ "$(id -u)" -ne 0 ]; then
     if ! command -v sudo >/dev/null; then
-        echo "deps: packages are missing, and there is neither root nor sudo here; ask for:" >&2
-        echo "    apt-get install --no-install-recommends ${missing[*]}" >&2
+        echo "deps: packages are missing, and there is neither root nor sudo here; ask for: $by_hand" >&2
         exit 2
     fi
     as_root=(sudo "${as_root[@]}")
 fi
 echo "deps: installing with apt (minutes on a bare system): ${missing[*]}"
-"${as_root[@]}" apt-get update -qq
-"${as_root[@]}" apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}" >/dev/null
+if ! "${as_root[@]}" apt-get update -qq ||
+    ! "${as_root[@]}" apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 \
+        "${missing[@]}" >/dev/null; then
+    echo "deps: apt failed (above); needed is, as root: $by_hand" >&2
+    exit 2
+fi
 echo "deps: done"
