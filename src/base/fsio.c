@@ -30,6 +30,15 @@ int64_t rs_file_size(const char *path)
     return stat(path, &s) == 0 && S_ISREG(s.st_mode) ? (int64_t)s.st_size : -1;
 }
 
+bool rs_path_newer(const char *path, const char *than)
+{
+    struct stat a, b;
+    if (stat(path, &a) != 0 || stat(than, &b) != 0)
+        return false;
+    return a.st_mtim.tv_sec != b.st_mtim.tv_sec ? a.st_mtim.tv_sec > b.st_mtim.tv_sec
+                                                : a.st_mtim.tv_nsec >= b.st_mtim.tv_nsec;
+}
+
 char *rs_path_join(rs_arena *a, const char *base, const char *name)
 {
     if (name[0] == '/' || base[0] == 0)

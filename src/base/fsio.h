@@ -13,6 +13,8 @@ bool rs_path_exists(const char *path);
 bool rs_path_is_dir(const char *path);
 /* Size of a regular file, -1 if there is none. */
 int64_t rs_file_size(const char *path);
+/* Both exist and the first was modified after the second, or in the same instant. */
+bool rs_path_newer(const char *path, const char *than);
 /* `name` when absolute or base empty, else "<base>/<name>". */
 char *rs_path_join(rs_arena *a, const char *base, const char *name);
 char *rs_path_dirname(rs_arena *a, const char *path);

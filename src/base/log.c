@@ -39,6 +39,7 @@ rs_status rs_log_open_file(const char *path)
     g_file = fopen(path, "a");
     if (!g_file)
         return RS_FAIL(IO, "%s: cannot open log file: %s", path, strerror(errno));
+    setvbuf(g_file, NULL, _IOLBF, 0); /* whole lines survive a kill */
     return RS_OK;
 }
 
@@ -77,11 +78,8 @@ void rs_log_write(rs_log_level level, const char *fmt, ...)
     va_end(ap);
     if (level <= g_level)
         emit(stderr, line);
-    if (g_file && level <= RS_LOG_DETAIL) {
+    if (g_file && level <= RS_LOG_DETAIL)
         emit(g_file, line);
-        if (level <= RS_LOG_WARN)
-            fflush(g_file);
-    }
 }
 
 double rs_now(void)

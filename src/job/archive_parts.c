@@ -92,7 +92,7 @@ static rs_status write_weights(rs_archive *f, const rs_run *run, rs_arena *a)
 }
 
 rs_status rs_publish_provenance(rs_archive *f, const rs_run *run, const rs_job *video,
-                                const char *key)
+                                const char *key, const char *sheet_hash)
 {
     char host[256] = "", created[32];
     const char *at = RS_GROUP_PROVENANCE;
@@ -102,6 +102,7 @@ rs_status rs_publish_provenance(rs_archive *f, const rs_run *run, const rs_job *
     strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
     RS_TRY(rs_archive_set_string(f, "/", RS_ATTR_KIND, RS_KIND_VIDEO));
     RS_TRY(rs_archive_set_string(f, "/", RS_ATTR_KEY, key));
+    RS_TRY(rs_archive_set_string(f, "/", RS_ATTR_SHEET_HASH, sheet_hash));
     RS_TRY(rs_archive_set_string(f, "/", RS_ATTR_VIDEO, video->video->id));
     RS_TRY(rs_archive_make_group(f, at));
     RS_TRY(rs_archive_set_string(f, at, RS_ATTR_PROGRAM, "reshoot " RS_VERSION));
@@ -170,14 +171,12 @@ static rs_status set_number(rs_archive *f, const char *object, const char *name,
     return RS_OK;
 }
 
-rs_status rs_publish_stage(rs_archive *f, const rs_run *run, const rs_job *job, rs_stage_id id)
+static rs_status write_stage(rs_archive *f, rs_arena *a, const rs_run *run, const rs_job *job,
+                             rs_stage_id id)
 {
     const rs_stage *s = rs_stage_get(id);
-    rs_arena *a = job->arena;
     rs_tensor_list l = {0};
     rs_meta_list meta = {0};
-    if (s->applies && !s->applies(run, job))
-        return RS_OK;
     const char *group = rs_arena_printf(a, RS_GROUP_STAGES "/%s%s%s", s->name,
                                         s->per_edit ? "/" : "", s->per_edit ? job->edit->id : "");
     RS_TRY(rs_stage_load(run, job, id, a, &l, &meta));
@@ -195,22 +194,30 @@ rs_status rs_publish_stage(rs_archive *f, const rs_run *run, const rs_job *job, 
     return set_number(f, adapter, RS_ATTR_ALPHA, rs_meta_get(&meta, "alpha"), false);
 }
 
-/* What a finished edit adds to its group. */
-static rs_status write_result(rs_archive *f, const char *group, const rs_run *run,
-                              const rs_job *job, const rs_outcome *o, const rs_contact_edit *c)
+rs_status rs_publish_stage(rs_archive *f, const rs_run *run, const rs_job *job, rs_stage_id id)
 {
-    rs_tensor_list l = {0};
-    rs_meta_list meta = {0};
-    rs_arena *a = job->arena;
-    rs_tensor latent, first = rs_tensor_reshape(c->first, 3, &c->first.shape[1]);
-    RS_TRY(rs_stage_load(run, job, RS_STAGE_EDIT, a, &l, &meta));
-    RS_TRY(rs_state_need(&latent, &l, "latent", rs_stage_path(run, job, RS_STAGE_EDIT)));
+    const rs_stage *s = rs_stage_get(id);
+    if (s->applies && !s->applies(run, job))
+        return RS_OK;
+    rs_arena *a = rs_arena_create();
+    rs_status st = write_stage(f, a, run, job, id);
+    rs_arena_destroy(&a);
+    return st;
+}
+
+/* What a finished edit adds to its group. */
+static rs_status write_result(rs_archive *f, const char *group, const rs_outcome *o,
+                              const rs_contact_edit *c, rs_arena *a)
+{
+    rs_tensor first = rs_tensor_reshape(c->first, 3, &c->first.shape[1]);
     RS_TRY(rs_archive_write_tensor(f, rs_arena_printf(a, "%s/" RS_DATA_FIRST_FRAME, group), first,
                                    RS_ARCHIVE_DEFLATE));
-    RS_TRY(rs_archive_write_tensor(f, rs_arena_printf(a, "%s/" RS_DATA_LATENT, group), latent, 0));
+    RS_TRY(
+        rs_archive_write_tensor(f, rs_arena_printf(a, "%s/" RS_DATA_LATENT, group), c->latent, 0));
     RS_TRY(rs_archive_write_tensor(f, rs_arena_printf(a, "%s/" RS_DATA_FRAMES, group), c->frames,
                                    RS_ARCHIVE_DEFLATE));
-    RS_TRY(set_number(f, group, RS_ATTR_SEED, rs_meta_get(&meta, "seed"), true));
+    RS_TRY(set_number(f, group, RS_ATTR_SEED, c->seed, true));
+    RS_TRY(rs_archive_set_string(f, group, RS_ATTR_MOVIE_HASH, c->movie_hash));
     const char *metrics = rs_arena_printf(a, "%s/" RS_MEMBER_METRICS, group);
     RS_TRY(rs_archive_make_group(f, metrics));
     return isnan(o->psnr_outside)
@@ -218,50 +225,96 @@ static rs_status write_result(rs_archive *f, const char *group, const rs_run *ru
                : rs_archive_set_f64(f, metrics, RS_ATTR_PSNR_OUTSIDE, o->psnr_outside);
 }
 
+static const rs_stage_id k_edit_stages[] = {RS_STAGE_APPEARANCE, RS_STAGE_EDIT, RS_STAGE_DECODE};
+
+/* The last good result of an edit that failed now, from the archive that is being replaced. */
+static rs_status carry_over(rs_archive *f, rs_arena *a, const char *archive, const char *edit)
+{
+    rs_archive *old = NULL;
+    rs_status st = RS_OK;
+    const char *group = rs_arena_printf(a, RS_GROUP_EDITS "/%s", edit);
+    if (!rs_path_exists(archive) || rs_archive_open(&old, archive) != RS_OK) {
+        rs_error_clear(); /* nothing to carry over */
+        return RS_OK;
+    }
+    if (!rs_archive_exists(old, rs_arena_printf(a, "%s/" RS_DATA_FRAMES, group)))
+        goto out;
+    RS_TRY_OUT(rs_archive_copy(f, group, old, group));
+    for (int i = 0; i < 3; i++) {
+        const char *stage = rs_arena_printf(a, RS_GROUP_STAGES "/%s/%s",
+                                            rs_stage_get(k_edit_stages[i])->name, edit);
+        if (rs_archive_exists(old, stage))
+            RS_TRY_OUT(rs_archive_copy(f, stage, old, stage));
+    }
+out:
+    rs_archive_close(&old);
+    return st;
+}
+
+static rs_status write_failure(rs_archive *f, rs_arena *a, const char *group, const char *archive,
+                               const rs_outcome *o)
+{
+    RS_TRY(carry_over(f, a, archive, o->edit));
+    RS_TRY(rs_archive_make_group(f, group));
+    RS_TRY(rs_archive_set_string(f, group, RS_ATTR_STATE, RS_STATE_FAILED));
+    RS_TRY(rs_archive_set_string(f, group, RS_ATTR_STAGE, o->stage ? o->stage : "inputs"));
+    return rs_archive_set_string(f, group, RS_ATTR_REASON, o->reason);
+}
+
 rs_status rs_publish_edit(rs_archive *f, const rs_run *run, const rs_job *job, const rs_outcome *o,
                           const rs_contact_edit *c)
 {
-    static const rs_stage_id stages[] = {RS_STAGE_APPEARANCE, RS_STAGE_EDIT, RS_STAGE_DECODE};
-    const char *group = rs_arena_printf(job->arena, RS_GROUP_EDITS "/%s", o->edit);
-    bool ok = o->status == RS_OK;
+    rs_arena *a = job->arena;
+    const char *group = rs_arena_printf(a, RS_GROUP_EDITS "/%s", o->edit);
+    if (o->status != RS_OK) {
+        RS_TRY(write_failure(f, a, group, rs_archive_path(f), o));
+        return rs_archive_set_string(f, group, RS_ATTR_PROMPT, job->edit->prompt);
+    }
     RS_TRY(rs_archive_make_group(f, group));
     RS_TRY(rs_archive_set_string(f, group, RS_ATTR_PROMPT, job->edit->prompt));
-    RS_TRY(rs_archive_set_string(f, group, RS_ATTR_STATE, ok ? RS_STATE_DONE : RS_STATE_FAILED));
-    if (!ok) {
-        RS_TRY(rs_archive_set_string(f, group, RS_ATTR_STAGE, o->stage ? o->stage : "inputs"));
-        return rs_archive_set_string(f, group, RS_ATTR_REASON, o->reason);
-    }
+    RS_TRY(rs_archive_set_string(f, group, RS_ATTR_STATE, RS_STATE_DONE));
     RS_TRY(rs_archive_set_string(f, group, RS_ATTR_KEY, job->key[RS_STAGE_DECODE]));
     for (int i = 0; i < 3; i++)
-        RS_TRY(rs_publish_stage(f, run, job, stages[i]));
-    return write_result(f, group, run, job, o, c);
+        RS_TRY(rs_publish_stage(f, run, job, k_edit_stages[i]));
+    return write_result(f, group, o, c, a);
 }
 
-bool rs_published_key_is(const char *archive, const char *key)
+/* Attribute of an object as text, or NULL. */
+static const char *attribute(rs_arena *a, const rs_archive *f, const char *object, const char *name)
 {
-    rs_archive *f = NULL;
-    char *have = NULL;
-    rs_arena *a = rs_arena_create();
-    bool same = rs_path_exists(archive) && rs_archive_open(&f, archive) == RS_OK &&
-                rs_archive_get_string(&have, a, f, "/", RS_ATTR_KEY) == RS_OK &&
-                strcmp(have, key) == 0;
-    rs_archive_close(&f);
-    rs_arena_destroy(&a);
-    rs_error_clear();
-    return same;
+    char *value;
+    if (!rs_archive_exists(f, object) || !rs_archive_has(f, object, name) ||
+        rs_archive_get_string(&value, a, f, object, name) != RS_OK)
+        return NULL;
+    return value;
 }
 
-double rs_published_psnr(const char *archive, const char *edit)
+static bool file_is(const char *path, const char *hash)
 {
-    rs_archive *f = NULL;
-    double v = NAN;
-    rs_arena *a = rs_arena_create();
-    if (rs_archive_open(&f, archive) != RS_OK ||
-        rs_archive_get_f64(&v, f, rs_arena_printf(a, "/edits/%s/metrics", edit), "psnr_outside") !=
-            RS_OK)
-        v = NAN;
-    rs_archive_close(&f);
-    rs_arena_destroy(&a);
-    rs_error_clear();
-    return v;
+    char hex[RS_HASH_HEX];
+    return hash && rs_file_size(path) > 0 && rs_hash_file(hex, path) == RS_OK &&
+           strcmp(hex, hash) == 0;
+}
+
+bool rs_published_sheet_is(rs_arena *a, const rs_archive *f, const char *sheet)
+{
+    return file_is(sheet, attribute(a, f, "/", RS_ATTR_SHEET_HASH));
+}
+
+bool rs_published_edit_is(rs_arena *a, const rs_archive *f, rs_outcome *o, const char *movie)
+{
+    const char *group = rs_arena_printf(a, RS_GROUP_EDITS "/%s", o->edit);
+    const char *metrics = rs_arena_printf(a, "%s/" RS_MEMBER_METRICS, group);
+    if (!file_is(movie, attribute(a, f, group, RS_ATTR_MOVIE_HASH)))
+        return false;
+    if (!rs_archive_has(f, metrics, RS_ATTR_PSNR_OUTSIDE) ||
+        rs_archive_get_f64(&o->psnr_outside, f, metrics, RS_ATTR_PSNR_OUTSIDE) != RS_OK)
+        o->psnr_outside = NAN;
+    return true;
+}
+
+bool rs_published_key_is(rs_arena *a, const rs_archive *f, const char *key)
+{
+    const char *have = attribute(a, f, "/", RS_ATTR_KEY);
+    return have && strcmp(have, key) == 0;
 }

@@ -8,19 +8,21 @@
 #include "store/archive.h"
 
 rs_status rs_publish_provenance(rs_archive *f, const rs_run *run, const rs_job *video,
-                                const char *key) RS_NODISCARD;
+                                const char *key, const char *sheet_hash) RS_NODISCARD;
 /* /source and /condition. */
 rs_status rs_publish_source(rs_archive *f, const rs_job *video) RS_NODISCARD;
 /* /stages/<stage>[/<edit>]: key, state and, for training stages, adapter and loss curve. */
 rs_status rs_publish_stage(rs_archive *f, const rs_run *run, const rs_job *job,
                            rs_stage_id id) RS_NODISCARD;
-/* /edits/<edit> and its stages; a failed edit has its reason only. */
+/* /edits/<edit> and its stages. A failed edit has its reason, and what the archive that is being
+ * replaced held of it. */
 rs_status rs_publish_edit(rs_archive *f, const rs_run *run, const rs_job *job, const rs_outcome *o,
                           const rs_contact_edit *c) RS_NODISCARD;
 
-/* Does an intact archive with this publish key exist? */
-bool rs_published_key_is(const char *archive, const char *key);
-/* Background PSNR of an edit recorded in an archive, NAN where absent. */
-double rs_published_psnr(const char *archive, const char *edit);
+/* Is what was published still what this archive says? Files are compared by content. */
+bool rs_published_key_is(rs_arena *a, const rs_archive *f, const char *key);
+bool rs_published_sheet_is(rs_arena *a, const rs_archive *f, const char *sheet);
+/* Also fills in the metrics. */
+bool rs_published_edit_is(rs_arena *a, const rs_archive *f, rs_outcome *o, const char *movie);
 
 #endif

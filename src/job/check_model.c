@@ -3,6 +3,7 @@
 #include "base/fsio.h"
 #include "base/num.h"
 #include "job/check.h"
+#include "model/component.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 
@@ -59,7 +60,9 @@ static void open_image(checker *c)
 static void open_tokenizer(checker *c)
 {
     rs_tokenizer *t = NULL;
-    if (rs_tokenizer_create(&t, rs_path_join(c->arena, c->cfg->model.path, "tokenizer")) != RS_OK)
+    const char *folder;
+    if (rs_component_tokenizer(&folder, c->arena, c->cfg->model.path) != RS_OK ||
+        rs_tokenizer_create(&t, folder) != RS_OK)
         add_error(c);
     else if (c->text_vocab && rs_tokenizer_vocab(t) > c->text_vocab)
         rs_problems_add(c->problems, (rs_where){c->cfg->file, 0, 0}, "model.path",

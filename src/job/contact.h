@@ -4,12 +4,14 @@
 
 #include "stage/stage.h"
 
-/* One edit as the sheet shows it. frames ndim 0: it failed, `reason` says why. */
+/* One edit as it is published. frames ndim 0: it failed, `reason` says why. */
 typedef struct rs_contact_edit {
     const char *id;
     rs_tensor frames; /* U8 (T,H,W,3) */
     rs_tensor first;  /* U8 (1,H,W,3): the edited first frame, ndim 0 when it could not be read */
-    const char *reason;
+    rs_tensor latent; /* (z,F',h,w) */
+    const char *seed, *reason;
+    char movie_hash[RS_HASH_HEX]; /* of the mp4, once written */
 } rs_contact_edit;
 
 /* Strips: source, mask, condition video, then for every edit its frames. Scratch in `a`. */

@@ -3,7 +3,6 @@
  * complete. */
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/fsio.h"
 #include "base/log.h"
@@ -12,7 +11,6 @@
 #include "job/contact.h"
 #include "job/job.h"
 #include "media/encode.h"
-#include "stage/common.h"
 #include "stage/measure.h"
 #include "stage/state_io.h"
 
@@ -25,7 +23,7 @@ typedef struct publication {
     rs_outcome *outcomes;
     int64_t n;
     rs_arena *a;
-    const char *archive;
+    const char *archive, *sheet;
     char key[RS_HASH_HEX];
     rs_contact_edit *contact;
 } publication;
@@ -55,6 +53,8 @@ static void make_key(publication *p)
     rs_hash_string(&h, p->run->cfg->name);
     rs_config_hash_section(&h, p->run->cfg, "video");
     rs_config_hash_section(&h, p->run->cfg, "edit.fps");
+    rs_hash_i64(&h, p->video->source.fps.num);
+    rs_hash_i64(&h, p->video->source.fps.den);
     rs_hash_string(&h, p->video->key[RS_STAGE_MOTION]);
     for (int64_t i = 0; i < p->n; i++) {
         bool ok = p->outcomes[i].status == RS_OK;
@@ -64,22 +64,31 @@ static void make_key(publication *p)
     rs_hash_final_hex(&h, p->key);
 }
 
-/* The archive and every mp4 are there and are what these states give. Fills the outcomes then. */
-static bool up_to_date(publication *p)
+static bool same_as_published(publication *p, const rs_archive *f)
 {
-    for (int64_t i = 0; i < p->n; i++)
-        if (p->outcomes[i].status == RS_OK && rs_file_size(mp4_path(p, i)) <= 0)
-            return false;
-    if (!rs_published_key_is(p->archive, p->key))
+    if (!rs_published_key_is(p->a, f, p->key) || !rs_published_sheet_is(p->a, f, p->sheet))
         return false;
     for (int64_t i = 0; i < p->n; i++) {
         rs_outcome *o = &p->outcomes[i];
         if (o->status != RS_OK)
             continue;
+        if (!rs_published_edit_is(p->a, f, o, mp4_path(p, i)))
+            return false;
         o->mp4 = mp4_path(p, i);
-        o->psnr_outside = rs_published_psnr(p->archive, o->edit);
     }
     return true;
+}
+
+/* Archive, sheet and every mp4 are there and are what these states give. Fills the outcomes then.
+ */
+static bool up_to_date(publication *p)
+{
+    rs_archive *f = NULL;
+    bool same = rs_path_exists(p->archive) && rs_archive_open(&f, p->archive) == RS_OK &&
+                same_as_published(p, f);
+    rs_archive_close(&f);
+    rs_error_clear();
+    return same;
 }
 
 static rs_ratio output_fps(const publication *p)
@@ -92,24 +101,42 @@ static rs_ratio output_fps(const publication *p)
                        : (rs_ratio){16, 1}; /* Wan's own rate, for image folders without one */
 }
 
-/* Load one finished edit: frames for mp4, sheet and archive; measures. */
+/* One finished edit: frames for mp4, sheet and archive; measures. */
 static rs_status load_edit(publication *p, int64_t i)
 {
-    rs_outcome *o = &p->outcomes[i];
     rs_contact_edit *c = &p->contact[i];
+    const rs_job *job = p->edits[i];
     const rs_ingest *s = &p->video->source;
-    c->id = o->edit;
-    c->reason = o->reason;
-    if (o->status != RS_OK)
-        return RS_OK;
-    rs_tensor_list l = {0};
+    rs_tensor_list decoded = {0}, edited = {0};
     rs_meta_list meta = {0};
-    const char *path = rs_stage_path(p->run, p->edits[i], RS_STAGE_DECODE);
-    RS_TRY(rs_stage_load(p->run, p->edits[i], RS_STAGE_DECODE, p->a, &l, &meta));
-    RS_TRY(rs_state_need(&c->frames, &l, "frames", path));
-    RS_TRY(rs_stage_load_edited(&c->first, p->a, &p->edits[i]->edit->first_frame, &s->fit));
-    o->psnr_outside = rs_psnr_region(c->frames, s->frames, s->mask, false);
+    const char *path = rs_stage_path(p->run, job, RS_STAGE_DECODE);
+    RS_TRY(rs_stage_load(p->run, job, RS_STAGE_DECODE, p->a, &decoded, &meta));
+    RS_TRY(rs_state_need(&c->frames, &decoded, "frames", path));
+    path = rs_stage_path(p->run, job, RS_STAGE_EDIT);
+    RS_TRY(rs_stage_load(p->run, job, RS_STAGE_EDIT, p->a, &edited, &meta));
+    RS_TRY(rs_state_need(&c->latent, &edited, "latent", path));
+    RS_TRY(rs_state_need(&c->first, &edited, "first_frame", path));
+    c->seed = rs_meta_get(&meta, "seed");
+    p->outcomes[i].psnr_outside = rs_psnr_region(c->frames, s->frames, s->mask, false);
     return RS_OK;
+}
+
+/* A state that cannot be read fails its own edit only. */
+static void load_edits(publication *p)
+{
+    for (int64_t i = 0; i < p->n; i++) {
+        rs_outcome *o = &p->outcomes[i];
+        rs_status st = o->status == RS_OK ? load_edit(p, i) : RS_OK;
+        if (st != RS_OK) {
+            o->status = st;
+            o->stage = "publish";
+            o->reason = rs_arena_strdup(p->a, rs_error_message());
+            p->contact[i].frames = (rs_tensor){0};
+            RS_LOG(ERROR, "%s#%s failed in publish: %s", o->video, o->edit, o->reason);
+        }
+        p->contact[i].id = o->edit;
+        p->contact[i].reason = o->reason;
+    }
 }
 
 static rs_status write_videos(publication *p)
@@ -119,11 +146,10 @@ static rs_status write_videos(publication *p)
     for (int64_t i = 0; i < p->n; i++) {
         rs_outcome *o = &p->outcomes[i];
         const char *path = mp4_path(p, i);
-        if (o->status != RS_OK) {
-            unlink(path); /* of an earlier run with other settings */
-            continue;
-        }
+        if (o->status != RS_OK)
+            continue; /* the last good one stays */
         RS_TRY(rs_video_write(path, p->contact[i].frames, output_fps(p), &e));
+        RS_TRY(rs_hash_file(p->contact[i].movie_hash, path));
         o->mp4 = path;
     }
     return RS_OK;
@@ -133,8 +159,10 @@ static rs_status write_archive(publication *p)
 {
     rs_archive *f = NULL;
     rs_status st = RS_OK;
+    char sheet_hash[RS_HASH_HEX];
+    RS_TRY_OUT(rs_hash_file(sheet_hash, p->sheet));
     RS_TRY_OUT(rs_archive_create(&f, p->archive));
-    RS_TRY_OUT(rs_publish_provenance(f, p->run, p->video, p->key));
+    RS_TRY_OUT(rs_publish_provenance(f, p->run, p->video, p->key, sheet_hash));
     RS_TRY_OUT(rs_publish_source(f, p->video));
     RS_TRY_OUT(rs_publish_stage(f, p->run, p->video, RS_STAGE_INGEST));
     RS_TRY_OUT(rs_publish_stage(f, p->run, p->video, RS_STAGE_MOTION));
@@ -170,14 +198,14 @@ rs_status rs_publish_video(rs_run *run, rs_job *video, rs_job **edits, rs_outcom
                      .a = video->arena};
     *ran = false;
     p.archive = output_path(&p, "archive", rs_arena_printf(p.a, "%s.h5", video->video->id));
+    p.sheet = output_path(&p, "sheets", rs_arena_printf(p.a, "%s.png", video->video->id));
+    RS_TRY(rs_job_load_source(run, video));
     make_key(&p);
     if (!up_to_date(&p)) {
         double begin = rs_now();
         p.contact = RS_NEW(p.a, rs_contact_edit, n);
-        RS_TRY(rs_job_load_source(run, video));
         RS_TRY(make_folders(&p));
-        for (int64_t i = 0; i < n; i++)
-            RS_TRY(load_edit(&p, i));
+        load_edits(&p);
         RS_TRY(write_videos(&p));
         RS_TRY(rs_contact_write(
             output_path(&p, "sheets", rs_arena_printf(p.a, "%s.png", video->video->id)), p.a, run,

@@ -51,10 +51,8 @@ static rs_job *new_edit_job(video_work *w, int64_t i)
     const rs_catalog_edit *e = &w->video.video->edits[i];
     w->arenas[i] = rs_arena_create();
     rs_job *job = RS_NEW(w->arenas[i], rs_job, 1);
-    *job = (rs_job){.video = w->video.video, .edit = e, .arena = w->arenas[i]};
+    *job = (rs_job){.video = w->video.video, .edit = e, .parent = &w->video, .arena = w->arenas[i]};
     job->name = rs_arena_printf(job->arena, "%s#%s", job->video->id, e->id);
-    job->source = w->video.source;
-    job->loaded = w->video.loaded;
     return job;
 }
 
@@ -142,6 +140,7 @@ static void keep_paths(rs_outcome *o, rs_arena *a)
 {
     o->mp4 = o->mp4 ? rs_arena_strdup(a, o->mp4) : NULL;
     o->archive = o->archive ? rs_arena_strdup(a, o->archive) : NULL;
+    o->reason = o->reason ? rs_arena_strdup(a, o->reason) : NULL;
 }
 
 static rs_status work_on(rs_run_session *s, const rs_catalog_video *v, rs_outcomes *l,
@@ -211,16 +210,14 @@ static rs_status parse_only(rs_stage_id *last, bool *publish_too, const char *on
                    only);
 }
 
-/* catalog.h5 again if anything was published, or if it is not there. */
+/* catalog.h5 again unless it is newer than every archive. */
 static rs_status update_index(const rs_run_session *s, const rs_outcomes *l)
 {
-    bool published = false,
-         ran = !rs_path_exists(rs_path_join(s->arena, s->run.output, "catalog.h5"));
-    for (int64_t i = 0; i < l->n; i++) {
-        published = published || l->items[i].archive;
-        ran = ran || l->items[i].ran;
-    }
-    return published && ran ? rs_index_write(s->run.output) : RS_OK;
+    const char *index = rs_path_join(s->arena, s->run.output, "catalog.h5");
+    bool stale = false;
+    for (int64_t i = 0; i < l->n; i++)
+        stale = stale || (l->items[i].archive && !rs_path_newer(index, l->items[i].archive));
+    return stale ? rs_index_write(s->run.output) : RS_OK;
 }
 
 static rs_status run_all(rs_run_session *s, const rs_run_opts *o)
@@ -241,13 +238,17 @@ static rs_status run_all(rs_run_session *s, const rs_run_opts *o)
     if (matched == 0)
         return RS_FAIL(USAGE, "--videos: \"%s\" matches none of the %lld videos", o->videos,
                        (long long)s->catalog->n_videos);
-    RS_TRY(update_index(s, &l));
+    rs_status indexed = update_index(s, &l);
+    if (indexed != RS_OK)
+        RS_LOG(ERROR, "catalog.h5: %s", rs_error_message());
     report(s, &l);
     if (st != RS_OK)
         return st;
     int64_t failed = 0;
     for (int64_t i = 0; i < l.n; i++)
         failed += l.items[i].status != RS_OK;
+    if (indexed != RS_OK && !failed)
+        return RS_FAIL(IO, "%s/catalog.h5 could not be written", s->run.output);
     if (failed)
         return RS_FAIL(JOBS, "%lld of %lld edits failed", (long long)failed, (long long)l.n);
     return RS_OK;
@@ -259,6 +260,8 @@ rs_status rs_run_catalog(const rs_run_opts *o)
     rs_status st = rs_session_open(&s, o);
     if (st == RS_OK)
         st = run_all(&s, o);
+    if (st != RS_OK)
+        RS_LOG(DETAIL, "the run ends: %s", rs_error_message());
     rs_session_close(&s);
     return st;
 }

@@ -102,6 +102,7 @@ rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
     RS_TRY(identify_model(&s->run));
     RS_TRY(announce(s));
     RS_TRY(lock_output(s, s->cfg->output));
+    RS_TRY(rs_atomic_sweep(s->cfg->output));
     return write_config(s);
 }
 

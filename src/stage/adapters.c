@@ -136,7 +136,7 @@ rs_status rs_stage_train(rs_run *run, rs_job *job, rs_stage_id id, rs_train_loop
     rs_denoiser *m;
     int64_t step = 0;
     training t = {.run = run, .job = job, .id = id, .steps = loop.steps, .begin = rs_now()};
-    t.losses = RS_NEW(job->arena, float, loop.steps);
+    t.losses = RS_NEW(job->scratch, float, loop.steps);
     loop.seed = (uint64_t)run->cfg->seed;
     loop.job = rs_stage_stream(job, id);
     loop.checkpoint_every = run->cfg->checkpoint.every;

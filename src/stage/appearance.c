@@ -18,12 +18,21 @@ static bool applies(const rs_run *run, const rs_job *job)
 
 static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
 {
-    static const char *const sections[] = {"appearance", "lora",   "optimizer",
-                                           "seed",       "prompt", "condition"};
+    static const char *const sections[] = {"appearance.schedule",
+                                           "appearance.repeats",
+                                           "appearance.lr",
+                                           "appearance.mode",
+                                           "lora",
+                                           "optimizer",
+                                           "seed",
+                                           "prompt",
+                                           "condition"};
+    bool code = run->cfg->appearance.schedule == RS_CFG_SCHEDULE_CODE;
     if (!applies(run, job))
         return RS_OK; /* the motion adapter is used as it is */
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++)
         rs_config_hash_section(h, run->cfg, sections[i]);
+    rs_config_hash_section(h, run->cfg, code ? "appearance.epochs" : "appearance.steps");
     rs_hash_string(h, job->name);
     for (int64_t i = 0; i < job->edit->n_references; i++) {
         const rs_catalog_reference *r = &job->edit->references[i];
@@ -45,7 +54,7 @@ static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
 static rs_status reference_item(rs_train_item *item, rs_run *run, rs_job *job,
                                 const rs_catalog_reference *r)
 {
-    rs_arena *a = job->arena;
+    rs_arena *a = job->scratch;
     const rs_ingest *s = &job->source;
     if (r->frame < 0 || r->frame >= s->frames.shape[0])
         return RS_FAIL(INPUT, "%s: reference frame %lld is outside the clip of %lld frames",
@@ -86,13 +95,13 @@ static rs_status run_appearance(rs_run *run, rs_job *job)
     RS_TRY(rs_job_load_source(run, job));
     const rs_ingest *s = &job->source;
     int64_t n = job->edit->n_references;
-    rs_train_item *items = RS_NEW(job->arena, rs_train_item, n + 1);
+    rs_train_item *items = RS_NEW(job->scratch, rs_train_item, n + 1);
     items[0] = (rs_train_item){.x0 = s->x0, .y = s->y, .text = s->text, .image = s->image};
     for (int64_t i = 0; i < n; i++)
         RS_TRY(reference_item(&items[1 + i], run, job, &job->edit->references[i]));
     rs_train_loop loop = {
         .items = items, .n_items = n + 1, .optim = rs_stage_optim(run, run->cfg->appearance.lr)};
-    loop.order = make_order(run, job->arena, n, &loop.steps);
+    loop.order = make_order(run, job->scratch, n, &loop.steps);
     return rs_stage_train(run, job, RS_STAGE_APPEARANCE, loop, init);
 }
 

@@ -10,14 +10,15 @@ static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
 {
     (void)job;
     rs_config_hash_section(h, run->cfg, "edit.paste_back");
-    rs_config_hash_section(h, run->cfg, "edit.feather");
+    if (run->cfg->edit.paste_back)
+        rs_config_hash_section(h, run->cfg, "edit.feather");
     rs_hash_string(h, run->vae_id);
     return RS_OK;
 }
 
 static rs_status run_decode(rs_run *run, rs_job *job)
 {
-    rs_arena *a = job->arena;
+    rs_arena *a = job->scratch;
     rs_tensor_list in = {0}, out = {0};
     rs_meta_list meta = {0};
     rs_tensor latent, frames;

@@ -49,6 +49,7 @@ typedef struct sampling {
     rs_denoiser_cond *cond, *uncond; /* uncond NULL at guidance 1 */
     rs_sampler sampler;
     rs_tensor x, v, spare;
+    rs_tensor first; /* edited first frame, U8 (1,H,W,3) */
 } sampling;
 
 static void fini(sampling *s)
@@ -64,15 +65,15 @@ static rs_status encode_conditions(sampling *s, rs_arena *a)
     rs_run *run = s->run;
     const rs_ingest *src = &s->job->source;
     const rs_catalog_edit *e = s->job->edit;
-    rs_tensor edited, latent, y, text, image, painted = src->frames;
-    RS_TRY(rs_stage_load_edited(&edited, a, &e->first_frame, &src->fit));
+    rs_tensor latent, y, text, image, painted = src->frames;
+    RS_TRY(rs_stage_load_edited(&s->first, a, &e->first_frame, &src->fit));
     painted.data = rs_arena_alloc(a, rs_tensor_bytes(painted), 1);
     rs_paint_condition(painted, src->frames, src->mask, rs_i32(run->cfg->condition.fill), true);
-    memcpy(painted.data, edited.data, rs_tensor_bytes(edited));
+    memcpy(painted.data, s->first.data, rs_tensor_bytes(s->first));
     RS_TRY(rs_models_encode_frames(&run->models, a, &latent, painted));
     RS_TRY(rs_stage_make_y(&y, a, src->mask, latent, true));
     RS_TRY(rs_models_encode_text(&run->models, a, &text, rs_stage_prompt(run, a, e->prompt)));
-    RS_TRY(rs_models_encode_image(&run->models, a, &image, edited));
+    RS_TRY(rs_models_encode_image(&run->models, a, &image, s->first));
     RS_TRY(rs_denoiser_cond_create(&s->cond, s->m, y, text, image));
     if (run->cfg->edit.guidance != 1.0) {
         RS_TRY(rs_models_encode_text(&run->models, a, &text, run->cfg->edit.negative_prompt));
@@ -184,12 +185,13 @@ static rs_status run_edit(rs_run *run, rs_job *job)
     rs_meta_list meta = {0};
     rs_tensor_list out = {0};
     RS_TRY_OUT(rs_job_load_source(run, job));
-    RS_TRY_OUT(prepare(&s, job->arena));
-    RS_TRY_OUT(start(&s, job->arena));
+    RS_TRY_OUT(prepare(&s, job->scratch));
+    RS_TRY_OUT(start(&s, job->scratch));
     RS_TRY_OUT(sample(&s));
-    rs_tensor_list_add(&out, job->arena, "latent", s.x);
-    rs_meta_add_i64(&meta, job->arena, "seed", edit_seed(run, job));
-    rs_meta_add_i64(&meta, job->arena, "steps", run->cfg->edit.steps);
+    rs_tensor_list_add(&out, job->scratch, "latent", s.x);
+    rs_tensor_list_add(&out, job->scratch, "first_frame", s.first);
+    rs_meta_add_i64(&meta, job->scratch, "seed", edit_seed(run, job));
+    rs_meta_add_i64(&meta, job->scratch, "steps", run->cfg->edit.steps);
     RS_TRY_OUT(rs_stage_save(run, job, RS_STAGE_EDIT, &out, &meta));
 out:
     fini(&s);

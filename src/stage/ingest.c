@@ -26,14 +26,14 @@ static rs_status hash_path(rs_hash *h, const rs_catalog_path *p)
 static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
 {
     const rs_catalog_video *v = job->video;
-    static const char *const sections[] = {"clip", "mask", "condition", "prompt"};
+    static const char *const sections[] = {"clip.width", "clip.height", "clip.sampling",
+                                           "mask",       "condition",   "prompt"};
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++)
         rs_config_hash_section(h, run->cfg, sections[i]);
     rs_hash_string(h, run->vae_id);
     rs_hash_string(h, run->encoders_id);
     rs_hash_string(h, v->prompt);
-    rs_hash_i64(h, v->frames);
-    rs_hash_f64(h, v->fps);
+    rs_hash_i64(h, rs_catalog_clip_frames(run->cfg, v));
     RS_TRY(hash_path(h, &v->source));
     for (int64_t i = 0; i < v->n_boxes; i++) {
         const rs_catalog_box *b = &v->boxes[i];
@@ -52,7 +52,7 @@ static rs_status load_clip(rs_clip *clip, const rs_run *run, rs_job *job)
                       .height = c->clip.height,
                       .sampling = c->clip.sampling == RS_CFG_SAMPLING_FIRST ? RS_SAMPLING_FIRST
                                                                             : RS_SAMPLING_EVEN};
-    rs_status st = rs_clip_load(clip, job->arena, job->video->source.path, &o);
+    rs_status st = rs_clip_load(clip, job->scratch, job->video->source.path, &o);
     if (st != RS_OK)
         rs_error_context("%s", job->video->source.where);
     return st;
@@ -70,23 +70,23 @@ static rs_status load_mask(rs_tensor *mask, const rs_clip *clip, const rs_run *r
     o.grow = c->mask.grow;
     o.min_area = c->mask.min_area;
     if (v->n_boxes == 0) {
-        rs_status st = rs_mask_load(mask, job->arena, v->mask.path, clip, &o);
+        rs_status st = rs_mask_load(mask, job->scratch, v->mask.path, clip, &o);
         if (st != RS_OK)
             rs_error_context("%s", v->mask.where);
         return st;
     }
-    rs_box_key *keys = RS_NEW(job->arena, rs_box_key, v->n_boxes);
+    rs_box_key *keys = RS_NEW(job->scratch, rs_box_key, v->n_boxes);
     for (int64_t i = 0; i < v->n_boxes; i++)
         keys[i] = (rs_box_key){v->boxes[i].frame, (double)v->boxes[i].x, (double)v->boxes[i].y,
                                (double)v->boxes[i].w, (double)v->boxes[i].h};
-    return rs_mask_from_boxes(mask, job->arena, v->where, keys, v->n_boxes, clip, &o);
+    return rs_mask_from_boxes(mask, job->scratch, v->where, keys, v->n_boxes, clip, &o);
 }
 
 /* y of the motion sample: painted clip with a whole first frame, and its mask channels. */
 static rs_status encode_condition(rs_tensor *y, rs_run *run, rs_job *job, rs_tensor frames,
                                   rs_tensor mask)
 {
-    rs_arena *a = job->arena;
+    rs_arena *a = job->scratch;
     rs_tensor painted = frames, latent;
     painted.data = rs_arena_alloc(a, rs_tensor_bytes(frames), 1);
     rs_paint_condition(painted, frames, mask, rs_i32(run->cfg->condition.fill), true);
@@ -96,7 +96,7 @@ static rs_status encode_condition(rs_tensor *y, rs_run *run, rs_job *job, rs_ten
 
 static rs_status save(rs_run *run, rs_job *job, const rs_clip *clip, const rs_ingest *s)
 {
-    rs_arena *a = job->arena;
+    rs_arena *a = job->scratch;
     rs_tensor_list out = {0};
     rs_tensor fit = rs_tensor_of(rs_arena_memdup(a, &clip->fit, sizeof clip->fit), RS_DTYPE_I64,
                                  RS_SHAPE((int64_t)(sizeof clip->fit / sizeof(int64_t))));
@@ -113,18 +113,25 @@ static rs_status save(rs_run *run, rs_job *job, const rs_clip *clip, const rs_in
     rs_meta_list meta = {0};
     rs_meta_add_i64(&meta, a, "fps_num", s->fps.num);
     rs_meta_add_i64(&meta, a, "fps_den", s->fps.den);
+    rs_meta_add_i64(&meta, a, "source_frames", clip->source_frames);
     return rs_stage_save(run, job, RS_STAGE_INGEST, &out, &meta);
 }
 
-static rs_ratio play_fps(const rs_clip *clip, const rs_catalog_video *v)
+/* A clip that leaves nothing to generate would train on nothing and edit nothing. */
+static rs_status check_usable(const rs_clip *clip, const rs_ingest *s, int64_t wanted)
 {
-    if (v->fps > 0 && clip->source_frames > 0) {
-        double kept = (double)clip->rgb.shape[0] / (double)clip->source_frames;
-        return rs_ratio_of((int64_t)(v->fps * kept * 1000.0 + 0.5), 1000);
-    }
-    if (v->fps > 0)
-        return rs_ratio_of((int64_t)(v->fps * 1000.0 + 0.5), 1000);
-    return clip->play_fps;
+    int64_t frames = clip->rgb.shape[0], cells = rs_tensor_count(s->y) / s->y.shape[0] * 4,
+            generate = 0;
+    if (frames < 5 && frames < wanted)
+        return RS_FAIL(
+            INPUT,
+            "the source has only %lld usable frames of the %lld wanted; at least 5 are needed",
+            (long long)frames, (long long)wanted);
+    for (int64_t i = 0; i < cells; i++)
+        generate += rs_f32(s->y)[i] == 0.0f;
+    if (generate == 0 && frames > 1)
+        return RS_FAIL(INPUT, "the mask leaves nothing to generate after the first frame");
+    return RS_OK;
 }
 
 static rs_status run_ingest(rs_run *run, rs_job *job)
@@ -133,26 +140,38 @@ static rs_status run_ingest(rs_run *run, rs_job *job)
     rs_ingest *s = &job->source;
     RS_TRY(load_clip(&clip, run, job));
     s->frames = clip.rgb;
-    s->fps = play_fps(&clip, job->video);
+    s->fps = clip.play_fps;
     RS_TRY(load_mask(&s->mask, &clip, run, job));
     RS_LOG(INFO, "ingest: %lld of %lld source frames, %lldx%lld, edit region %.1f %% of the pixels",
            (long long)clip.rgb.shape[0], (long long)clip.source_frames,
            (long long)clip.rgb.shape[2], (long long)clip.rgb.shape[1],
            100.0 * (double)rs_mask_count(s->mask) / (double)rs_tensor_count(s->mask));
-    RS_TRY(rs_models_encode_frames(&run->models, job->arena, &s->x0, s->frames));
+    RS_TRY(rs_models_encode_frames(&run->models, job->scratch, &s->x0, s->frames));
     RS_TRY(encode_condition(&s->y, run, job, s->frames, s->mask));
-    const char *prompt = rs_stage_prompt(run, job->arena, job->video->prompt);
-    RS_TRY(rs_models_encode_text(&run->models, job->arena, &s->text, prompt));
-    RS_TRY(rs_models_encode_image(&run->models, job->arena, &s->image,
+    RS_TRY(check_usable(&clip, s, rs_catalog_clip_frames(run->cfg, job->video)));
+    const char *prompt = rs_stage_prompt(run, job->scratch, job->video->prompt);
+    RS_TRY(rs_models_encode_text(&run->models, job->scratch, &s->text, prompt));
+    RS_TRY(rs_models_encode_image(&run->models, job->scratch, &s->image,
                                   rs_tensor_slice(s->frames, 0, 1)));
     RS_TRY(save(run, job, &clip, s));
     return RS_OK;
 }
 
-static rs_ratio fps_from(const rs_meta_list *meta)
+/* Rate at which the chosen frames play as the source does. The catalog's fps stands for the
+ * source's: frames that follow each other play at it, thinned ones at its share (loraedit.md 5.7).
+ */
+static rs_ratio played_fps(const rs_catalog_video *v, const rs_meta_list *meta, const rs_ingest *s)
 {
     const char *num = rs_meta_get(meta, "fps_num"), *den = rs_meta_get(meta, "fps_den");
+    const char *count = rs_meta_get(meta, "source_frames");
     rs_ratio fps = {0, 1};
+    int64_t T = s->frames.shape[0], source = 0;
+    if (v->fps > 0) {
+        bool thinned = s->index[T - 1] - s->index[0] != T - 1;
+        bool known = count && rs_parse_i64(&source, count) && source > 0;
+        int64_t milli = (int64_t)(v->fps * 1000.0 + 0.5);
+        return thinned && known ? rs_ratio_of(milli * T, 1000 * source) : rs_ratio_of(milli, 1000);
+    }
     if (num && den && rs_parse_i64(&fps.num, num) && rs_parse_i64(&fps.den, den) && fps.den > 0)
         return fps;
     return (rs_ratio){0, 1};
@@ -162,6 +181,12 @@ rs_status rs_job_load_source(const rs_run *run, rs_job *job)
 {
     if (job->loaded)
         return RS_OK;
+    if (job->parent) {
+        RS_TRY(rs_job_load_source(run, job->parent));
+        job->source = job->parent->source;
+        job->loaded = true;
+        return RS_OK;
+    }
     rs_tensor_list l = {0};
     rs_meta_list meta = {0};
     rs_ingest *s = &job->source;
@@ -181,7 +206,7 @@ rs_status rs_job_load_source(const rs_run *run, rs_job *job)
         return RS_FAIL(FORMAT, "%s: \"fit\" has the wrong size", path);
     memcpy(&s->fit, fit.data, sizeof s->fit);
     s->index = index.data;
-    s->fps = fps_from(&meta);
+    s->fps = played_fps(job->video, &meta, s);
     job->loaded = true;
     return RS_OK;
 }

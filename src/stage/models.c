@@ -1,7 +1,10 @@
 #include "stage/models.h"
 
+#include <string.h>
+
 #include "base/fsio.h"
 #include "base/log.h"
+#include "model/component.h"
 #include "stage/condition.h"
 
 void rs_models_close(rs_models *m)
@@ -41,8 +44,11 @@ rs_status rs_models_encode_text(rs_models *m, rs_arena *a, rs_tensor *states, co
     rs_tokens tokens;
     rs_denoiser *d = NULL;
     RS_TRY(rs_models_denoiser(m, &d));
-    if (!m->tokenizer)
-        RS_TRY(rs_tokenizer_create(&m->tokenizer, rs_path_join(a, m->dir, "tokenizer")));
+    if (!m->tokenizer) {
+        const char *folder;
+        RS_TRY(rs_component_tokenizer(&folder, a, m->dir));
+        RS_TRY(rs_tokenizer_create(&m->tokenizer, folder));
+    }
     if (!m->text)
         RS_TRY(rs_text_encoder_open(&m->text, m->dev, m->dir));
     RS_TRY(rs_tokenizer_encode(&tokens, a, m->tokenizer, text, rs_denoiser_get_info(d)->text_len));
@@ -51,6 +57,16 @@ rs_status rs_models_encode_text(rs_models *m, rs_arena *a, rs_tensor *states, co
                (long long)tokens.dropped, text);
     *states = rs_tensor_new(a, RS_SHAPE(tokens.n, rs_text_encoder_dim(m->text)));
     return rs_text_encode(m->text, *states, tokens.ids, tokens.n);
+}
+
+static rs_status encode_image(rs_models *m, rs_arena *scratch, rs_tensor states, rs_tensor frame)
+{
+    int64_t H = frame.shape[1], W = frame.shape[2], size = rs_image_encoder_size(m->image);
+    rs_tensor video = rs_tensor_new(scratch, RS_SHAPE(3, 1, H, W));
+    rs_tensor pixels = rs_tensor_new(scratch, RS_SHAPE(3, size, size));
+    rs_video_from_frames(video, frame);
+    RS_TRY(rs_image_preprocess(m->image, pixels, rs_tensor_reshape(video, RS_SHAPE(3, H, W))));
+    return rs_image_encode(m->image, states, pixels);
 }
 
 rs_status rs_models_encode_image(rs_models *m, rs_arena *a, rs_tensor *states, rs_tensor frame)
@@ -62,15 +78,12 @@ rs_status rs_models_encode_image(rs_models *m, rs_arena *a, rs_tensor *states, r
         return RS_OK;
     if (!m->image)
         RS_TRY(rs_image_encoder_open(&m->image, m->dev, m->dir));
-    int64_t size = rs_image_encoder_size(m->image);
-    rs_tensor video = rs_tensor_new(a, RS_SHAPE(3, 1, frame.shape[1], frame.shape[2]));
-    rs_video_from_frames(video, frame);
-    rs_tensor image = rs_tensor_reshape(video, RS_SHAPE(3, frame.shape[1], frame.shape[2]));
-    rs_tensor pixels = rs_tensor_new(a, RS_SHAPE(3, size, size));
-    RS_TRY(rs_image_preprocess(m->image, pixels, image));
     *states = rs_tensor_new(
         a, RS_SHAPE(rs_image_encoder_tokens(m->image), rs_image_encoder_dim(m->image)));
-    return rs_image_encode(m->image, *states, pixels);
+    rs_arena *scratch = rs_arena_create();
+    rs_status st = encode_image(m, scratch, *states, frame);
+    rs_arena_destroy(&scratch);
+    return st;
 }
 
 rs_status rs_models_encode_frames(rs_models *m, rs_arena *a, rs_tensor *latent, rs_tensor frames)
@@ -79,11 +92,14 @@ rs_status rs_models_encode_frames(rs_models *m, rs_arena *a, rs_tensor *latent, 
     RS_TRY(rs_models_vae(m, &vae));
     const rs_vae_info *v = rs_vae_get_info(vae);
     int64_t T = frames.shape[0], H = frames.shape[1], W = frames.shape[2];
-    rs_tensor video = rs_tensor_new(a, RS_SHAPE(3, T, H, W));
-    rs_video_from_frames(video, frames);
     *latent = rs_tensor_new(
         a, RS_SHAPE(v->z_dim, (T - 1) / v->scale_t + 1, H / v->scale_s, W / v->scale_s));
-    return rs_vae_encode(vae, *latent, video);
+    rs_arena *scratch = rs_arena_create();
+    rs_tensor video = rs_tensor_new(scratch, RS_SHAPE(3, T, H, W));
+    rs_video_from_frames(video, frames);
+    rs_status st = rs_vae_encode(vae, *latent, video);
+    rs_arena_destroy(&scratch);
+    return st;
 }
 
 rs_status rs_models_decode_frames(rs_models *m, rs_arena *a, rs_tensor *frames, rs_tensor latent)
@@ -93,23 +109,29 @@ rs_status rs_models_decode_frames(rs_models *m, rs_arena *a, rs_tensor *frames, 
     const rs_vae_info *v = rs_vae_get_info(vae);
     int64_t T = (latent.shape[1] - 1) * v->scale_t + 1;
     int64_t H = latent.shape[2] * v->scale_s, W = latent.shape[3] * v->scale_s;
-    rs_tensor video = rs_tensor_new(a, RS_SHAPE(3, T, H, W));
-    RS_TRY(rs_vae_decode(vae, video, latent, false));
     *frames =
         rs_tensor_of(rs_arena_alloc(a, (size_t)(T * H * W), 3), RS_DTYPE_U8, RS_SHAPE(T, H, W, 3));
-    rs_frames_from_video(*frames, video);
-    return RS_OK;
+    rs_arena *scratch = rs_arena_create();
+    rs_tensor video = rs_tensor_new(scratch, RS_SHAPE(3, T, H, W));
+    rs_status st = rs_vae_decode(vae, video, latent, false);
+    if (st == RS_OK)
+        rs_frames_from_video(*frames, video);
+    rs_arena_destroy(&scratch);
+    return st;
 }
 
 rs_status rs_model_component_id(char out[RS_HASH_HEX], const char *dir, const char *component)
 {
     rs_status st = RS_OK;
     rs_arena *a = rs_arena_create();
-    char *folder = rs_path_join(a, dir, component), **names;
+    const char *folder = rs_path_join(a, dir, component);
+    char **names;
     int64_t n;
     rs_hash h;
-    if (!rs_path_is_dir(folder))
-        folder = rs_arena_strdup(a, dir);
+    if (strcmp(component, "tokenizer") == 0)
+        RS_TRY_OUT(rs_component_tokenizer(&folder, a, dir));
+    else if (!rs_path_is_dir(folder))
+        folder = dir;
     RS_TRY_OUT(rs_list_dir(&names, &n, a, folder));
     rs_hash_init(&h);
     for (int64_t i = 0; i < n; i++) {

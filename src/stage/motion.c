@@ -28,7 +28,7 @@ static rs_status run_motion(rs_run *run, rs_job *job)
     int64_t steps = run->cfg->motion.steps;
     rs_train_loop loop = {.items = &item,
                           .n_items = 1,
-                          .order = RS_NEW(job->arena, int32_t, steps),
+                          .order = RS_NEW(job->scratch, int32_t, steps),
                           .steps = steps,
                           .optim = rs_stage_optim(run, run->cfg->motion.lr)};
     return rs_stage_train(run, job, RS_STAGE_MOTION, loop, init);

@@ -1,6 +1,7 @@
 #include "stage/stage.h"
 
 #include "base/log.h"
+#include "stage/state_io.h"
 
 static const rs_stage *const k_stages[RS_STAGE_COUNT] = {
     [RS_STAGE_INGEST] = &rs_stage_ingest,         [RS_STAGE_MOTION] = &rs_stage_motion,
@@ -36,12 +37,15 @@ rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran)
 {
     const rs_stage *s = rs_stage_get(id);
     *ran = false;
-    if (rs_stage_is_done(run, job, id))
+    if (rs_stage_is_done(run, job, id)) {
+        rs_checkpoint_remove(run, job, id); /* a kill may have come between state and removal */
         return RS_OK;
+    }
     if (*run->stop)
         return RS_FAIL(STOPPED, "stopped before stage %s", s->name);
     job->begin = rs_now();
     job->spent = 0;
+    job->scratch = rs_arena_create();
     rs_log_set_context(s->per_edit ? job->name : job->video->id);
     rs_status st = s->run(run, job);
     if (st == RS_OK) {
@@ -49,5 +53,6 @@ rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran)
         RS_LOG(INFO, "%s done in %.2f s", s->name, rs_now() - job->begin);
     }
     rs_log_set_context(NULL);
+    rs_arena_destroy(&job->scratch);
     return st;
 }

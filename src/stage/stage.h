@@ -53,7 +53,9 @@ typedef struct rs_job {
     const rs_catalog_video *video;
     const rs_catalog_edit *edit; /* NULL for the per-video part */
     const char *name;            /* "video" or "video#edit" */
-    rs_arena *arena;             /* job lifetime */
+    struct rs_job *parent;       /* of an edit: the video's own job, whose source it shares */
+    rs_arena *arena;             /* job lifetime: names, keys, the loaded source */
+    rs_arena *scratch;           /* lifetime of the running stage */
     char key[RS_STAGE_COUNT][RS_HASH_HEX];
     double begin, spent; /* of the running stage: start of this process' part, seconds before it */
     rs_ingest source;    /* loaded on demand: rs_job_load_source */
@@ -81,7 +83,7 @@ rs_status rs_job_keys(const rs_run *run, rs_job *job) RS_NODISCARD;
 bool rs_stage_is_done(const rs_run *run, const rs_job *job, rs_stage_id id);
 /* Run one stage unless done. *ran tells. Logs a line per stage. */
 rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran) RS_NODISCARD;
-/* Bring the ingest state into memory. */
+/* Bring the ingest state into memory (the parent's, for an edit). */
 rs_status rs_job_load_source(const rs_run *run, rs_job *job) RS_NODISCARD;
 
 /* Paths in the run directory (job arena). checkpoint: of the running stage. */

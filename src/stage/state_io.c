@@ -34,13 +34,15 @@ char *rs_stage_checkpoint_path(const rs_run *run, const rs_job *job, rs_stage_id
     return state_path(run, job, id, "~checkpoint");
 }
 
-static rs_status write_state(const char *path, const rs_job *job, const rs_state_id *id,
-                             const rs_tensor_list *tensors, const rs_meta_list *extra)
+static rs_status write_state(const rs_run *run, const char *path, const rs_job *job,
+                             const rs_state_id *id, const rs_tensor_list *tensors,
+                             const rs_meta_list *extra)
 {
     rs_arena *a = rs_arena_create();
     rs_meta_list meta = {0};
     for (int64_t i = 0; extra && i < extra->n; i++)
         rs_meta_add(&meta, a, extra->items[i].key, extra->items[i].value);
+    rs_meta_add(&meta, a, "fingerprint", rs_device_fingerprint(run->models.dev));
     rs_meta_add_f64(&meta, a, "seconds", job->spent + rs_now() - job->begin);
     rs_status st = rs_make_dirs(rs_path_dirname(a, path));
     if (st == RS_OK)
@@ -49,14 +51,23 @@ static rs_status write_state(const char *path, const rs_job *job, const rs_state
     return st;
 }
 
+void rs_checkpoint_remove(const rs_run *run, const rs_job *job, rs_stage_id id)
+{
+    const char *path = rs_stage_checkpoint_path(run, job, id);
+    if (unlink(path) != 0 && errno != ENOENT)
+        RS_LOG(WARN, "%s: cannot remove: %s", path, strerror(errno));
+}
+
 rs_status rs_stage_save(const rs_run *run, const rs_job *job, rs_stage_id id,
                         const rs_tensor_list *tensors, const rs_meta_list *extra)
 {
-    const char *checkpoint = rs_stage_checkpoint_path(run, job, id);
+    rs_job now = *job;
     rs_state_id identity = {.key = job->key[id], .stage = rs_stage_get(id)->name};
-    RS_TRY(write_state(rs_stage_path(run, job, id), job, &identity, tensors, extra));
-    if (unlink(checkpoint) != 0 && errno != ENOENT)
-        return RS_FAIL(IO, "%s: cannot remove: %s", checkpoint, strerror(errno));
+    RS_TRY(rs_job_keys(run, &now));
+    if (strcmp(now.key[id], job->key[id]) != 0)
+        return RS_FAIL(INPUT, "input files changed while the stage ran; run again");
+    RS_TRY(write_state(run, rs_stage_path(run, job, id), job, &identity, tensors, extra));
+    rs_checkpoint_remove(run, job, id);
     return RS_OK;
 }
 
@@ -106,7 +117,7 @@ rs_status rs_stage_load(const rs_run *run, const rs_job *job, rs_stage_id id, rs
     RS_TRY(open_state(&s, rs_stage_path(run, job, id), job->key[id]));
     copy_tensors(tensors, a, s);
     static const char *const keys[] = {"fps_num", "fps_den", "rank", "alpha",
-                                       "seconds", "steps",   "seed"};
+                                       "seconds", "steps",   "seed", "source_frames"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (rs_state_meta(s, keys[i]))
             rs_meta_add(meta, a, keys[i], rs_state_meta(s, keys[i]));
@@ -118,7 +129,7 @@ rs_status rs_checkpoint_save(const rs_run *run, const rs_job *job, rs_stage_id i
                              const rs_tensor_list *tensors)
 {
     rs_state_id identity = {.key = job->key[id], .stage = rs_stage_get(id)->name, .step = step};
-    return write_state(rs_stage_checkpoint_path(run, job, id), job, &identity, tensors, NULL);
+    return write_state(run, rs_stage_checkpoint_path(run, job, id), job, &identity, tensors, NULL);
 }
 
 void rs_checkpoint_load(const rs_run *run, rs_job *job, rs_stage_id id, rs_arena *a, int64_t *step,
@@ -134,6 +145,13 @@ void rs_checkpoint_load(const rs_run *run, rs_job *job, rs_stage_id id, rs_arena
         rs_error_clear();
         return;
     }
+    const char *made_with = rs_state_meta(s, "fingerprint");
+    if (!made_with || strcmp(made_with, rs_device_fingerprint(run->models.dev)) != 0)
+        RS_LOG(
+            WARN,
+            "the checkpoint was made with other kernels or libraries (%s): results may differ in "
+            "their last bits from a run without a break",
+            made_with ? made_with : "unknown");
     *step = rs_state_identity(s).step;
     if (rs_state_meta_f64(&job->spent, s, "seconds") != RS_OK)
         job->spent = 0;

@@ -6,7 +6,8 @@
 #include "stage/stage.h"
 #include "store/state.h"
 
-/* Save the finished state of a stage and remove its checkpoint. `extra`: further metadata. */
+/* Save the finished state of a stage and remove its checkpoint. The inputs are hashed again first:
+ * RS_INPUT if they changed while the stage ran. `extra`: further metadata. */
 rs_status rs_stage_save(const rs_run *run, const rs_job *job, rs_stage_id id,
                         const rs_tensor_list *tensors, const rs_meta_list *extra) RS_NODISCARD;
 /* Load a finished state into the arena (host copies). RS_FORMAT if key or tensors are not as
@@ -17,6 +18,8 @@ rs_status rs_stage_load(const rs_run *run, const rs_job *job, rs_stage_id id, rs
  * spent. */
 rs_status rs_checkpoint_save(const rs_run *run, const rs_job *job, rs_stage_id id, int64_t step,
                              const rs_tensor_list *tensors) RS_NODISCARD;
+/* Remove the checkpoint of a finished stage; a failure is a warning. */
+void rs_checkpoint_remove(const rs_run *run, const rs_job *job, rs_stage_id id);
 /* *step = 0 and an empty list when there is none that belongs to this key; a torn or foreign one is
  * reported as a warning and ignored. */
 void rs_checkpoint_load(const rs_run *run, rs_job *job, rs_stage_id id, rs_arena *a, int64_t *step,

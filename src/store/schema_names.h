@@ -7,14 +7,15 @@
 #define RS_STORE_SCHEMA_NAMES_H
 
 /* root */
-#define RS_ARCHIVE_FORMAT "reshoot archive"
-#define RS_ATTR_FORMAT    "format"
-#define RS_ATTR_VERSION   "version"
-#define RS_ATTR_KIND      "kind"
-#define RS_KIND_VIDEO     "video"
-#define RS_KIND_CATALOG   "catalog"
-#define RS_ATTR_VIDEO     "video"
-#define RS_ATTR_KEY       "key"
+#define RS_ARCHIVE_FORMAT  "reshoot archive"
+#define RS_ATTR_FORMAT     "format"
+#define RS_ATTR_VERSION    "version"
+#define RS_ATTR_KIND       "kind"
+#define RS_KIND_VIDEO      "video"
+#define RS_KIND_CATALOG    "catalog"
+#define RS_ATTR_VIDEO      "video"
+#define RS_ATTR_KEY        "key"
+#define RS_ATTR_SHEET_HASH "sheet_hash"
 
 /* provenance */
 #define RS_GROUP_PROVENANCE "/provenance"
@@ -66,6 +67,7 @@
 #define RS_GROUP_EDITS       "/edits"
 #define RS_ATTR_REASON       "reason"
 #define RS_ATTR_STAGE        "stage"
+#define RS_ATTR_MOVIE_HASH   "movie_hash"
 #define RS_DATA_FIRST_FRAME  "first_frame"
 #define RS_DATA_LATENT       "latent"
 #define RS_MEMBER_METRICS    "metrics"

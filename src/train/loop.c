@@ -31,7 +31,7 @@ out:
 typedef struct session {
     const rs_train_loop *l;
     rs_denoiser *m;
-    rs_denoiser_cond **conds; /* per item, NULL until first used at this size */
+    rs_denoiser_cond **conds; /* per item, NULL until first used */
     int64_t bound[4];
 } session;
 

@@ -11,6 +11,7 @@
 #include "base/fsio.h"
 #include "base/hash.h"
 #include "harness/test.h"
+#include "store/archive.h"
 #include "store/safetensors.h"
 
 /* Catalog, model and a configuration with few steps; returns its folder. */
@@ -252,6 +253,104 @@ static void t_two_runs_do_not_share_a_folder(void)
     T_CHECKF(strstr(out, "another reshoot run is using this folder"), "%s", out);
 }
 
+static void spoil(const char *dir, const char *name, const char *content)
+{
+    T_OK(rs_write_file_atomic(in(dir, name), content, strlen(content)));
+}
+
+static char *attribute(const char *dir, const char *archive, const char *object, const char *name)
+{
+    rs_archive *f;
+    char *value;
+    T_OK(rs_archive_open(&f, in(dir, archive)));
+    T_OK(rs_archive_get_as_text(&value, t_arena(), f, object, name));
+    rs_archive_close(&f);
+    return value;
+}
+
+static void t_failed_edit_keeps_its_last_success(void)
+{
+    const char *dir = world();
+    char *out, before[RS_HASH_HEX], after[RS_HASH_HEX];
+    T_CHECKF(run(&out, dir, "run", "--videos ball") == 0, "%s", out);
+    T_OK(rs_hash_file(before, in(dir, "run/videos/ball/green.mp4")));
+    const char *key = attribute(dir, "run/archive/ball.h5", "/edits/green", "key");
+    T_CHECK(t_shell(&out, "cp %s/catalog/edits/ball-green.png %s/good.png", dir, dir) == 0);
+    spoil(dir, "catalog/edits/ball-green.png", "garbage");
+    T_CHECKF(run(&out, dir, "run", "--videos ball") == 3, "%s", out);
+    T_OK(rs_hash_file(after, in(dir, "run/videos/ball/green.mp4")));
+    T_EQ_S(after, before);
+    T_EQ_S(attribute(dir, "run/archive/ball.h5", "/edits/green", "state"), "failed");
+    T_EQ_S(attribute(dir, "run/archive/ball.h5", "/edits/green", "key"), key);
+    T_CHECK(
+        strstr(attribute(dir, "run/archive/ball.h5", "/edits/green", "reason"), "ball-green.png"));
+    T_CHECK(strlen(attribute(dir, "run/archive/ball.h5", "/stages/edit/green", "key")) == 64);
+    T_CHECKF(t_reshoot(&out, "verify %s/run/archive/ball.h5", dir) == 0, "%s", out);
+    T_CHECK(t_shell(&out, "cp %s/good.png %s/catalog/edits/ball-green.png", dir, dir) == 0);
+    T_CHECKF(run(&out, dir, "run", "--videos ball") == 0, "%s", out);
+    T_CHECKF(strstr(out, "publish done") && !strstr(out, "edit done"), "%s", out);
+    T_EQ_S(attribute(dir, "run/archive/ball.h5", "/edits/green", "state"), "done");
+    T_CHECKF(t_reshoot(&out, "verify %s/run/archive/ball.h5 %s/run/catalog.h5", dir, dir) == 0,
+             "%s", out);
+}
+
+static void t_damaged_or_missing_outputs_are_made_again(void)
+{
+    static const char *const outputs[] = {"run/videos/ball/gold.mp4", "run/sheets/ball.png",
+                                          "run/archive/ball.h5", "run/catalog.h5"};
+    const char *dir = world();
+    char *out;
+    T_CHECKF(run(&out, dir, "run", "--videos ball") == 0, "%s", out);
+    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
+        if (i < 3)
+            spoil(dir, outputs[i], "not what was published");
+        else
+            T_CHECK(unlink(in(dir, outputs[i])) == 0);
+        T_CHECKF(run(&out, dir, "run", "--videos ball") == 0, "%s", out);
+        T_CHECKF(!strstr(out, "edit done") && !strstr(out, "decode done"), "%s", out);
+        T_CHECKF((strstr(out, "publish done") != NULL) == (i < 3), "%s", out);
+        T_CHECKF(t_reshoot(&out, "verify %s/run/archive/ball.h5 %s/run/catalog.h5", dir, dir) == 0,
+                 "%s", out);
+        T_CHECKF(run(&out, dir, "run", "--videos ball") == 0 && strstr(out, "nothing to do"), "%s",
+                 out);
+    }
+    /* a checkpoint that a kill left beside its finished state */
+    spoil(dir, "run/state/ball/motion~checkpoint.safetensors", "left behind");
+    T_CHECKF(run(&out, dir, "run", "--videos ball") == 0 && strstr(out, "nothing to do"), "%s",
+             out);
+    T_CHECK(!rs_path_exists(in(dir, "run/state/ball/motion~checkpoint.safetensors")));
+}
+
+/* block has fps: 8 in the catalog and 13 frames; the clip takes 9. */
+static void t_playback_rate_follows_the_frames_and_trains_nothing_again(void)
+{
+    const char *dir = world();
+    char *out;
+    T_CHECKF(run(&out, dir, "even", "--videos block") == 0, "%s", out);
+    T_EQ_S(attribute(dir, "even/archive/block.h5", "/source", "fps_num"), "72");
+    T_EQ_S(attribute(dir, "even/archive/block.h5", "/source", "fps_den"), "13");
+    T_CHECK(t_shell(&out, "sed -i 's/fps: 8/fps: 26/' %s/catalog/catalog.yaml", dir) == 0);
+    T_CHECKF(run(&out, dir, "even", "--videos block") == 0, "%s", out);
+    T_CHECKF(strstr(out, "publish done") && !strstr(out, "ingest done") &&
+                 !strstr(out, "motion done"),
+             "%s", out);
+    T_EQ_S(attribute(dir, "even/archive/block.h5", "/source", "fps_num"), "18");
+    T_EQ_S(attribute(dir, "even/archive/block.h5", "/source", "fps_den"), "1");
+    T_CHECKF(run(&out, dir, "first", "--videos block --set clip.sampling=first") == 0, "%s", out);
+    T_EQ_S(attribute(dir, "first/archive/block.h5", "/source", "fps_num"), "26");
+}
+
+/* The original checkpoints keep their tokenizer elsewhere. */
+static void t_tokenizer_of_the_original_layout(void)
+{
+    const char *dir = world();
+    char *out;
+    T_CHECK(t_shell(&out, "mkdir %s/model/google && mv %s/model/tokenizer %s/model/google/umt5-xxl",
+                    dir, dir, dir) == 0);
+    T_CHECKF(run(&out, dir, "run", "--videos block --only ingest") == 0, "%s", out);
+    T_CHECKF(t_reshoot(&out, "check %s/exp.yaml", dir) == 0, "%s", out);
+}
+
 static const rs_test_case cases[] = {
     T_CASE(t_run_gives_videos_archives_and_sheets_once),
     T_CASE(t_seed_reruns_only_edit_and_later),
@@ -260,5 +359,9 @@ static const rs_test_case cases[] = {
     T_CASE(t_threads_and_recompute_do_not_change_results),
     T_CASE(t_one_bad_edit_fails_alone),
     T_CASE(t_two_runs_do_not_share_a_folder),
+    T_CASE(t_failed_edit_keeps_its_last_success),
+    T_CASE(t_damaged_or_missing_outputs_are_made_again),
+    T_CASE(t_playback_rate_follows_the_frames_and_trains_nothing_again),
+    T_CASE(t_tokenizer_of_the_original_layout),
 };
 RS_TEST_MAIN(cases)
