@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "device/device.h"
 
 #define COMMAND_ROW(name) &rs_cmd_##name,
 static const rs_command *const k_commands[] = {RS_COMMANDS(COMMAND_ROW)};
@@ -54,6 +55,17 @@ static rs_status dispatch(int argc, char **argv)
                 : RS_FAIL(USAGE, "unknown command \"%s\"; see reshoot help", argv[1]);
 }
 
+/* What is built in, and what this machine makes of it. */
+static void print_version(void)
+{
+    rs_device *d = NULL;
+    printf("reshoot " RS_VERSION "\n");
+    if (rs_device_open(&d, &(rs_device_opts){.threads = 1}) == RS_OK)
+        printf("backend: %s\n", rs_device_fingerprint(d));
+    printf("not in this version: cuda, nccl, mpi\n");
+    rs_device_destroy(&d);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -66,7 +78,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("reshoot " RS_VERSION "\n");
+        print_version();
         return 0;
     }
     rs_status st = dispatch(argc, argv);

@@ -1,30 +1,21 @@
-// ctest: TIMEOUT 300
-// Real footage through the whole road: configs/car-shadow.yaml and configs/pedestrians.yaml with
-// few steps. Counted skips where the footage is not installed.
-#include <stdlib.h>
+/* Real footage through the whole road with few steps, and what must hold whatever the model. */
+#ifndef RS_TESTS_REAL_FOOTAGE_H
+#define RS_TESTS_REAL_FOOTAGE_H
+
 #include <string.h>
 
 #include "base/fsio.h"
 #include "harness/test.h"
 #include "store/archive.h"
 
-/* Where Debian's opencv-doc puts it (or $RS_VTEST). */
-static const char *vtest(void)
-{
-    const char *path = getenv("RS_VTEST");
-    if (!path)
-        path = "/usr/share/doc/opencv-doc/examples/data/vtest.avi";
-    return rs_file_size(path) > 0 ? path : NULL;
-}
-
-static char *in(const char *dir, const char *name)
+static inline char *in(const char *dir, const char *name)
 {
     return rs_path_join(t_arena(), dir, name);
 }
 
 /* Makes the catalog with `command` ("car-shadow DATA"), runs the experiment, returns its output
  * folder. */
-static const char *run(const char *config, const char *command)
+static inline const char *run(const char *config, const char *command)
 {
     const char *dir = t_tmpdir();
     char *out;
@@ -46,7 +37,7 @@ static const char *run(const char *config, const char *command)
     return in(dir, "run");
 }
 
-static rs_tensor read(rs_archive *f, const char *object)
+static inline rs_tensor read(rs_archive *f, const char *object)
 {
     rs_tensor t;
     T_OK(rs_archive_read_tensor(&t, t_arena(), f, object));
@@ -55,7 +46,7 @@ static rs_tensor read(rs_archive *f, const char *object)
 
 /* What ingest must have made of the footage, and what paste-back guarantees whatever the model: the
  * kept pixels of the result are the source's. */
-static void check_archive(const char *path, const char *edit)
+static inline void check_archive(const char *path, const char *edit)
 {
     rs_archive *f;
     T_OK(rs_archive_open(&f, path));
@@ -92,31 +83,4 @@ static void check_archive(const char *path, const char *edit)
     rs_archive_close(&f);
 }
 
-static void t_car_shadow(void)
-{
-    if (!t_shared_data())
-        rs_test_skip("the DAVIS frames are not beside this checkout");
-    const char *out =
-        run("car-shadow", rs_arena_printf(t_arena(), "car-shadow %s/car-shadow", t_shared_data()));
-    check_archive(in(out, "archive/car-shadow.h5"), "red");
-    T_CHECK(rs_file_size(in(out, "sheets/car-shadow.png")) > 0);
-    rs_archive *f;
-    T_OK(rs_archive_open(&f, in(out, "archive/car-shadow.h5")));
-    T_CHECK(rs_archive_exists(f, "/stages/appearance/red/adapter/blocks.0.attn1.to_q/B"));
-    rs_archive_close(&f);
-}
-
-static void t_pedestrians(void)
-{
-    if (!vtest())
-        rs_test_skip("vtest.avi is not installed (Debian package opencv-doc)");
-    const char *out = run("pedestrians", rs_arena_printf(t_arena(), "pedestrians %s", vtest()));
-    check_archive(in(out, "archive/pedestrians.h5"), "orange");
-    T_CHECK(rs_file_size(in(out, "videos/pedestrians/orange.mp4")) > 0);
-}
-
-static const rs_test_case cases[] = {
-    T_CASE(t_car_shadow),
-    T_CASE(t_pedestrians),
-};
-RS_TEST_MAIN(cases)
+#endif
