@@ -137,3 +137,45 @@ bool rs_check_edit(rs_problems *problems, const rs_catalog_video *video,
             ok = false;
     return ok;
 }
+
+int64_t rs_check_count_jobs(const rs_catalog *catalog)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < catalog->n_videos; i++)
+        n += catalog->videos[i].n_edits;
+    return n;
+}
+
+/* The first problem in a list of one job's. */
+static const char *first_problem(rs_arena *a, rs_problems *problems)
+{
+    return rs_problems_count(problems) ? rs_arena_strdup(a, rs_problems_text(problems, 0)) : NULL;
+}
+
+static void check_video_jobs(const char **reasons, rs_arena *a, const rs_config *cfg,
+                             const rs_catalog_video *v)
+{
+    rs_fit fit;
+    rs_problems *shared = rs_problems_create();
+    (void)rs_check_video(shared, &fit, cfg, v);
+    const char *reason = first_problem(a, shared);
+    for (int64_t i = 0; i < v->n_edits; i++) {
+        rs_problems *own = rs_problems_create();
+        if (!reason)
+            (void)rs_check_edit(own, v, &v->edits[i], &fit);
+        reasons[i] = reason ? reason : first_problem(a, own);
+        rs_problems_destroy(&own);
+    }
+    rs_problems_destroy(&shared);
+}
+
+void rs_check_jobs(const char **reasons, rs_arena *a, const rs_config *cfg,
+                   const rs_catalog *catalog, const char *glob)
+{
+    for (int64_t i = 0; i < catalog->n_videos; i++) {
+        const rs_catalog_video *v = &catalog->videos[i];
+        if (rs_check_chosen(glob, v))
+            check_video_jobs(reasons, a, cfg, v);
+        reasons += v->n_edits;
+    }
+}

@@ -38,4 +38,11 @@ bool rs_check_video(rs_problems *problems, rs_fit *fit, const rs_config *cfg,
 bool rs_check_edit(rs_problems *problems, const rs_catalog_video *video,
                    const rs_catalog_edit *edit, const rs_fit *fit);
 
+/* The media of every chosen job. reasons[k]: of the k-th edit of the catalog, counted through all
+ * videos: the first problem that keeps it from running, in the arena, or NULL. */
+void rs_check_jobs(const char **reasons, rs_arena *a, const rs_config *cfg,
+                   const rs_catalog *catalog, const char *glob);
+/* Edits of a catalog. */
+int64_t rs_check_count_jobs(const rs_catalog *catalog);
+
 #endif

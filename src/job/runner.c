@@ -1,9 +1,9 @@
-#include <fnmatch.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/fsio.h"
 #include "base/log.h"
+#include "job/check.h"
 #include "job/index.h"
 #include "job/job.h"
 
@@ -14,8 +14,9 @@ typedef struct video_work {
     bool publish;
     rs_job video;
     rs_job **edits;
-    rs_outcome *outcomes; /* n_edits of them, inside the run's list */
-    rs_arena **arenas;    /* one per edit */
+    rs_outcome *outcomes;        /* n_edits of them, inside the run's list */
+    rs_arena **arenas;           /* one per edit */
+    const char *const *unusable; /* per edit: what is wrong with its media, or NULL */
 } video_work;
 
 static void fail(rs_outcome *o, rs_arena *a, rs_status st, const char *stage)
@@ -61,6 +62,8 @@ static rs_status run_edit_job(video_work *w, int64_t i, rs_arena *a)
     rs_outcome *o = &w->outcomes[i];
     w->edits[i] = new_edit_job(w, i);
     const char *stage = NULL;
+    if (w->unusable[i])
+        return RS_INPUT;
     rs_status st = rs_job_keys(w->run, w->edits[i]);
     if (st == RS_OK)
         st = run_stages(w, w->edits[i], true, &o->ran, &stage);
@@ -76,7 +79,23 @@ static rs_status run_edit_job(video_work *w, int64_t i, rs_arena *a)
 static void fail_all(video_work *w, rs_arena *a, rs_status st, const char *stage)
 {
     for (int64_t i = 0; i < w->video.video->n_edits; i++)
-        fail(&w->outcomes[i], a, st, stage);
+        if (!w->unusable[i])
+            fail(&w->outcomes[i], a, st, stage);
+}
+
+/* Edits whose media were found unusable have failed already. False if that is all of them. */
+static bool mark_unusable(video_work *w)
+{
+    int64_t left = 0;
+    for (int64_t i = 0; i < w->video.video->n_edits; i++) {
+        if (!w->unusable[i]) {
+            left++;
+            continue;
+        }
+        w->outcomes[i].status = RS_INPUT;
+        w->outcomes[i].reason = w->unusable[i];
+    }
+    return left > 0;
 }
 
 static rs_status publish(video_work *w, rs_arena *a)
@@ -102,6 +121,8 @@ static rs_status run_video(video_work *w, rs_arena *a)
 {
     bool ran = false;
     const char *stage = NULL;
+    if (!mark_unusable(w))
+        return RS_OK;
     rs_status st = rs_atomic_sweep(
         rs_arena_printf(w->video.arena, "%s/state/%s", w->run->output, w->video.video->id));
     if (st == RS_OK)
@@ -144,10 +165,10 @@ static void keep_paths(rs_outcome *o, rs_arena *a)
 }
 
 static rs_status work_on(rs_run_session *s, const rs_catalog_video *v, rs_outcomes *l,
-                         rs_stage_id last, bool publish_too)
+                         rs_stage_id last, bool publish_too, const char *const *unusable)
 {
     rs_arena *arena = rs_arena_create();
-    video_work w = {.run = &s->run, .last = last, .publish = publish_too};
+    video_work w = {.run = &s->run, .last = last, .publish = publish_too, .unusable = unusable};
     w.video = (rs_job){.video = v, .name = v->id, .arena = arena};
     w.edits = RS_NEW(arena, rs_job *, v->n_edits);
     w.arenas = RS_NEW(arena, rs_arena *, v->n_edits);
@@ -220,6 +241,20 @@ static rs_status update_index(const rs_run_session *s, const rs_outcomes *l)
     return stale ? rs_index_write(s->run.output) : RS_OK;
 }
 
+/* What is wrong with the media of the chosen jobs, said before hours are spent on the others. */
+static const char *const *find_unusable(rs_run_session *s, const char *glob)
+{
+    const rs_catalog *c = s->catalog;
+    const char **reasons = RS_NEW(s->arena, const char *, rs_check_count_jobs(c) + 1);
+    rs_check_jobs(reasons, s->arena, s->cfg, c, glob);
+    for (int64_t i = 0, k = 0; i < c->n_videos; i++)
+        for (int64_t e = 0; e < c->videos[i].n_edits; e++, k++)
+            if (reasons[k])
+                RS_LOG(ERROR, "%s#%s failed: %s", c->videos[i].id, c->videos[i].edits[e].id,
+                       reasons[k]);
+    return reasons;
+}
+
 static rs_status run_all(rs_run_session *s, const rs_run_opts *o)
 {
     rs_outcomes l = {0};
@@ -228,12 +263,14 @@ static rs_status run_all(rs_run_session *s, const rs_run_opts *o)
     int64_t matched = 0;
     rs_status st = RS_OK;
     RS_TRY(parse_only(&last, &publish_too, o->only));
+    const char *const *unusable = find_unusable(s, o->videos);
     for (int64_t i = 0; i < s->catalog->n_videos && st == RS_OK; i++) {
         const rs_catalog_video *v = &s->catalog->videos[i];
-        if (o->videos && fnmatch(o->videos, v->id, 0) != 0)
-            continue;
-        matched++;
-        st = work_on(s, v, &l, last, publish_too);
+        if (rs_check_chosen(o->videos, v)) {
+            matched++;
+            st = work_on(s, v, &l, last, publish_too, unusable);
+        }
+        unusable += v->n_edits;
     }
     if (matched == 0)
         return RS_FAIL(USAGE, "--videos: \"%s\" matches none of the %lld videos", o->videos,

@@ -7,6 +7,7 @@
 #include "base/fsio.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "job/check.h"
 #include "job/job.h"
 
 static rs_status lock_output(rs_run_session *s, const char *output)
@@ -56,9 +57,6 @@ static rs_status announce(rs_run_session *s)
     RS_TRY(rs_models_vae(&s->run.models, &vae));
     const rs_denoiser_info *i = rs_denoiser_get_info(m);
     const rs_vae_info *v = rs_vae_get_info(vae);
-    if (i->out_channels != v->z_dim)
-        return RS_FAIL(MODEL, "%s: transformer has %lld latent channels, vae has %lld",
-                       c->model.path, (long long)i->out_channels, (long long)v->z_dim);
     int64_t F = (c->clip.frames - 1) / v->scale_t + 1, H = c->clip.height / v->scale_s,
             W = c->clip.width / v->scale_s;
     RS_LOG(INFO, "device %s, %d threads; %s: %lld blocks of width %lld, %.2f M parameters",
@@ -74,21 +72,26 @@ static rs_status announce(rs_run_session *s)
     return RS_OK;
 }
 
-rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
+/* Settings, catalog and model; the first problem of all is the error. */
+static rs_status load(rs_run_session *s, const rs_run_opts *o)
 {
     rs_log_level level;
-    *s = (rs_run_session){.arena = rs_arena_create(), .lock = -1};
-    RS_TRY(rs_config_load(&s->cfg, o->config, o->sets, o->n_sets));
+    rs_check_model_info model;
+    rs_problems *problems = rs_problems_create();
+    rs_check_load(&s->cfg, &s->catalog, problems, o->config, o->sets, o->n_sets);
     if (rs_log_level_parse(&level, rs_cfg_log_level_text(s->cfg->log.level)))
         rs_log_set_level(level);
-    RS_TRY(rs_catalog_load(&s->catalog, s->cfg->catalog, s->cfg->catalog_root));
-    rs_problems *problems = rs_problems_create();
-    rs_catalog_check(problems, s->cfg, s->catalog);
+    if (rs_problems_count(problems) == 0)
+        rs_check_model(problems, &model, s->cfg);
     rs_status st = rs_problems_status(problems);
     rs_problems_destroy(&problems);
-    RS_TRY(st);
-    if (!rs_path_is_dir(s->cfg->model.path))
-        return RS_FAIL(MODEL, "%s: model folder not found (model.path)", s->cfg->model.path);
+    return st;
+}
+
+rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
+{
+    *s = (rs_run_session){.arena = rs_arena_create(), .lock = -1};
+    RS_TRY(load(s, o));
     rs_device_opts device = {.backend = s->cfg->cluster.backend == RS_CFG_BACKEND_AUTO
                                             ? NULL
                                             : rs_cfg_backend_text(s->cfg->cluster.backend),

@@ -195,7 +195,7 @@ static const t_bad_case k_run[] = {
     {"a mask of another size", "cp grey32.pam mask/00004.png", RUN, 3,
      {"square#red failed", "cat.yaml:4:11: mask/00004.png: ", "32x32"}},
     {"a mask too many", "cp mask/00008.png mask/00009.png", RUN, 3,
-     {"square#red failed", "cat.yaml:4:11: mask: 10 masks but the video has 9 frames"}},
+     {"square#red failed", "cat.yaml:4:11: ", "mask: has 10 frames, but the source has 9"}},
     {"frames of two sizes", "cp grey32.pam src/00004.png", RUN, 3,
      {"square#red failed", "cat.yaml:3:13: src/00004.png: frame 4 is 32x32 but frame 0 is 64x48"}},
     {"video that ends early", CAT(3, "    source: src.mp4") "; truncate -s -300 src.mp4", RUN, 3,
@@ -203,11 +203,11 @@ static const t_bad_case k_run[] = {
     {"text among the frames", "cp exp.yaml src/00003.png", RUN, 3,
      {"square#red failed", "cat.yaml:3:13: src/00003.png: "}},
     {"no first frame", "rm first.png", RUN, 3,
-     {"square#red failed", "cat.yaml:8:22: first.png: "}},
+     {"square#red failed", "cat.yaml:8:22: ", "first_frame: first.png: no such file"}},
     {"first frame of another size", "cp grey32.pam first.png", RUN, 3,
-     {"square#red failed", "cat.yaml:8:22: first.png: is 32x32; wanted 64x48"}},
+     {"square#red failed", "cat.yaml:8:22: ", "first.png: is 32x32; wanted 64x48"}},
     {"reference of another size", "cp grey32.pam ref.png", RUN, 3,
-     {"square#red failed", "cat.yaml:11:31: ref.png: is 32x32; wanted 64x48"}},
+     {"square#red failed", "cat.yaml:11:31: ", "ref.png: is 32x32; wanted 64x48"}},
 };
 
 #define PROBE(component, in) "probe model --component " component " --in " in " --out y.safetensors"

@@ -231,7 +231,7 @@ static void t_one_bad_edit_fails_alone(void)
                      dir) == 0,
              "%s", out);
     T_CHECKF(run(&out, dir, "run", "") == 3, "%s", out);
-    T_CHECKF(strstr(out, "ball#green failed in edit"), "%s", out);
+    T_CHECKF(strstr(out, "ball#green failed: "), "%s", out);
     T_CHECKF(strstr(out, "1 of 3 edits failed"), "%s", out);
     T_CHECK(rs_path_exists(in(dir, "run/archive/ball.h5")));
     T_CHECK(rs_path_exists(in(dir, "run/archive/block.h5")));
