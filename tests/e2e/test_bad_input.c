@@ -171,7 +171,7 @@ static const t_bad_case k_model[] = {
     {"empty weights", ": > " WEIGHTS, CHECK, 2, {WEIGHTS}},
     {"missing shard", "rm " WEIGHTS "; echo '{\"weight_map\": {\"w\": \"a.safetensors\"}}' > "
      WEIGHTS ".index.json", CHECK, 2, {"model/transformer/", "a.safetensors"}},
-    {"no tokenizer", "rm -r model/tokenizer", CHECK, 2, {"model/tokenizer"}},
+    {"no tokenizer", "rm -r model/tokenizer", CHECK, 2, {"model: no tokenizer: "}},
     {"damaged tokenizer", "truncate -s 500 model/tokenizer/spiece.model", CHECK, 2,
      {"model/tokenizer/spiece.model"}},
     {"tokenizer of another model",
