@@ -9,6 +9,7 @@
 
 typedef __m256 rs_vec;
 typedef int32_t rs_ivec __attribute__((vector_size(32)));
+typedef uint32_t rs_uvec __attribute__((vector_size(32)));
 
 #define V_LANES               8
 #define V_TARGET              RS_TARGET_AVX2

@@ -2,7 +2,7 @@
  * same names; a file includes one of them and then a body (*.inc) written in these names.
  * Arithmetic on rs_vec is the compiler's own (+ - * < on vectors).
  *
- *   V_LANES, V_TARGET (function attribute), rs_vec, rs_ivec (int32 lanes)
+ *   V_LANES, V_TARGET (function attribute), rs_vec, rs_ivec and rs_uvec (32-bit lanes)
  *   V_LOAD V_STORE          any alignment
  *   V_LOAD_PART V_STORE_PART first n lanes, 1..V_LANES; other lanes zero / untouched
  *   V_FIRST(v, n, other)    lanes [0,n) of v, the rest of other
@@ -19,6 +19,7 @@
 
 typedef __m512 rs_vec;
 typedef int32_t rs_ivec __attribute__((vector_size(64)));
+typedef uint32_t rs_uvec __attribute__((vector_size(64)));
 
 #define V_LANES               16
 #define V_TARGET              RS_TARGET_AVX512

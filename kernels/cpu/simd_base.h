@@ -9,6 +9,7 @@
 typedef float rs_vec __attribute__((vector_size(16)));
 typedef float rs_vec_mem __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t rs_ivec __attribute__((vector_size(16)));
+typedef uint32_t rs_uvec __attribute__((vector_size(16)));
 
 #define V_LANES 4
 #define V_TARGET
