@@ -1,5 +1,7 @@
 /* A model directory against the settings. Components are opened as a run opens them, one after the
  * other and with their weights left in the files, so that what is checked is what will be used. */
+#include <string.h>
+
 #include "base/fsio.h"
 #include "base/num.h"
 #include "job/check.h"
@@ -103,6 +105,11 @@ static void disagree(checker *c, const char *what, int64_t denoiser, const char 
 
 static void check_agreement(checker *c, const rs_denoiser_info *d)
 {
+    const char *family = rs_cfg_family_text(c->cfg->model.family);
+    if (strcmp(family, d->family) != 0)
+        rs_problems_add(c->problems, (rs_where){c->cfg->file, 0, 0}, "model.family",
+                        "is %s, but %s holds a transformer of family %s", family,
+                        c->cfg->model.path, d->family);
     disagree(c, "text width", d->text_dim, "text_encoder", c->text_dim);
     disagree(c, "image width", d->image_dim, "image_encoder", c->image_dim);
     disagree(c, "latent channels", d->out_channels, "vae", c->vae.z_dim);
