@@ -26,6 +26,7 @@ static rs_status identify_model(rs_run *run)
 {
     static const char *const encoders[] = {"text_encoder", "image_encoder", "tokenizer"};
     const char *dir = run->models.dir;
+    rs_denoiser *m;
     rs_hash h;
     RS_TRY(rs_model_component_id(run->transformer_id, dir, "transformer"));
     RS_TRY(rs_model_component_id(run->vae_id, dir, "vae"));
@@ -35,6 +36,11 @@ static rs_status identify_model(rs_run *run)
         RS_TRY(rs_model_component_id(hex, dir, encoders[i]));
         rs_hash_string(&h, hex);
     }
+    /* ingest cuts prompts to the transformer's text length and encodes no image for one without
+     * image rows */
+    RS_TRY(rs_models_denoiser(&run->models, &m));
+    rs_hash_i64(&h, rs_denoiser_get_info(m)->text_len);
+    rs_hash_i64(&h, rs_denoiser_get_info(m)->image_dim);
     rs_hash_final_hex(&h, run->encoders_id);
     return RS_OK;
 }
