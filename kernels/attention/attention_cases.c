@@ -1,8 +1,10 @@
+#include <math.h>
+
 #include "kernels/opcase.h"
 
 /* dim: Sq Sk N D, then the pad of every (S, N*D) tensor. */
 enum { SQ, SK, HEADS, D, PAD };
-enum { LSE = 1, BIAS = 2, ACCUMULATE = 4, NO_DKV = 8, SHARP = 16 };
+enum { LSE = 1, BIAS = 2, ACCUMULATE = 4, NO_DKV = 8, SHARP = 16, NEGATIVE = 32 };
 
 static const rs_opcase FWD[] = {
     {.name = "one", .dim = {1, 1, 1, 2}, .flags = LSE},
@@ -20,6 +22,8 @@ static const rs_opcase FWD[] = {
     {.name = "bias_long", .dim = {200, 290, 2, 16, 3}, .flags = BIAS},
     {.name = "accumulate", .dim = {140, 257, 2, 32, 5}, .flags = ACCUMULATE | LSE},
     {.name = "sharp", .dim = {140, 257, 2, 32}, .flags = SHARP | LSE},
+    {.name = "negative_scale", .dim = {70, 210, 2, 24}, .flags = NEGATIVE | LSE},
+    {.name = "self_1024_d32", .dim = {1024, 1024, 12, 32}, .flags = LSE, .large = true},
     {.name = "self_1024_d64", .dim = {1024, 1024, 6, 64}, .flags = LSE, .large = true},
     {.name = "self_1024_d128", .dim = {1024, 1024, 12, 128}, .flags = LSE, .large = true},
     {.name = "self_4096_d64", .dim = {4096, 4096, 6, 64}, .flags = LSE, .large = true},
@@ -45,6 +49,7 @@ static const rs_opcase BWD[] = {
     {.name = "accumulate_only_dq", .dim = {140, 257, 2, 32}, .flags = ACCUMULATE | NO_DKV},
     {.name = "only_dq", .dim = {140, 257, 2, 32}, .flags = NO_DKV},
     {.name = "sharp", .dim = {140, 257, 2, 32}, .flags = SHARP},
+    {.name = "self_1024_d32", .dim = {1024, 1024, 12, 32}, .large = true},
     {.name = "self_1024_d64", .dim = {1024, 1024, 6, 64}, .large = true},
     {.name = "self_1024_d128", .dim = {1024, 1024, 12, 128}, .large = true},
     {.name = "self_4096_d64", .dim = {4096, 4096, 6, 64}, .large = true},
@@ -59,14 +64,14 @@ static float scale_of(const rs_opcase *c)
     float s = 1;
     while (s * s * (float)c->dim[D] > 1)
         s *= 0.5f;
-    return c->flags & SHARP ? 16 : 2 * s;
+    return c->flags & SHARP ? 16 : c->flags & NEGATIVE ? -2 * s : 2 * s;
 }
 
 /* Roundings: score (sum of D terms, then exp, whose relative error is the score's absolute error),
  * sums over keys or queries. */
 static void exactness(rs_optensor *t, const rs_opcase *c, int64_t summed)
 {
-    double score = (double)scale_of(c) * (double)c->dim[D] / 3;
+    double score = fabs((double)scale_of(c)) * (double)c->dim[D] / 3;
     t->steps = 8 + score;
     t->reduction = (double)(summed + c->dim[D]);
 }
