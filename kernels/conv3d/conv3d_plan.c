@@ -83,17 +83,24 @@ int64_t rs_conv_plan_weights(const rs_conv_plan *p)
     return n;
 }
 
-/* Add the weights of tap (dt,dy,dx) to the rows of the panel that starts at channel c0. */
-static void add_tap(const rs_conv_plan *p, float *row, int64_t width, int64_t c0,
+/* Put the weights of tap (dt,dy,dx) into the rows of the panel that starts at channel c0; taps that
+ * meet the same source line (upsampling) add up. */
+static void put_tap(const rs_conv_plan *p, float *row, int64_t width, int64_t c0,
                     const int64_t tap[3])
 {
     const int64_t *s = p->a->weight.shape;
-    const float *w =
-        rs_f32(p->a->weight) + ((tap[0] * s[1] + tap[1]) * s[2] + tap[2]) * p->ci * p->co;
     int64_t n = rs_min_i64(width, p->co - c0);
-    for (int64_t i = 0; i < p->ci; i++)
+    const float *w =
+        rs_f32(p->a->weight) + c0 + ((tap[0] * s[1] + tap[1]) * s[2] + tap[2]) * p->ci * p->co;
+    for (int64_t i = 0; i < p->ci; i++, row += width, w += p->co) {
+        if (p->up == 1) {
+            memcpy(row, w, (size_t)n * sizeof(float));
+            memset(row + n, 0, (size_t)(width - n) * sizeof(float));
+            continue;
+        }
         for (int64_t c = 0; c < n; c++)
-            row[i * width + c] += w[i * p->co + c0 + c];
+            row[c] += w[c];
+    }
 }
 
 static void pack_panel(const rs_conv_plan *p, const rs_conv_phase *f, int64_t j)
@@ -102,7 +109,8 @@ static void pack_panel(const rs_conv_plan *p, const rs_conv_phase *f, int64_t j)
     const int64_t *s = a->weight.shape;
     int64_t full = p->micro->lanes * p->micro->vectors, width = rs_conv_panel_width(p, j);
     float *panel = (float *)f->weights + j * full * f->k;
-    memset(panel, 0, (size_t)(f->k * width) * sizeof(float));
+    if (p->up > 1)
+        memset(panel, 0, (size_t)(f->k * width) * sizeof(float));
     int64_t tap[3];
     for (tap[0] = 0; tap[0] < s[0]; tap[0]++)
         for (tap[1] = 0; tap[1] < s[1]; tap[1]++)
@@ -110,7 +118,7 @@ static void pack_panel(const rs_conv_plan *p, const rs_conv_phase *f, int64_t j)
                 int64_t y = offset_of(p->up, f->py, a->stride[1], a->pad[0], tap[1]) - f->y.first;
                 int64_t x = offset_of(p->up, f->px, a->stride[2], a->pad[2], tap[2]) - f->x.first;
                 int64_t k = ((tap[0] * f->y.taps + y) * f->x.taps + x) * p->ci;
-                add_tap(p, panel + k * width, width, j * full, tap);
+                put_tap(p, panel + k * width, width, j * full, tap);
             }
 }
 
