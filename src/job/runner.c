@@ -104,8 +104,10 @@ static rs_status publish(video_work *w, rs_arena *a)
     bool ran = false;
     for (int64_t i = 0; i < n; i++)
         ok += w->outcomes[i].status == RS_OK;
-    if (ok == 0)
-        return RS_OK;
+    const char *archive =
+        rs_arena_printf(w->video.arena, "%s/archive/%s.h5", w->run->output, w->video.video->id);
+    if (ok == 0 && !rs_path_exists(archive))
+        return RS_OK; /* nothing to show; an older archive must say that its edits fail now */
     rs_log_set_context(w->video.video->id);
     rs_status st = rs_publish_video(w->run, &w->video, w->edits, w->outcomes, n, &ran);
     rs_log_set_context(NULL);

@@ -19,15 +19,14 @@ static inline const char *run(const char *config, const char *command)
 {
     const char *dir = t_tmpdir();
     char *out;
-    T_CHECKF(t_shell(&out, RS_BUILD_DIR "/reshoot-world %s %s/catalog", command, dir) == 0, "%s",
-             out);
+    T_CHECKF(t_shell(&out, T_BIN "/reshoot-world %s %s/catalog", command, dir) == 0, "%s", out);
     T_CHECKF(t_shell(&out,
-                     RS_BUILD_DIR "/reshoot-world model --preset tiny %s/model " RS_SOURCE_DIR
-                                  "/datasets/smallmodel/tokenizer",
+                     T_BIN "/reshoot-world model --preset tiny %s/model " T_SRC
+                           "/datasets/smallmodel/tokenizer",
                      dir) == 0,
              "%s", out);
     int rc = t_reshoot(&out,
-                       "run " RS_SOURCE_DIR
+                       "run " T_SRC
                        "/configs/%s.yaml --set output=%s/run --set catalog=%s/catalog/catalog.yaml "
                        "--set model.path=%s/model --set motion.steps=3 --set appearance.steps=3 "
                        "--set edit.steps=2 "

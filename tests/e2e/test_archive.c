@@ -18,7 +18,7 @@ static const char *run_world(void)
     char *text;
     const char *world = rs_path_join(t_arena(), t_tmpdir(), "world");
     t_world_make(world, true);
-    int rc = t_shell(&text, "cd %s && %s/reshoot run exp.yaml", world, RS_BUILD_DIR);
+    int rc = t_shell(&text, "cd %s && %s/reshoot run exp.yaml", world, T_BIN);
     T_CHECKF(rc == 0, "run: exit %d: %s", rc, text);
     return world;
 }
@@ -27,7 +27,7 @@ static const char *run_world(void)
 static char *reshoot(const char *world, int want, const char *args)
 {
     char *text;
-    int rc = t_shell(&text, "cd %s && %s/reshoot %s", world, RS_BUILD_DIR, args);
+    int rc = t_shell(&text, "cd %s && %s/reshoot %s", world, T_BIN, args);
     T_CHECKF(rc == want, "reshoot %s: exit %d, want %d: %s", args, rc, want, text);
     return text;
 }
@@ -109,7 +109,7 @@ static void t_verify_survives_flipped_bits(void)
         good[at] ^= (char)(1 << i % 8);
         T_OK(rs_write_file_atomic(rs_path_join(t_arena(), world, "flip.h5"), good, bytes));
         good[at] ^= (char)(1 << i % 8);
-        int rc = t_shell(&text, "cd %s && %s/reshoot verify flip.h5", world, RS_BUILD_DIR);
+        int rc = t_shell(&text, "cd %s && %s/reshoot verify flip.h5", world, T_BIN);
         T_CHECKF(rc == 0 || rc == 3, "bit %d of byte %d: exit %d: %s", (int)i % 8, (int)at, rc,
                  text);
         found += rc == 3;

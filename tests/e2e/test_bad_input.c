@@ -309,9 +309,9 @@ static void t_the_world_itself_is_sound(void)
 {
     char *text;
     const char *world = make_world();
-    int rc = t_shell(&text, "cd %s && %s/reshoot check exp.yaml", world, RS_BUILD_DIR);
+    int rc = t_shell(&text, "cd %s && %s/reshoot check exp.yaml", world, T_BIN);
     T_CHECKF(rc == 0 && strstr(text, "exp.yaml: ok\n") == text, "exit %d: %s", rc, text);
-    rc = t_shell(&text, "cd %s && %s/reshoot run exp.yaml", world, RS_BUILD_DIR);
+    rc = t_shell(&text, "cd %s && %s/reshoot run exp.yaml", world, T_BIN);
     T_CHECKF(rc == 0, "exit %d: %s", rc, text);
 }
 
@@ -323,7 +323,7 @@ static void t_unusual_pictures_are_taken(void)
     char *text;
     t_world_picture(rs_path_join(t_arena(), world, "first.png"), 64, 48, 4, clear);
     t_world_picture(rs_path_join(t_arena(), world, "ref.png"), 64, 48, 1, grey);
-    int rc = t_shell(&text, "cd %s && %s/reshoot check exp.yaml", world, RS_BUILD_DIR);
+    int rc = t_shell(&text, "cd %s && %s/reshoot check exp.yaml", world, T_BIN);
     T_CHECKF(rc == 0, "exit %d: %s", rc, text);
 }
 
@@ -336,7 +336,7 @@ static void t_all_problems_at_once(void)
     T_EQ_I(t_shell(&text, "cd %s && rm -r mask ref.png model/vae && " EXP(7, "motion: {steps: 0}"),
                    world),
            0);
-    int rc = t_shell(&text, "cd %s && %s/reshoot check exp.yaml", world, RS_BUILD_DIR);
+    int rc = t_shell(&text, "cd %s && %s/reshoot check exp.yaml", world, T_BIN);
     T_EQ_I(rc, 2);
     const char *wanted[] = {"exp.yaml: model.path: model: no vae",
                             "exp.yaml:7:17: motion.steps: 0 is out of range",

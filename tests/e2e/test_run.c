@@ -19,11 +19,11 @@ static const char *world(void)
 {
     const char *dir = t_tmpdir();
     char *out;
-    int rc = t_shell(&out, RS_BUILD_DIR "/reshoot-world quickstart %s/catalog", dir);
+    int rc = t_shell(&out, T_BIN "/reshoot-world quickstart %s/catalog", dir);
     T_CHECKF(rc == 0, "%s", out);
     rc = t_shell(&out,
-                 RS_BUILD_DIR "/reshoot-world model --preset tiny %s/model " RS_SOURCE_DIR
-                              "/datasets/smallmodel/tokenizer",
+                 T_BIN "/reshoot-world model --preset tiny %s/model " T_SRC
+                       "/datasets/smallmodel/tokenizer",
                  dir);
     T_CHECKF(rc == 0, "%s", out);
     const char *yaml = "name: e2e\noutput: run\ncatalog: catalog/catalog.yaml\n"
@@ -141,8 +141,7 @@ static pid_t start(const char *dir, const char *output, const char *more)
     if (pid == 0) {
         char command[2048];
         snprintf(command, sizeof command,
-                 "exec " RS_BUILD_DIR
-                 "/reshoot run %s/exp.yaml --set output=%s/%s %s >%s/%s.out 2>&1",
+                 "exec " T_BIN "/reshoot run %s/exp.yaml --set output=%s/%s %s >%s/%s.out 2>&1",
                  dir, dir, output, more, dir, output);
         execl("/bin/sh", "sh", "-c", command, (char *)NULL);
         _exit(127);

@@ -65,9 +65,9 @@ const char *t_stages_world(void)
     char *text;
     t_world_make(dir, false);
     int rc = t_shell(&text,
-                     RS_BUILD_DIR "/reshoot-world model --preset tiny %s/model " RS_SOURCE_DIR
-                                  "/datasets/smallmodel/tokenizer && "
-                                  "cp %s/first.png %s/plain.png",
+                     T_BIN "/reshoot-world model --preset tiny %s/model " T_SRC
+                           "/datasets/smallmodel/tokenizer && "
+                           "cp %s/first.png %s/plain.png",
                      dir, dir, dir);
     T_CHECKF(rc == 0, "%s", text);
     T_OK(rs_write_file_atomic(t_stages_path(dir, "stages.yaml"), k_experiment,

@@ -144,7 +144,7 @@ int t_reshoot(char **output, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    int rc = shell_v(output, RS_BUILD_DIR "/reshoot ", fmt, ap);
+    int rc = shell_v(output, T_BIN "/reshoot ", fmt, ap);
     va_end(ap);
     return rc;
 }

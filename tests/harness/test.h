@@ -74,6 +74,10 @@ const char *t_shared_data(void);
 int t_reshoot(char **output, const char *fmt, ...) RS_PRINTF(2, 3);
 int t_shell(char **output, const char *fmt, ...) RS_PRINTF(2, 3);
 
+/* Folders of the binaries and of the sources, quoted for a shell command. */
+#define T_BIN "'" RS_BUILD_DIR "'"
+#define T_SRC "'" RS_SOURCE_DIR "'"
+
 #define RS_TEST_MAIN(cases)                                                                        \
     int main(int argc, char **argv)                                                                \
     {                                                                                              \

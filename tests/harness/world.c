@@ -89,7 +89,7 @@ void t_world_make(const char *folder, bool model)
     if (model) {
         char *text;
         int rc = t_shell(&text, "%s/reshoot-world model %s/model %s/datasets/smallmodel/tokenizer",
-                         RS_BUILD_DIR, folder, RS_SOURCE_DIR);
+                         T_BIN, folder, T_SRC);
         T_CHECKF(rc == 0, "reshoot-world model: %s", text);
     }
 }
@@ -160,8 +160,7 @@ static const char *run_case(const t_bad_case *c, const char *world, const char *
     T_EQ_I(t_shell(&text, "cp -r %s %s", world, work), 0);
     if (t_shell(&text, "cd %s && (%s)", work, *c->damage ? c->damage : ":") != 0)
         return rs_arena_printf(t_arena(), "the damage failed: %s", text);
-    int rc =
-        t_shell(&text, "(cd %s && %s/reshoot %s > ../out 2> ../err)", work, RS_BUILD_DIR, c->args);
+    int rc = t_shell(&text, "(cd %s && %s/reshoot %s > ../out 2> ../err)", work, T_BIN, c->args);
     return judge(c, work, rc);
 }
 

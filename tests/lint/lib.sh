@@ -21,7 +21,7 @@ all_files() {
     if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
         git ls-files --cached --others --exclude-standard
     else
-        find . -type f -not -path './build*' -not -path './runs/*' | sed 's|^\./||'
+        find . -type f -not -path './.git/*' -not -name .git -not -path './build*' -not -path './runs/*' | sed 's|^\./||'
     fi
 }
 

@@ -5,7 +5,7 @@ flags=$(grep -oE -- '(-I|-isystem )[^ "]+' "$BUILD/compile_commands.json" 2>/dev
 export flags
 compile() {
     # shellcheck disable=SC2086
-    gcc -std=c17 -D_GNU_SOURCE -Wall -Wextra -Werror -fsyntax-only -Isrc -I. -Itests $flags \
+    gcc -std=c17 -D_GNU_SOURCE -Wall -Wextra -Werror -fsyntax-only -Isrc -I. -Itests -DRS_SOURCE_DIR=\"\" -DRS_BUILD_DIR=\"\" $flags \
         -include "$1" -x c /dev/null 2>&1 | grep -m1 error | sed "s|^|$1:1: not alone: |"
 }
 export -f compile

@@ -9,7 +9,7 @@
 #include "media/image.h"
 #include "media/mask.h"
 
-#define WORLD RS_BUILD_DIR "/reshoot-world "
+#define WORLD T_BIN "/reshoot-world "
 
 static const char *temp(const char *name)
 {
