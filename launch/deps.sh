@@ -10,7 +10,6 @@ packages=(
     libhdf5-dev                                    # archives
     libyaml-dev libjansson-dev                     # configuration, model JSON
     libavformat-dev libavcodec-dev libavutil-dev libswscale-dev  # video and images
-    libopenblas-dev                                # matrix products on CPU
     libsentencepiece-dev                           # tokenizer
 )
 test_packages=(

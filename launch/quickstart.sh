@@ -4,7 +4,6 @@
 # Safe to run again: finished work is not repeated.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-source launch/env.sh
 
 launch/deps.sh
 bin=build-release

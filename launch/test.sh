@@ -5,7 +5,6 @@
 # The number of tests that must exist is in tests/COUNT, so that tests cannot vanish unnoticed.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
-source launch/env.sh
 
 long=0
 for arg in "$@"; do
