@@ -6,10 +6,12 @@
  * dV = P^T dO
  *
  * Layout (S, N*D): row s holds all heads, head n in columns [n*D,(n+1)*D). D is taken from heads.
- * No mask, not causal. o_accumulate adds to o (second softmax of image cross-attention); the
- * backward of each softmax needs its own o and lse, so such callers keep both. Gradients overwrite
- * unless accumulate. FLOP forward 4*Sq*Sk*N*D, backward 10*Sq*Sk*N*D. Deterministic for any number
- * of threads. */
+ * The last key may stand for `last_key_count` equal ones (padding): log(count) is added to its
+ * score, which is the same softmax as with all of them; its dk and dv are their sums. No mask, not
+ * causal. o_accumulate adds to o (second softmax of image cross-attention); the backward of each
+ * softmax needs its own o and lse, so such callers keep both. Gradients overwrite unless
+ * accumulate. FLOP forward 4*Sq*Sk*N*D, backward 10*Sq*Sk*N*D. Deterministic for any number of
+ * threads. */
 #ifndef RS_KERNELS_ATTENTION_H
 #define RS_KERNELS_ATTENTION_H
 
@@ -23,6 +25,7 @@ typedef struct rs_attention_fwd_args {
     rs_tensor v;        /* (Sk, N*D) (ld) */
     rs_tensor bias_rel; /* optional (N, Sq+Sk-1): element [n, j-i+Sq-1] is added to score (i,j) */
     int64_t heads;
+    int64_t last_key_count; /* 0 means 1 */
     float scale;
     bool o_accumulate;
 } rs_attention_fwd_args;
@@ -38,6 +41,7 @@ typedef struct rs_attention_bwd_args {
     rs_tensor k;
     rs_tensor v;
     int64_t heads;
+    int64_t last_key_count; /* 0 means 1 */
     float scale;
     bool dq_accumulate;
 } rs_attention_bwd_args;

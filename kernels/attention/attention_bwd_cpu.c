@@ -19,6 +19,7 @@ typedef struct bwd_job {
     int64_t sq, sk, d;
     int64_t tiles;  /* of keys */
     int64_t groups; /* tasks per head */
+    float last;     /* bonus of the last key */
     float *parts;   /* dQ of groups 1.. of every head: (heads, groups - 1, sq, d) */
 } bwd_job;
 
@@ -85,7 +86,7 @@ static void prefetch_rows(rs_tensor t, int64_t r0, int64_t rows, int64_t c0, int
 
 /* Queries [i0, i0+mb) against the packed tile of nb keys. */
 static void bwd_tile(const bwd_job *t, const bwd_work *w, const float *lse, int64_t c0, int64_t i0,
-                     int64_t mb, int64_t nb, dq_target dq, bool first_tile)
+                     int64_t mb, int64_t nb, float last, dq_target dq, bool first_tile)
 {
     const rs_micro *u = t->u;
     const int64_t d = t->d, ld = RS_ATTN_KEYS;
@@ -93,9 +94,11 @@ static void bwd_tile(const bwd_job *t, const bwd_work *w, const float *lse, int6
     copy_rows(w->d_o, t->a->d_o, i0, mb, c0, d);
     rs_micro_block(u, mb, nb, d, w->q, d, 1, w->keys, u->nr * d, w->s, ld, false);
     rs_micro_block(u, mb, nb, d, w->d_o, d, 1, w->values, u->nr * d, w->dp, ld, false);
-    for (int64_t i = 0; i < mb; i++)
+    for (int64_t i = 0; i < mb; i++) {
+        w->s[i * ld + nb - 1] += last;
         t->rows->gradient(w->s + i * ld, w->dp + i * ld, nb, t->a->scale, lse[i0 + i],
                           w->delta[i0 + i]);
+    }
     rs_micro_block(u, mb, d, nb, w->dp, ld, 1, w->key_rows, u->nr * nb, dq.data + i0 * dq.ld, dq.ld,
                    dq.add || !first_tile);
     if (!rs_has(t->a->dk))
@@ -128,7 +131,8 @@ static void bwd_task(void *arg, int64_t task, int thread)
         for (int64_t i0 = 0; i0 < t->sq; i0 += ROWS) {
             prefetch_rows(a->q, i0 + ROWS, t->sq, c0, d);
             prefetch_rows(a->d_o, i0 + ROWS, t->sq, c0, d);
-            bwd_tile(t, &w, lse, c0, i0, rs_min_i64(ROWS, t->sq - i0), nb, dq, tile == first);
+            bwd_tile(t, &w, lse, c0, i0, rs_min_i64(ROWS, t->sq - i0), nb,
+                     tile == t->tiles - 1 ? t->last : 0.0f, dq, tile == first);
         }
         for (int64_t j = 0; rs_has(a->dk) && j < nb; j++) {
             memcpy(rs_attn_at(a->dk, j0 + j, c0), w.dk + j * d, (size_t)d * sizeof(float));
@@ -159,7 +163,8 @@ void rs_cpu_attention_bwd(rs_kctx *k, const rs_attention_bwd_args *a)
                  .a = a,
                  .sq = rs_tensor_rows(a->q),
                  .sk = rs_tensor_rows(a->k),
-                 .d = rs_tensor_cols(a->q) / a->heads};
+                 .d = rs_tensor_cols(a->q) / a->heads,
+                 .last = rs_attn_last_bonus(a->last_key_count, a->scale)};
     t.tiles = rs_ceil_div(t.sk, RS_ATTN_KEYS);
     t.groups = rs_min_i64(t.tiles, rs_ceil_div(MIN_TASKS, a->heads));
     /* Thread 0's scratch holds its working memory first, then the parts of dQ. */

@@ -2,8 +2,8 @@
 
 #include "kernels/opcase.h"
 
-/* dim: Sq Sk N D, then the pad of every (S, N*D) tensor. */
-enum { SQ, SK, HEADS, D, PAD };
+/* dim: Sq Sk N D, then the pad of every (S, N*D) tensor, count of the last key. */
+enum { SQ, SK, HEADS, D, PAD, COUNT };
 enum { LSE = 1, BIAS = 2, ACCUMULATE = 4, NO_DKV = 8, SHARP = 16, NEGATIVE = 32 };
 
 static const rs_opcase FWD[] = {
@@ -24,6 +24,10 @@ static const rs_opcase FWD[] = {
     {.name = "sharp", .dim = {140, 257, 2, 32}, .flags = SHARP | LSE},
     {.name = "negative_scale", .dim = {70, 210, 2, 24}, .flags = NEGATIVE | LSE},
     {.name = "self_1024_d32", .dim = {1024, 1024, 12, 32}, .flags = LSE, .large = true},
+    {.name = "padding", .dim = {140, 21, 2, 32, 5, 492}, .flags = LSE},
+    {.name = "padding_tiles", .dim = {33, 385, 1, 16, 0, 2}, .flags = LSE},
+    {.name = "padding_only", .dim = {40, 1, 2, 8, 0, 512}, .flags = LSE | ACCUMULATE},
+    {.name = "padding_bias", .dim = {37, 200, 3, 10, 0, 7}, .flags = BIAS | LSE},
     {.name = "self_1024_d64", .dim = {1024, 1024, 6, 64}, .flags = LSE, .large = true},
     {.name = "self_1024_d128", .dim = {1024, 1024, 12, 128}, .flags = LSE, .large = true},
     {.name = "self_4096_d64", .dim = {4096, 4096, 6, 64}, .flags = LSE, .large = true},
@@ -50,6 +54,9 @@ static const rs_opcase BWD[] = {
     {.name = "only_dq", .dim = {140, 257, 2, 32}, .flags = NO_DKV},
     {.name = "sharp", .dim = {140, 257, 2, 32}, .flags = SHARP},
     {.name = "self_1024_d32", .dim = {1024, 1024, 12, 32}, .large = true},
+    {.name = "padding", .dim = {140, 21, 2, 32, 5, 492}},
+    {.name = "padding_tiles", .dim = {33, 385, 1, 16, 0, 2}},
+    {.name = "padding_only_dq", .dim = {100, 193, 2, 8, 0, 320}, .flags = ACCUMULATE | NO_DKV},
     {.name = "self_1024_d64", .dim = {1024, 1024, 6, 64}, .large = true},
     {.name = "self_1024_d128", .dim = {1024, 1024, 12, 128}, .large = true},
     {.name = "self_4096_d64", .dim = {4096, 4096, 6, 64}, .large = true},
@@ -84,6 +91,7 @@ static void make_fwd(rs_opplan *p, const rs_opcase *c)
     a->heads = n;
     a->scale = scale_of(c);
     a->o_accumulate = c->flags & ACCUMULATE;
+    a->last_key_count = c->dim[COUNT];
     exactness(rs_op_out_acc(p, a->o_accumulate, "o", &a->o, pad, RS_SHAPE(sq, w)), c, sk);
     if (c->flags & LSE)
         exactness(rs_op_out(p, "lse", &a->lse, 0, RS_SHAPE(n, sq)), c, sk);
@@ -94,6 +102,8 @@ static void make_fwd(rs_opplan *p, const rs_opcase *c)
         rs_op_in(p, "bias_rel", &a->bias_rel, 0, RS_SHAPE(n, sq + sk - 1));
     if (a->o_accumulate)
         rs_op_feature(p, "o_accumulate");
+    if (a->last_key_count > 1)
+        rs_op_feature(p, "last_key_count");
 }
 
 static double flops_fwd(const rs_opcase *c)
@@ -143,8 +153,17 @@ const rs_opspec rs_opspec_attention_fwd = {
     .ref = ref_attention_fwd,
     .part = part_fwd,
     .flops = flops_fwd,
-    .option = {"lse", "bias_rel", "o_accumulate"},
+    .option = {"lse", "bias_rel", "o_accumulate", "last_key_count"},
 };
+
+/* dS = P (dP - D), and D is nearly dP of a key that has most of the weight: the roundings of both
+ * count as many times as all keys outweigh the others. */
+static void exactness_bwd(rs_optensor *t, const rs_opcase *c, int64_t summed)
+{
+    exactness(t, c, summed);
+    if (c->dim[COUNT] > 1)
+        t->steps += 2.0 * (double)(c->dim[COUNT] + c->dim[SK] - 1) / (double)(c->dim[SK] - 1);
+}
 
 static void make_bwd(rs_opplan *p, const rs_opcase *c)
 {
@@ -154,10 +173,11 @@ static void make_bwd(rs_opplan *p, const rs_opcase *c)
     a->heads = n;
     a->scale = scale_of(c);
     a->dq_accumulate = c->flags & ACCUMULATE;
-    exactness(rs_op_out_acc(p, a->dq_accumulate, "dq", &a->dq, pad, RS_SHAPE(sq, w)), c, sk);
+    a->last_key_count = c->dim[COUNT];
+    exactness_bwd(rs_op_out_acc(p, a->dq_accumulate, "dq", &a->dq, pad, RS_SHAPE(sq, w)), c, sk);
     if (!(c->flags & NO_DKV)) {
-        exactness(rs_op_out(p, "dk", &a->dk, 2 * pad, RS_SHAPE(sk, w)), c, sq);
-        exactness(rs_op_out(p, "dv", &a->dv, 3 * pad, RS_SHAPE(sk, w)), c, sq);
+        exactness_bwd(rs_op_out(p, "dk", &a->dk, 2 * pad, RS_SHAPE(sk, w)), c, sq);
+        exactness_bwd(rs_op_out(p, "dv", &a->dv, 3 * pad, RS_SHAPE(sk, w)), c, sq);
     }
     rs_op_in(p, "d_o", &a->d_o, 4 * pad, RS_SHAPE(sq, w));
     rs_op_in(p, "o", &a->o, pad, RS_SHAPE(sq, w));
@@ -167,6 +187,8 @@ static void make_bwd(rs_opplan *p, const rs_opcase *c)
     rs_op_in(p, "v", &a->v, 3 * pad, RS_SHAPE(sk, w));
     if (a->dq_accumulate)
         rs_op_feature(p, "dq_accumulate");
+    if (a->last_key_count > 1)
+        rs_op_feature(p, "last_key_count");
 }
 
 /* The forward's arguments of a backward case. */
@@ -178,6 +200,7 @@ static rs_attention_fwd_args forward_of(const rs_attention_bwd_args *a)
                                    .k = a->k,
                                    .v = a->v,
                                    .heads = a->heads,
+                                   .last_key_count = a->last_key_count,
                                    .scale = a->scale};
 }
 
@@ -254,7 +277,7 @@ const rs_opspec rs_opspec_attention_bwd = {
     .prepare = prepare_bwd,
     .part = part_bwd,
     .flops = flops_bwd,
-    .option = {"dk", "dv", "dq_accumulate"},
+    .option = {"dk", "dv", "dq_accumulate", "last_key_count"},
     .loss = loss_bwd,
     .grad = {{"dq", "q"}, {"dk", "k"}, {"dv", "v"}},
 };

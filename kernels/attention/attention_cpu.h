@@ -2,6 +2,8 @@
 #ifndef RS_KERNELS_ATTENTION_ATTENTION_CPU_H
 #define RS_KERNELS_ATTENTION_ATTENTION_CPU_H
 
+#include <math.h>
+
 #include "base/num.h"
 #include "kernels/attention/rows.h"
 #include "kernels/cpu/cpu_ops.h"
@@ -15,6 +17,13 @@ enum { RS_ATTN_KEYS = 192 };
 static inline float *rs_attn_at(rs_tensor t, int64_t r, int64_t c0)
 {
     return rs_f32(t) + r * t.ld + c0;
+}
+
+/* What the last key's score gets before the scale: count equal keys weigh exp(log count) times one.
+ */
+static inline float rs_attn_last_bonus(int64_t count, float scale)
+{
+    return count > 1 ? (float)(log((double)count) / (double)scale) : 0.0f;
 }
 
 /* Floats, rounded up to whole cache lines. */

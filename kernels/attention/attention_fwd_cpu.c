@@ -19,6 +19,7 @@ typedef struct fwd_job {
     const rs_attention_fwd_args *a;
     int64_t sq, sk, d;
     int64_t chunk, chunks;
+    float last; /* bonus of the last key */
 } fwd_job;
 
 /* Working memory of a task. */
@@ -55,6 +56,8 @@ static void fwd_tile(const fwd_job *t, const fwd_work *w, const float *bias, int
     rs_micro_block(u, mb, nb, d, w->q + r0 * d, d, 1, w->keys, u->nr * d, w->s, RS_ATTN_KEYS,
                    false);
     for (int64_t i = 0; i < mb; i++) {
+        if (j0 + nb == t->sk)
+            w->s[i * RS_ATTN_KEYS + nb - 1] += t->last;
         float *top = &w->top[r0 + i], *sum = &w->sum[r0 + i], add;
         float m = t->rows->softmax(w->s + i * RS_ATTN_KEYS, bias ? bias + j0 - (r0 + i) : NULL, nb,
                                    t->a->scale, *top, &add);
@@ -116,7 +119,8 @@ void rs_cpu_attention_fwd(rs_kctx *k, const rs_attention_fwd_args *a)
                  .sq = rs_tensor_rows(a->q),
                  .sk = rs_tensor_rows(a->k),
                  .d = rs_tensor_cols(a->q) / a->heads,
-                 .chunk = CHUNK};
+                 .chunk = CHUNK,
+                 .last = rs_attn_last_bonus(a->last_key_count, a->scale)};
     int64_t want = TASKS_PER_THREAD * rs_kctx_threads(k);
     while (t.chunk > MIN_CHUNK && rs_kctx_threads(k) > 1 &&
            a->heads * rs_ceil_div(t.sq, t.chunk) < want)

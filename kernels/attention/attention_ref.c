@@ -23,6 +23,8 @@ static void fwd_row(const rs_attention_fwd_args *a, int64_t head, int64_t i)
     for (int pass = 0; pass < 3; pass++)
         for (int64_t j = 0; j < sk; j++) {
             double s = (double)a->scale * dot(row(a->q, i, c0), row(a->k, j, c0), d);
+            if (j == sk - 1 && a->last_key_count > 1)
+                s += log((double)a->last_key_count);
             if (rs_has(a->bias_rel))
                 s += rs_f64(a->bias_rel)[head * (sq + sk - 1) + j - i + sq - 1];
             if (pass == 0)
@@ -74,6 +76,8 @@ void rs_ref_attention_bwd(const rs_attention_bwd_args *a)
             for (int64_t j = 0; j < sk; j++) {
                 const double *k = row(a->k, j, c0);
                 double s = (double)a->scale * dot(q, k, d);
+                if (j == sk - 1 && a->last_key_count > 1)
+                    s += log((double)a->last_key_count);
                 double p = exp(s - rs_f64(a->lse)[head * sq + i]);
                 double ds = p * (dot(d_o, row(a->v, j, c0), d) - delta) * (double)a->scale;
                 add_row(a->dq, i, c0, ds, k, d);

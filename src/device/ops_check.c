@@ -95,6 +95,7 @@ void rs_check_attention_fwd(const rs_attention_fwd_args *a)
 {
     int64_t sq = rs_tensor_rows(a->q), sk = rs_tensor_rows(a->k), c = rs_tensor_cols(a->q);
     NEED("attention_fwd", has_heads(a->q, a->heads) && sk >= 1, a->q, a->k);
+    NEED("attention_fwd", a->last_key_count >= 0, a->q, a->k);
     NEED("attention_fwd", is_mat(a->o, sq, c), a->o, a->q);
     NEED("attention_fwd", is_mat(a->k, sk, c) && is_mat(a->v, sk, c), a->q, a->k, a->v);
     NEED("attention_fwd", opt_vec(a->lse, a->heads * sq), a->lse, a->q);
@@ -108,6 +109,7 @@ void rs_check_attention_bwd(const rs_attention_bwd_args *a)
 {
     int64_t sq = rs_tensor_rows(a->q), sk = rs_tensor_rows(a->k), c = rs_tensor_cols(a->q);
     NEED("attention_bwd", has_heads(a->q, a->heads) && sk >= 1, a->q, a->k);
+    NEED("attention_bwd", a->last_key_count >= 0, a->q, a->k);
     NEED("attention_bwd", is_mat(a->d_o, sq, c) && is_mat(a->o, sq, c), a->d_o, a->o, a->q);
     NEED("attention_bwd", is_mat(a->dq, sq, c), a->dq, a->q);
     NEED("attention_bwd", is_mat(a->k, sk, c) && is_mat(a->v, sk, c), a->q, a->k, a->v);

@@ -64,10 +64,6 @@ void rs_wan_context(const wan_block *b, int i)
     wan_kv t = rs_wan_text_kv(b), m = rs_wan_image_kv(b);
     context_part(b, c->text, WAN_B_K2, WAN_T_K2, WAN_B_NORM_K2, WAN_B_V2, WAN_T_V2, t.raw, t.k,
                  t.v);
-    if (rs_has(c->ids)) {
-        RS_OP(b->d, embed, .y = t.k_all, .table = t.k, .ids = c->ids);
-        RS_OP(b->d, embed, .y = t.v_all, .table = t.v, .ids = c->ids);
-    }
     if (c->I > 0)
         context_part(b, c->image, WAN_B_KI, WAN_T_KI, WAN_B_NORM_KI, WAN_B_VI, WAN_T_VI, m.raw, m.k,
                      m.v);
@@ -78,14 +74,11 @@ wan_kv rs_wan_text_kv(const wan_block *b)
 {
     const wan_context *x = &b->s->ctx;
     const wan_cond *c = b->cond;
-    wan_kv kv = {
+    return (wan_kv){
         .raw = rs_tensor_rows_view(x->kt_raw, 0, c->U),
         .k = rs_tensor_rows_view(x->kt, 0, c->U),
         .v = rs_tensor_rows_view(x->vt, 0, c->U),
     };
-    kv.k_all = rs_has(c->ids) ? x->kt_all : kv.k;
-    kv.v_all = rs_has(c->ids) ? x->vt_all : kv.v;
-    return kv;
 }
 
 wan_kv rs_wan_image_kv(const wan_block *b)
@@ -94,8 +87,8 @@ wan_kv rs_wan_image_kv(const wan_block *b)
     wan_kv kv = {0};
     if (b->cond->I > 0) {
         kv.raw = rs_tensor_rows_view(x->ki_raw, 0, b->cond->I);
-        kv.k = kv.k_all = rs_tensor_rows_view(x->ki, 0, b->cond->I);
-        kv.v = kv.v_all = rs_tensor_rows_view(x->vi, 0, b->cond->I);
+        kv.k = rs_tensor_rows_view(x->ki, 0, b->cond->I);
+        kv.v = rs_tensor_rows_view(x->vi, 0, b->cond->I);
     }
     return kv;
 }
@@ -111,8 +104,8 @@ static void cross_attention(const wan_block *b, int i, rs_tensor x2, rs_tensor x
     rs_qk_fwd(b->d, s->t[1], a->q2, b->w[WAN_B_NORM_Q2], s->cfg.eps, NULL, 0);
     rs_wan_context(b, i);
     wan_kv t = rs_wan_text_kv(b), m = rs_wan_image_kv(b);
-    RS_OP(b->d, attention_fwd, .o = a->ot, .lse = a->lset, .q = s->t[1], .k = t.k_all, .v = t.v_all,
-          .heads = s->cfg.heads, .scale = s->scale);
+    RS_OP(b->d, attention_fwd, .o = a->ot, .lse = a->lset, .q = s->t[1], .k = t.k, .v = t.v,
+          .last_key_count = b->cond->last_count, .heads = s->cfg.heads, .scale = s->scale);
     rs_tensor sum = a->ot;
     if (rs_has(m.k)) {
         RS_OP(b->d, attention_fwd, .o = a->oi, .lse = a->lsei, .q = s->t[1], .k = m.k, .v = m.v,

@@ -79,22 +79,17 @@ static void text_bwd(const wan_block *b, rs_tensor dq, rs_tensor q, rs_tensor d_
     const wan_cond *c = b->cond;
     wan_kv t = rs_wan_text_kv(b);
     bool adapted = any_trained(b, (wan_target[]){WAN_T_K2, WAN_T_V2}, 2);
-    rs_tensor none = {0}, dk_all = adapted ? s->ctx.dk_all : none,
-              dv_all = adapted ? s->ctx.dv_all : none;
-    RS_OP(b->d, attention_bwd, .dq = dq, .dk = dk_all, .dv = dv_all, .d_o = d_o, .o = b->a.ot,
-          .lse = b->a.lset, .q = q, .k = t.k_all, .v = t.v_all, .heads = s->cfg.heads,
-          .scale = s->scale);
-    if (!adapted)
-        return;
-    rs_tensor dk = dk_all, dv = dv_all;
-    if (rs_has(c->ids)) {
+    rs_tensor dk = {0}, dv = {0};
+    if (adapted) {
         dk = rs_tensor_rows_view(s->ctx.dk, 0, c->U);
         dv = rs_tensor_rows_view(s->ctx.dv, 0, c->U);
-        RS_OP(b->d, gemm, .y = dk, .a = c->sums, .b = dk_all, .trans_a = true);
-        RS_OP(b->d, gemm, .y = dv, .a = c->sums, .b = dv_all, .trans_a = true);
     }
-    context_part_bwd(b, WAN_B_K2, WAN_T_K2, WAN_B_NORM_K2, WAN_B_V2, WAN_T_V2, dk, dv, t.raw,
-                     c->text);
+    RS_OP(b->d, attention_bwd, .dq = dq, .dk = dk, .dv = dv, .d_o = d_o, .o = b->a.ot,
+          .lse = b->a.lset, .q = q, .k = t.k, .v = t.v, .last_key_count = c->last_count,
+          .heads = s->cfg.heads, .scale = s->scale);
+    if (adapted)
+        context_part_bwd(b, WAN_B_K2, WAN_T_K2, WAN_B_NORM_K2, WAN_B_V2, WAN_T_V2, dk, dv, t.raw,
+                         c->text);
 }
 
 /* Adds the gradient through the attention to the image to dq. */

@@ -65,8 +65,6 @@ static void bind_context(wan_state *s, rs_carver *c)
     *x = (wan_context){0};
     x->kt = carve(c, T, D);
     x->vt = carve(c, T, D);
-    x->kt_all = carve(c, T, D);
-    x->vt_all = carve(c, T, D);
     x->kt_raw = s->dims.training ? carve(c, T, D) : x->kt;
     if (I > 0) {
         x->ki = carve(c, I, D);
@@ -74,8 +72,6 @@ static void bind_context(wan_state *s, rs_carver *c)
         x->ki_raw = s->dims.training ? carve(c, I, D) : x->ki;
     }
     if (s->dims.training) {
-        x->dk_all = carve(c, T, D);
-        x->dv_all = carve(c, T, D);
         x->dk = carve(c, most, D);
         x->dv = carve(c, most, D);
     }
@@ -177,15 +173,11 @@ void rs_wan_bind_cond(const void *state, void *cond, rs_carver *c, int64_t text_
 {
     const rs_wan_config *cfg = &((const wan_state *)state)->cfg;
     wan_cond *w = cond;
-    *w = (wan_cond){.T = cfg->text_len, .I = image_rows};
-    w->U = rs_min_i64(text_rows + 1, w->T);
+    *w = (wan_cond){.U = rs_min_i64(text_rows + 1, cfg->text_len), .I = image_rows};
+    w->last_count = cfg->text_len - w->U + 1;
     w->text = carve(c, w->U, cfg->dim);
     w->text_in = carve(c, w->U, cfg->text_dim);
     w->text_hidden = carve(c, w->U, cfg->dim);
-    if (w->U < w->T) {
-        w->ids = rs_carve(c, RS_DTYPE_I32, RS_SHAPE(w->T));
-        w->sums = carve(c, w->T, w->U);
-    }
     if (image_rows > 0) {
         w->image = carve(c, image_rows, cfg->dim);
         w->image_in = carve(c, image_rows, cfg->image_dim);

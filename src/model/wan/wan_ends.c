@@ -2,7 +2,6 @@
  * (wan21.md 1.2). */
 #include <math.h>
 
-#include "base/num.h"
 #include "model/wan/wan_state.h"
 
 static rs_tensor matrix(rs_tensor w)
@@ -22,21 +21,6 @@ static void put(rs_device *d, rs_tensor dst, rs_tensor src)
     rs_device_put(d, dst.data, src.data, rs_tensor_bytes(src));
 }
 
-/* Row of every text row among the distinct ones, and the matrix that adds equal rows up. */
-static void put_row_map(rs_device *d, const wan_cond *c)
-{
-    rs_arena *a = rs_arena_create();
-    int32_t *ids = RS_NEW(a, int32_t, c->T);
-    float *sums = RS_NEW(a, float, c->T * c->U);
-    for (int64_t i = 0; i < c->T; i++) {
-        ids[i] = rs_i32(rs_min_i64(i, c->U - 1));
-        sums[i * c->U + ids[i]] = 1.0f;
-    }
-    rs_device_put(d, c->ids.data, ids, rs_tensor_bytes(c->ids));
-    rs_device_put(d, c->sums.data, sums, rs_tensor_bytes(c->sums));
-    rs_arena_destroy(&a);
-}
-
 void rs_wan_encode_cond(void *state, void *cond, rs_device *d, const rs_tensor *globals,
                         rs_tensor y, rs_tensor text, rs_tensor image)
 {
@@ -47,8 +31,6 @@ void rs_wan_encode_cond(void *state, void *cond, rs_device *d, const rs_tensor *
     put(d, c->text_in, text);
     linear(d, globals, WAN_G_TEXT1, c->text_hidden, c->text_in, RS_ACT_GELU_TANH);
     linear(d, globals, WAN_G_TEXT2, c->text, c->text_hidden, RS_ACT_NONE);
-    if (rs_has(c->ids))
-        put_row_map(d, c);
     if (!cfg->image_dim)
         return;
     const float eps = 1e-5f; /* of both norms, whatever the blocks use */

@@ -39,10 +39,8 @@ typedef struct wan_acts {
 /* Keys and values of the block in work, from the condition's context; rows as in wan_cond. */
 typedef struct wan_context {
     rs_tensor kt_raw, kt, vt;      /* (U,D); kt_raw before RMSNorm */
-    rs_tensor kt_all, vt_all;      /* (T,D) */
     rs_tensor ki_raw, ki, vi;      /* (I,D) */
-    rs_tensor dk_all, dv_all;      /* (T,D) gradients, training only */
-    rs_tensor dk, dv;              /* (max(U,I),D) */
+    rs_tensor dk, dv;              /* (max(U,I),D) gradients, training only */
     rs_tensor hidden[WAN_TARGETS]; /* (max(U,I),R) of K2, V2, KI, VI */
     rs_tensor dhidden;
 } wan_context;
@@ -68,17 +66,16 @@ typedef struct wan_state {
     int ctx_block; /* whose keys and values ctx holds in this pass; -1: nobody's */
 } wan_state;
 
-/* One pass's condition. The text rows beyond the true ones are all equal, so U = min(true rows + 1,
- * T) distinct rows stand for all T. */
+/* One pass's condition. The text rows beyond the true ones are all equal, so the last of U =
+ * min(true rows + 1, text_len) rows stands for all of them. */
 typedef struct wan_cond {
-    int64_t U, T, I;                  /* distinct and all text rows, image rows */
+    int64_t U, I;                     /* text and image rows */
+    int64_t last_count;               /* text rows that the last one stands for */
     rs_tensor y;                      /* (C,F,H,W), borrowed */
     rs_tensor text;                   /* (U,D) */
     rs_tensor image;                  /* (I,D) */
     rs_tensor text_in, text_hidden;   /* (U,text_dim), (U,D) while encoding */
     rs_tensor image_in, image_hidden; /* (I,image_dim) */
-    rs_tensor ids;  /* (T) I32: distinct row of every text row; ndim 0 when U = T */
-    rs_tensor sums; /* (T,U) one-hot rows: its transpose adds up what equal rows got */
 } wan_cond;
 
 /* wan_buffers.c */
@@ -99,10 +96,9 @@ typedef struct wan_block {
     wan_acts a;
 } wan_block;
 
-/* Keys and values of one part of the context: raw keys are those before the norm; `_all` has every
- * row that attention sees. */
+/* Keys and values of one part of the context; raw keys are those before the norm. */
 typedef struct wan_kv {
-    rs_tensor raw, k, v, k_all, v_all;
+    rs_tensor raw, k, v;
 } wan_kv;
 
 rs_linear rs_wan_linear(const wan_block *b, int slot, wan_target target);
