@@ -66,6 +66,7 @@ typedef struct rs_command {
     X(schema)                                                                                      \
     X(show)                                                                                        \
     X(verify)                                                                                      \
+    X(export)                                                                                      \
     X(bench)                                                                                       \
     X(probe)
 

@@ -259,6 +259,18 @@ static const t_bad_case k_archive[] = {
     {"one of two", "", "verify exp.yaml cat.yaml", 3, {"2 of 2 archives are not whole"}},
 };
 
+#define EXPORT "export nix.h5 --out a.safetensors"
+
+static const t_bad_case k_export[] = {
+    {"no such archive", "", EXPORT, 3, {"nix.h5: cannot open"}},
+    {"no output", "", "export nix.h5", 2, {"usage: reshoot export ARCHIVE --out X.safetensors"}},
+    {"unknown format", "", EXPORT " --format comfy", 2, {"unknown format \"comfy\"; known: "}},
+    {"unknown type", "", EXPORT " --dtype F8", 2, {"\"F8\" is none of F32, BF16, F16"}},
+    {"stage without an adapter", "", EXPORT " --stage ingest", 2, {"\"ingest\" has no adapter"}},
+    {"appearance of no edit", "", EXPORT " --stage appearance", 2, {"needs --edit ID"}},
+    {"motion of one edit", "", EXPORT " --edit red", 2, {"belongs to all edits"}},
+};
+
 static const t_bad_case k_bench[] = {
     {"unknown benchmark", "", "bench setp", 2, {"unknown benchmark \"setp\"; there is: op"}},
     {"unknown op", "", "bench op gmm", 2, {"unknown op \"gmm\"; did you mean \"gemm\"?"}},
@@ -302,6 +314,7 @@ TABLE(model)
 TABLE(run)
 TABLE(probe)
 TABLE(archive)
+TABLE(export)
 TABLE(bench)
 
 /* Without any damage the world is fine: the cases above fail for their own reason. */
@@ -360,6 +373,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_run),
     T_CASE(t_probe),
     T_CASE(t_archive),
+    T_CASE(t_export),
     T_CASE(t_bench),
     T_CASE(t_unusual_pictures_are_taken),
     T_CASE(t_all_problems_at_once),
