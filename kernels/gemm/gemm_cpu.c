@@ -35,29 +35,20 @@ RS_INLINE void finish_body(const void *args, int64_t lo, int64_t hi, int thread)
     float alpha = g->alpha == 0 ? 1.0f : g->alpha, beta = g->beta;
     for (int64_t i = lo; i < hi; i++) {
         const float *sum = t->sum + i * TILE_N;
-        float *y = rs_f32(g->y) + (t->i0 + i) * g->y.ld + t->j0;
-        if (beta != 0) {
-            RS_IVDEP
-            for (int64_t j = 0; j < t->cols; j++)
-                y[j] = alpha * sum[j] + beta * y[j];
-        } else {
-            RS_IVDEP
-            for (int64_t j = 0; j < t->cols; j++)
-                y[j] = alpha * sum[j];
+        float *y = rs_f32(g->y) + (t->i0 + i) * g->y.ld + t->j0, *v = y;
+        if (rs_has(g->pre))
+            v = rs_f32(g->pre) + (t->i0 + i) * rs_tensor_cols(g->y) + t->j0;
+        RS_IVDEP
+        for (int64_t j = 0; j < t->cols; j++) {
+            float x = alpha * sum[j];
+            if (beta != 0)
+                x += beta * y[j];
+            if (bias)
+                x += bias[j];
+            v[j] = x;
         }
-        if (bias) {
-            RS_IVDEP
-            for (int64_t j = 0; j < t->cols; j++)
-                y[j] += bias[j];
-        }
-        if (rs_has(g->pre)) {
-            float *pre = rs_f32(g->pre) + (t->i0 + i) * rs_tensor_cols(g->y) + t->j0;
-            RS_IVDEP
-            for (int64_t j = 0; j < t->cols; j++)
-                pre[j] = y[j];
-        }
-        if (g->act != RS_ACT_NONE)
-            rs_v_act(g->act, y, y, t->cols);
+        if (v != y || g->act != RS_ACT_NONE)
+            rs_v_act(g->act, y, v, t->cols);
     }
 }
 RS_RANGE_VERSIONS(finish)
