@@ -56,19 +56,23 @@ const char *rs_error_message(void);
 const char *rs_error_trace(void);
 void rs_error_clear(void);
 
-#define RS_FAIL(code, ...) rs_fail_at(RS_##code, __FILE__, __LINE__, __func__, __VA_ARGS__)
+/* The value is the constant, so that compilers see that it is not RS_OK. */
+#define RS_FAIL(code, ...)                                                                         \
+    (rs_fail_at(RS_##code, __FILE__, __LINE__, __func__, __VA_ARGS__), (rs_status)RS_##code)
 #define RS_TRY(call)                                                                               \
     do {                                                                                           \
         rs_status rs_try_ = (call);                                                                \
-        if (rs_try_ != RS_OK)                                                                      \
-            return rs_relay_at(rs_try_, __FILE__, __LINE__, __func__);                             \
+        if (rs_try_ != RS_OK) {                                                                    \
+            rs_relay_at(rs_try_, __FILE__, __LINE__, __func__);                                    \
+            return rs_try_;                                                                        \
+        }                                                                                          \
     } while (0)
 /* As RS_TRY, but sets the local `st` and jumps to `out:`. */
 #define RS_TRY_OUT(call)                                                                           \
     do {                                                                                           \
         st = (call);                                                                               \
         if (st != RS_OK) {                                                                         \
-            st = rs_relay_at(st, __FILE__, __LINE__, __func__);                                    \
+            rs_relay_at(st, __FILE__, __LINE__, __func__);                                         \
             goto out;                                                                              \
         }                                                                                          \
     } while (0)

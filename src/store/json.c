@@ -202,7 +202,7 @@ static rs_status require(const rs_json **out, const rs_json *o, const char *key)
 
 rs_status rs_json_i64(int64_t *out, const rs_json *o, const char *key)
 {
-    const rs_json *v;
+    const rs_json *v = NULL;
     RS_TRY(require(&v, o, key));
     RS_TRY(rs_json_as_i64(out, v));
     return RS_OK;
@@ -221,7 +221,7 @@ rs_status rs_json_i64_in(int64_t *out, const rs_json *o, const char *key, int64_
 
 rs_status rs_json_f64(double *out, const rs_json *o, const char *key)
 {
-    const rs_json *v;
+    const rs_json *v = NULL;
     RS_TRY(require(&v, o, key));
     RS_TRY(rs_json_as_f64(out, v));
     return RS_OK;
@@ -229,7 +229,7 @@ rs_status rs_json_f64(double *out, const rs_json *o, const char *key)
 
 rs_status rs_json_bool(bool *out, const rs_json *o, const char *key)
 {
-    const rs_json *v;
+    const rs_json *v = NULL;
     RS_TRY(require(&v, o, key));
     RS_TRY(rs_json_as_bool(out, v));
     return RS_OK;
@@ -237,7 +237,7 @@ rs_status rs_json_bool(bool *out, const rs_json *o, const char *key)
 
 rs_status rs_json_string(const char **out, const rs_json *o, const char *key)
 {
-    const rs_json *v;
+    const rs_json *v = NULL;
     RS_TRY(require(&v, o, key));
     RS_TRY(rs_json_as_string(out, v));
     return RS_OK;
@@ -245,7 +245,7 @@ rs_status rs_json_string(const char **out, const rs_json *o, const char *key)
 
 rs_status rs_json_object(const rs_json **out, const rs_json *o, const char *key)
 {
-    const rs_json *v;
+    const rs_json *v = NULL;
     RS_TRY(require(&v, o, key));
     if (!json_is_object(v->node))
         return fail_type(v, "an object");
@@ -255,7 +255,7 @@ rs_status rs_json_object(const rs_json **out, const rs_json *o, const char *key)
 
 rs_status rs_json_array(const rs_json **out, const rs_json *o, const char *key)
 {
-    const rs_json *v;
+    const rs_json *v = NULL;
     RS_TRY(require(&v, o, key));
     if (!json_is_array(v->node))
         return fail_type(v, "an array");
@@ -266,7 +266,7 @@ rs_status rs_json_array(const rs_json **out, const rs_json *o, const char *key)
 rs_status rs_json_i64_array(int64_t **out, int64_t *n, rs_arena *a, const rs_json *o,
                             const char *key)
 {
-    const rs_json *v;
+    const rs_json *v = NULL;
     RS_TRY(rs_json_array(&v, o, key));
     int64_t count = rs_json_size(v);
     int64_t *values = count ? RS_NEW(a, int64_t, count) : NULL;
@@ -280,7 +280,7 @@ rs_status rs_json_i64_array(int64_t **out, int64_t *n, rs_arena *a, const rs_jso
 rs_status rs_json_f64_array(double **out, int64_t *n, rs_arena *a, const rs_json *o,
                             const char *key)
 {
-    const rs_json *v;
+    const rs_json *v = NULL;
     RS_TRY(rs_json_array(&v, o, key));
     int64_t count = rs_json_size(v);
     double *values = count ? RS_NEW(a, double, count) : NULL;
