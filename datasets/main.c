@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "datasets/smallworld/smallworld.h"
 #include "datasets/world.h"
 #include "media/mask.h"
 #include "model/synth.h"
@@ -14,12 +15,18 @@ static const char k_usage[] =
     "  car-shadow DATA_DIR OUT_DIR       edits and catalog for DAVIS car-shadow (frames/, masks/)\n"
     "  pedestrians VTEST_AVI OUT_DIR     edits and catalog for OpenCV's vtest.avi\n"
     "  model OUT_DIR [TOKENIZER_DIR]     a small randomly initialised Wan2.1-I2V model\n"
+    "  smallworld OUT_DIR                held-out small-world clips, their edits and catalog\n"
+    "  clips OUT_DIR                     small-world clips for training, as flat files\n"
     "  recolour --source S --mask M --frame N --hue DEG --out PNG\n"
     "                                    one frame of a clip, recoloured inside its mask\n"
     "clip options (they must be those of the experiment that uses the result):\n"
-    "  --frames N       frames of the clip (13; recolour: all)\n"
-    "  --width W --height H   its size (208x112; recolour: the source's)\n"
+    "  --frames N       frames of the clip (13; small world: 17; recolour: all)\n"
+    "  --width W --height H   its size (208x112; small world: 96x96; recolour: the source's)\n"
     "  --sampling even|first  which frames (even; pedestrians: first)\n"
+    "small-world options:\n"
+    "  --seed N         from this seed on (clips: 0; smallworld: 1000000, which nothing is trained "
+    "on)\n"
+    "  --count N        clips (1; smallworld: 24)\n"
     "model options:\n"
     "  --preset small|tiny    2.4 or 0.4 million parameters (small)\n"
     "recolour options:\n"
@@ -31,7 +38,7 @@ typedef struct arguments {
     rs_clip_opts clip;
     world_recolour colour;
     const char *source, *mask, *out, *preset;
-    int64_t frame;
+    int64_t frame, seed, count;
     bool hue_given;
 } arguments;
 
@@ -48,7 +55,9 @@ enum {
     OPT_SATURATION,
     OPT_LIFT,
     OPT_DARK,
-    OPT_PRESET
+    OPT_PRESET,
+    OPT_SEED,
+    OPT_COUNT
 };
 
 enum { MODEL_SEED = 20250611 };
@@ -67,6 +76,8 @@ static const struct option k_options[] = {
     {"lift", required_argument, NULL, OPT_LIFT},
     {"dark-below", required_argument, NULL, OPT_DARK},
     {"preset", required_argument, NULL, OPT_PRESET},
+    {"seed", required_argument, NULL, OPT_SEED},
+    {"count", required_argument, NULL, OPT_COUNT},
     {0},
 };
 
@@ -119,6 +130,10 @@ static rs_status take_option(arguments *a, int option)
         return RS_OK;
     case OPT_FRAME:
         return number(&a->frame, "frame", 0, 10000);
+    case OPT_SEED:
+        return number(&a->seed, "seed", 0, INT64_MAX / 2);
+    case OPT_COUNT:
+        return number(&a->count, "count", 1, 1000000);
     case OPT_HUE:
         a->hue_given = true;
         return real(&a->colour.hue, "hue", -360, 360);
@@ -152,15 +167,43 @@ out:
     return st;
 }
 
+static rs_status catalog(const char *out, const arguments *a)
+{
+    const sw_catalog_opts o = {.first_seed = a->seed,
+                               .count = a->count,
+                               .frames = a->clip.frames,
+                               .width = a->clip.width,
+                               .height = a->clip.height};
+    return sw_catalog(out, &o);
+}
+
+static rs_status clips(const char *out, const arguments *a)
+{
+    const sw_dump_opts o = {.first_seed = a->seed,
+                            .count = a->count,
+                            .frames = a->clip.frames,
+                            .width = a->clip.width,
+                            .height = a->clip.height};
+    return sw_dump(out, &o);
+}
+
 static rs_status run(int argc, char **argv)
 {
     if (argc < 2)
         return RS_FAIL(USAGE, "no command; see --help");
     const char *command = argv[1];
     bool is_recolour = strcmp(command, "recolour") == 0;
-    arguments a = {.colour = {.saturation = 0.7}, .preset = "small"};
+    arguments a = {.colour = {.saturation = 0.7}, .preset = "small", .count = 1};
+    bool is_catalog = strcmp(command, "smallworld") == 0;
+    bool is_small_world = is_catalog || strcmp(command, "clips") == 0;
+    if (is_catalog) {
+        a.seed = SW_HELD_OUT;
+        a.count = 24;
+    }
     if (!is_recolour)
         a.clip = (rs_clip_opts){.frames = 13, .width = 208, .height = 112};
+    if (is_small_world)
+        a.clip = (rs_clip_opts){.frames = 17, .width = 96, .height = 96};
     if (strcmp(command, "pedestrians") == 0)
         a.clip.sampling = RS_SAMPLING_FIRST;
     opterr = 0;
@@ -172,6 +215,8 @@ static rs_status run(int argc, char **argv)
         return recolour(&a);
     if (strcmp(command, "quickstart") == 0 && n == 1)
         return world_quickstart(rest[0]);
+    if (is_small_world && n == 1)
+        return is_catalog ? catalog(rest[0], &a) : clips(rest[0], &a);
     if (strcmp(command, "car-shadow") == 0 && n == 2)
         return world_car_shadow(rest[0], rest[1], &a.clip);
     if (strcmp(command, "pedestrians") == 0 && n == 2)
