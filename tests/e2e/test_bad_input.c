@@ -73,6 +73,12 @@ static const t_bad_case k_settings[] = {
      {"--set motion.stpes", "did you mean 'motion.steps'?"}},
     {"--set of a wrong value", "", CHECK " --set motion.steps=-1", 2,
      {"--set motion.steps", "out of range"}},
+    {"window not 4n+1", EXP(7, "motion: {steps: 1, window: 7}"), CHECK, 2,
+     {"exp.yaml:7:28: motion.window: 7 is not 4n+1; the nearest is 5"}},
+    {"windows that leave frames out", EXP(7, "motion: {window: 5, window_stride: 6}"), CHECK, 2,
+     {"exp.yaml:7:36: motion.window_stride: 6 leaves out frames between windows of 5"}},
+    {"blending with a multistep sampler", EXP(9, "edit: {sampler: unipc, blend: true}"), CHECK, 2,
+     {"exp.yaml:9:31: edit.blend: needs edit.sampler euler or euler-diffusers"}},
     {"no such video", "", CHECK " --videos 'circle*'", 2, {"cat.yaml: ", "circle*"}},
 };
 
