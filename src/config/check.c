@@ -62,6 +62,34 @@ static void check_paste_back(const rs_config *cfg, const rule_ctx *r)
                         (long long)cfg->clip.height);
 }
 
+/* A window is a clip of its own, and its first frame is given. */
+static void check_window(const rs_config *cfg, const rule_ctx *r)
+{
+    int64_t window = cfg->motion.window, stride = cfg->motion.window_stride;
+    if (window == 0)
+        return;
+    check_frames(r, "motion.window", window);
+    if (window == 1)
+        rs_problems_add(r->problems, place(r, "motion.window"), "motion.window",
+                        "1 leaves nothing to learn: the first frame of a window is given");
+    else if (stride > window)
+        rs_problems_add(r->problems, place(r, "motion.window_stride"), "motion.window_stride",
+                        "%lld leaves out frames between windows of %lld", (long long)stride,
+                        (long long)window);
+}
+
+/* A multistep sampler computes from samples it remembers, which know nothing of the blend. */
+static void check_blend(const rs_config *cfg, const rule_ctx *r)
+{
+    bool euler = cfg->edit.sampler == RS_CFG_SAMPLER_EULER ||
+                 cfg->edit.sampler == RS_CFG_SAMPLER_EULER_DIFFUSERS;
+    if (cfg->edit.blend && !euler)
+        rs_problems_add(r->problems, place(r, "edit.blend"), "edit.blend",
+                        "needs edit.sampler euler or euler-diffusers: the corrector of %s would "
+                        "undo it",
+                        rs_cfg_sampler_text(cfg->edit.sampler));
+}
+
 void rs_cfg_check(const rs_config *cfg, rs_problems *problems, const rs_where *where)
 {
     rule_ctx r = {problems, where};
@@ -70,4 +98,6 @@ void rs_cfg_check(const rs_config *cfg, rs_problems *problems, const rs_where *w
     check_multiple(&r, "clip.width", cfg->clip.width);
     check_multiple(&r, "clip.height", cfg->clip.height);
     check_paste_back(cfg, &r);
+    check_window(cfg, &r);
+    check_blend(cfg, &r);
 }

@@ -52,6 +52,17 @@
     E(SCHEDULE_PAPER, "paper", "`steps` steps, whatever the number of references")                 \
     E(SCHEDULE_CODE, "code", "`epochs` x (1 + `repeats` x references) steps")
 
+#define RS_CFG_ENUM_given(E)                                                                       \
+    E(GIVEN_MASKED, "masked", "the first frame, and the others outside of the mask")               \
+    E(GIVEN_FIRST_FRAME, "first-frame", "only the first frame: the base model's own convention")   \
+    E(GIVEN_KEEP_ALL, "keep-all", "every frame whole, all marked as kept")                         \
+    E(GIVEN_KEEP_NONE, "keep-none", "no frame at all, not even the first")
+
+#define RS_CFG_ENUM_appearance_when(E)                                                             \
+    E(APPEARANCE_WHEN_AUTO, "auto", "for edits with references, unless motion.steps is 0")         \
+    E(APPEARANCE_WHEN_REFERENCES, "references", "for edits with references")                       \
+    E(APPEARANCE_WHEN_NEVER, "never", "for none: references of the catalog are not used")
+
 #define RS_CFG_ENUM_appearance_mode(E)                                                             \
     E(APPEARANCE_MODE_CONTINUE, "continue", "one adapter: go on from the motion adapter")
 
@@ -90,7 +101,8 @@
 /* clang-format off */
 #define RS_CFG_ENUMS(L)                                                                            \
     L(family) L(sampling) L(mask_shape) L(first_frame) L(lora_target) L(timestep) L(schedule)      \
-    L(appearance_mode) L(sampler) L(preset) L(backend) L(log_level) L(recompute)
+    L(given) L(appearance_when) L(appearance_mode) L(sampler) L(preset) L(backend) L(log_level)    \
+    L(recompute)
 /* clang-format on */
 
 /* Settings of the top level. */
@@ -152,12 +164,23 @@
       RANGE(0, 1e9))
 
 #define RS_CFG_ROWS_motion(X)                                                                      \
-    X(motion, INT, steps, "100", "steps", "optimizer steps of the motion stage",                   \
-      RANGE(1, 1000000))                                                                           \
+    X(motion, INT, steps, "100", "steps",                                                          \
+      "optimizer steps of the motion stage; 0: no motion adapter, the base model as it is",        \
+      RANGE(0, 1000000))                                                                           \
     X(motion, NUM, lr, "1e-4", "", "learning rate, constant", ABOVE(0, 1))                         \
-    X(motion, ENUM, timestep, "uniform", "", "distribution of the training time", timestep)
+    X(motion, ENUM, timestep, "uniform", "", "distribution of the training time", timestep)        \
+    X(motion, ENUM, condition, "masked", "", "what the model is given of the clip it learns",      \
+      given)                                                                                       \
+    X(motion, INT, window, "0", "frames",                                                          \
+      "train on windows of so many frames, 4n+1, one per step; 0: on the whole clip",              \
+      RANGE(0, 401))                                                                               \
+    X(motion, INT, window_stride, "4", "frames",                                                   \
+      "from the start of one window to the next; the last one ends with the clip", RANGE(1, 401))
 
 #define RS_CFG_ROWS_appearance(X)                                                                  \
+    X(appearance, ENUM, when, "auto", "", "for which edits the stage is run", appearance_when)     \
+    X(appearance, INT, max_references, "0", "",                                                    \
+      "use only so many references of an edit, the first ones; 0: all", RANGE(0, 1000000))         \
     X(appearance, ENUM, schedule, "paper", "", "how many steps the stage has", schedule)           \
     X(appearance, INT, steps, "100", "steps", "optimizer steps (schedule paper)",                  \
       RANGE(1, 1000000))                                                                           \
@@ -183,6 +206,10 @@
       "classifier-free guidance scale; 1: no guidance and half the work", RANGE(0, 100))           \
     X(edit, TEXT, negative_prompt, RS_CFG_NEGATIVE_PROMPT, "",                                     \
       "prompt of the unguided pass, without prompt.prefix", ANY)                                   \
+    X(edit, ENUM, condition, "masked", "", "what the model is given of the edited clip", given)    \
+    X(edit, BOOL, blend, "false", "",                                                              \
+      "after every step put the source's noised latent back where nothing is edited (Euler only)", \
+      ANY)                                                                                         \
     X(edit, BOOL, paste_back, "false", "", "put the source pixels back outside the edited region", \
       ANY)                                                                                         \
     X(edit, INT, feather, "8", "pixels", "width of the blend at the border of paste_back",         \

@@ -54,7 +54,7 @@ static rs_status add_input(file_rows *t, const char *role, const char *path)
     return RS_OK;
 }
 
-static rs_status write_inputs(rs_archive *f, const rs_job *video)
+static rs_status write_inputs(rs_archive *f, const rs_run *run, const rs_job *video)
 {
     const rs_catalog_video *v = video->video;
     file_rows t = {.a = video->arena};
@@ -63,8 +63,9 @@ static rs_status write_inputs(rs_archive *f, const rs_job *video)
         RS_TRY(add_input(&t, "mask", v->mask.path));
     for (int64_t i = 0; i < v->n_edits; i++) {
         const rs_catalog_edit *e = &v->edits[i];
+        const rs_job job = {.video = v, .edit = e};
         RS_TRY(add_input(&t, "first_frame", e->first_frame.path));
-        for (int64_t k = 0; k < e->n_references; k++)
+        for (int64_t k = 0; k < rs_job_references(run, &job); k++)
             RS_TRY(add_input(&t, "reference", e->references[k].image.path));
     }
     return write_rows(f, RS_GROUP_PROVENANCE "/" RS_DATA_INPUTS, &t);
@@ -113,7 +114,7 @@ rs_status rs_publish_provenance(rs_archive *f, const rs_run *run, const rs_job *
     RS_TRY(rs_archive_set_i64(f, at, RS_ATTR_SEED, run->cfg->seed));
     RS_TRY(rs_archive_write_text(f, RS_GROUP_PROVENANCE "/" RS_DATA_CONFIG,
                                  rs_config_dump(video->arena, run->cfg)));
-    RS_TRY(write_inputs(f, video));
+    RS_TRY(write_inputs(f, run, video));
     return write_weights(f, run, video->arena);
 }
 

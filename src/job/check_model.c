@@ -94,6 +94,15 @@ static void check_size(checker *c, const char *setting, int64_t pixels, int64_t 
                         (long long)pixels, (long long)cell);
 }
 
+static void check_frames(checker *c, const char *setting, int64_t frames)
+{
+    int64_t later = frames - 1;
+    if (c->vae.z_dim && later % 4 == 0 && later % c->vae.scale_t != 0)
+        rs_problems_add(c->problems, (rs_where){c->cfg->file, 0, 0}, setting,
+                        "%lld is not %lldn+1, as the vae needs it", (long long)frames,
+                        (long long)c->vae.scale_t);
+}
+
 static void disagree(checker *c, const char *what, int64_t denoiser, const char *component,
                      int64_t there)
 {
@@ -121,11 +130,9 @@ static void check_agreement(checker *c, const rs_denoiser_info *d)
     else if (c->vae.z_dim)
         disagree(c, "condition channels", d->cond_channels, "the mask and latent condition",
                  c->vae.scale_t + c->vae.z_dim);
-    int64_t later = c->cfg->clip.frames - 1;
-    if (c->vae.z_dim && later % 4 == 0 && later % c->vae.scale_t != 0)
-        rs_problems_add(c->problems, (rs_where){c->cfg->file, 0, 0}, "clip.frames",
-                        "%lld is not %lldn+1, as the vae needs it", (long long)c->cfg->clip.frames,
-                        (long long)c->vae.scale_t);
+    check_frames(c, "clip.frames", c->cfg->clip.frames);
+    if (c->cfg->motion.window)
+        check_frames(c, "motion.window", c->cfg->motion.window);
     check_size(c, "clip.width", c->cfg->clip.width, c->vae.scale_s * d->patch[2]);
     check_size(c, "clip.height", c->cfg->clip.height, c->vae.scale_s * d->patch[1]);
 }

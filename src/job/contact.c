@@ -2,9 +2,8 @@
 
 #include <string.h>
 
-#include "base/num.h"
 #include "media/sheet.h"
-#include "stage/condition.h"
+#include "stage/common.h"
 
 enum { COLUMNS = 7, TILE_WIDTH = 208 };
 
@@ -13,12 +12,13 @@ enum { COLUMNS = 7, TILE_WIDTH = 208 };
 static rs_tensor condition_frames(rs_arena *a, const rs_run *run, const rs_ingest *s,
                                   rs_tensor first)
 {
-    rs_tensor painted = s->frames;
-    painted.data = rs_arena_alloc(a, rs_tensor_bytes(painted), 1);
-    rs_paint_condition(painted, s->frames, s->mask, rs_i32(run->cfg->condition.fill), true);
-    if (rs_has(first))
-        memcpy(painted.data, first.data, rs_tensor_bytes(first));
-    return painted;
+    rs_tensor frames = s->frames;
+    rs_cfg_given given = rs_has(first) ? run->cfg->edit.condition : run->cfg->motion.condition;
+    if (rs_has(first)) {
+        frames.data = rs_arena_memdup(a, s->frames.data, rs_tensor_bytes(frames));
+        memcpy(frames.data, first.data, rs_tensor_bytes(first));
+    }
+    return rs_stage_condition_frames(a, run->cfg, frames, s->mask, given);
 }
 
 rs_status rs_contact_write(const char *path, rs_arena *a, const rs_run *run, const rs_job *video,
@@ -29,8 +29,9 @@ rs_status rs_contact_write(const char *path, rs_arena *a, const rs_run *run, con
     rs_sheet_text(sheet, rs_arena_printf(a, "%s / %s", run->cfg->name, video->video->id));
     rs_sheet_strip(sheet, "source", s->frames, s->index);
     rs_sheet_strip(sheet, "mask (white = edit)", s->mask, s->index);
-    rs_sheet_strip(sheet, "condition of the motion stage",
-                   condition_frames(a, run, s, (rs_tensor){0}), s->index);
+    if (run->cfg->motion.steps > 0)
+        rs_sheet_strip(sheet, "condition of the motion stage",
+                       condition_frames(a, run, s, (rs_tensor){0}), s->index);
     for (int64_t i = 0; i < n; i++) {
         const rs_contact_edit *e = &edits[i];
         if (!rs_has(e->frames)) {

@@ -63,6 +63,8 @@ static rs_status announce(rs_run_session *s)
     RS_TRY(rs_models_vae(&s->run.models, &vae));
     const rs_denoiser_info *i = rs_denoiser_get_info(m);
     const rs_vae_info *v = rs_vae_get_info(vae);
+    int64_t window =
+        c->motion.window && c->motion.window < c->clip.frames ? c->motion.window : c->clip.frames;
     int64_t F = (c->clip.frames - 1) / v->scale_t + 1, H = c->clip.height / v->scale_s,
             W = c->clip.width / v->scale_s;
     RS_LOG(INFO, "device %s, %d threads; %s: %lld blocks of width %lld, %.2f M parameters",
@@ -73,7 +75,7 @@ static rs_status announce(rs_run_session *s)
         "clip %lld frames %lldx%lld = %lld tokens; activations %.1f MB training, %.1f MB sampling",
         (long long)c->clip.frames, (long long)c->clip.width, (long long)c->clip.height,
         (long long)(F * (H / i->patch[1]) * (W / i->patch[2])),
-        (double)rs_denoiser_plan(m, F, H, W, true) * 1e-6,
+        (double)rs_denoiser_plan(m, (window - 1) / v->scale_t + 1, H, W, true) * 1e-6,
         (double)rs_denoiser_plan(m, F, H, W, false) * 1e-6);
     return RS_OK;
 }

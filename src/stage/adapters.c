@@ -32,6 +32,12 @@ out:
     return st;
 }
 
+bool rs_stage_has_adapter(const rs_run *run, const rs_job *job, rs_stage_id id)
+{
+    return id == RS_STAGE_MOTION ? run->cfg->motion.steps > 0
+                                 : rs_stage_appearance.applies(run, job);
+}
+
 rs_stage_id rs_stage_final_adapter(const rs_run *run, const rs_job *job)
 {
     return rs_stage_appearance.applies(run, job) ? RS_STAGE_APPEARANCE : RS_STAGE_MOTION;

@@ -10,6 +10,9 @@ rs_status rs_stage_adapter_create(rs_adapter **out, rs_run *run, bool trainable)
 /* Factors from the finished state of `id` (motion or appearance). */
 rs_status rs_stage_adapter_load(rs_adapter *a, const rs_run *run, const rs_job *job,
                                 rs_stage_id id) RS_NODISCARD;
+/* Does the stage (motion or appearance) leave an adapter? Not motion with 0 steps, and not a stage
+ * that does not apply. */
+bool rs_stage_has_adapter(const rs_run *run, const rs_job *job, rs_stage_id id);
 /* The stage whose adapter an edit uses: appearance where it applies, else motion. */
 rs_stage_id rs_stage_final_adapter(const rs_run *run, const rs_job *job);
 

@@ -1,19 +1,29 @@
 /* appearance: training goes on from the motion adapter, with every edited reference frame as a
- * one-frame clip mixed with the motion sample (loraedit.md 3). An epoch is one full-length step,
- * then `repeats` rounds over the references. Schedule `code`: `epochs` whole epochs; `paper`: cut
- * after `steps` steps. Fresh optimiser state. */
+ * one-frame clip mixed with the motion stage's samples (loraedit.md 3). An epoch is one step on the
+ * clip (with motion.window on a window of it), then `repeats` rounds over the references. Schedule
+ * `code`: `epochs` whole epochs; `paper`: cut after `steps` steps. Fresh optimiser state. */
 #include <string.h>
 
 #include "base/num.h"
 #include "stage/adapters.h"
 #include "stage/common.h"
 #include "stage/condition.h"
+#include "stage/samples.h"
 #include "stage/state_io.h"
+
+int64_t rs_job_references(const rs_run *run, const rs_job *job)
+{
+    const rs_cfg_appearance_section *c = &run->cfg->appearance;
+    int64_t n = job->edit ? job->edit->n_references : 0;
+    if (c->when == RS_CFG_APPEARANCE_WHEN_NEVER ||
+        (c->when == RS_CFG_APPEARANCE_WHEN_AUTO && run->cfg->motion.steps == 0))
+        return 0;
+    return c->max_references ? rs_min_i64(n, c->max_references) : n;
+}
 
 static bool applies(const rs_run *run, const rs_job *job)
 {
-    (void)run;
-    return job->edit && job->edit->n_references > 0;
+    return rs_job_references(run, job) > 0;
 }
 
 static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
@@ -34,7 +44,7 @@ static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
         rs_config_hash_section(h, run->cfg, sections[i]);
     rs_config_hash_section(h, run->cfg, code ? "appearance.epochs" : "appearance.steps");
     rs_hash_string(h, job->name);
-    for (int64_t i = 0; i < job->edit->n_references; i++) {
+    for (int64_t i = 0; i < rs_job_references(run, job); i++) {
         const rs_catalog_reference *r = &job->edit->references[i];
         char hex[RS_HASH_HEX];
         rs_status st = rs_stage_hash_media(hex, r->image.path);
@@ -71,37 +81,44 @@ static rs_status reference_item(rs_train_item *item, rs_run *run, rs_job *job,
     return rs_models_encode_image(&run->models, a, &item->image, frame);
 }
 
-/* Item of every step; item 0 is the motion sample. */
-static int32_t *make_order(const rs_run *run, rs_arena *a, int64_t references, int64_t *steps)
+/* Item of every step: the samples of the clip come first, then the references. */
+static int32_t *make_order(const rs_run *run, const rs_job *job, int64_t references, int64_t *steps)
 {
     const rs_cfg_appearance_section *c = &run->cfg->appearance;
-    int64_t epoch = 1 + c->repeats * references;
+    int64_t epoch = 1 + c->repeats * references, samples = rs_stage_clip_samples(run, job);
     *steps = c->schedule == RS_CFG_SCHEDULE_CODE ? c->epochs * epoch : c->steps;
-    int32_t *order = RS_NEW(a, int32_t, *steps);
+    int64_t epochs = (*steps + epoch - 1) / epoch;
+    int32_t *order = RS_NEW(job->scratch, int32_t, *steps);
+    int32_t *clip = RS_NEW(job->scratch, int32_t, epochs);
+    rs_stage_clip_order(clip, epochs, run, job, RS_STAGE_APPEARANCE);
     for (int64_t k = 0; k < *steps; k++) {
         int64_t in_epoch = k % epoch;
-        order[k] = in_epoch == 0 ? 0 : rs_i32(1 + (in_epoch - 1) % references);
+        order[k] = in_epoch == 0 ? clip[k / epoch] : rs_i32(samples + (in_epoch - 1) % references);
     }
     return order;
 }
 
 static rs_status init(rs_adapter *a, rs_run *run, rs_job *job)
 {
+    if (!rs_stage_has_adapter(run, job, RS_STAGE_MOTION)) {
+        rs_adapter_init(a, (uint64_t)run->cfg->seed, rs_stage_stream(job, RS_STAGE_APPEARANCE));
+        return RS_OK;
+    }
     return rs_stage_adapter_load(a, run, job, RS_STAGE_MOTION);
 }
 
 static rs_status run_appearance(rs_run *run, rs_job *job)
 {
     RS_TRY(rs_job_load_source(run, job));
-    const rs_ingest *s = &job->source;
-    int64_t n = job->edit->n_references;
-    rs_train_item *items = RS_NEW(job->scratch, rs_train_item, n + 1);
-    items[0] = (rs_train_item){.x0 = s->x0, .y = s->y, .text = s->text, .image = s->image};
+    int64_t n = rs_job_references(run, job), samples = rs_stage_clip_samples(run, job);
+    rs_train_item *items = RS_NEW(job->scratch, rs_train_item, samples + n);
+    RS_TRY(rs_stage_make_clip_samples(items, run, job));
     for (int64_t i = 0; i < n; i++)
-        RS_TRY(reference_item(&items[1 + i], run, job, &job->edit->references[i]));
-    rs_train_loop loop = {
-        .items = items, .n_items = n + 1, .optim = rs_stage_optim(run, run->cfg->appearance.lr)};
-    loop.order = make_order(run, job->scratch, n, &loop.steps);
+        RS_TRY(reference_item(&items[samples + i], run, job, &job->edit->references[i]));
+    rs_train_loop loop = {.items = items,
+                          .n_items = samples + n,
+                          .optim = rs_stage_optim(run, run->cfg->appearance.lr)};
+    loop.order = make_order(run, job, n, &loop.steps);
     return rs_stage_train(run, job, RS_STAGE_APPEARANCE, loop, init);
 }
 

@@ -1,6 +1,7 @@
 #include "stage/common.h"
 
 #include "base/fsio.h"
+#include "base/num.h"
 #include "media/image.h"
 #include "stage/condition.h"
 
@@ -46,6 +47,33 @@ rs_status rs_stage_make_y(rs_tensor *y, rs_arena *a, rs_tensor mask, rs_tensor l
     *y = rs_tensor_new(a, RS_SHAPE(4 + z, F, h, w));
     rs_condition_concat(*y, m, latent);
     return RS_OK;
+}
+
+static rs_tensor given_mask(rs_arena *a, rs_tensor mask, rs_cfg_given given)
+{
+    rs_tensor out = mask;
+    out.data = rs_arena_alloc(a, rs_tensor_bytes(mask), 1);
+    rs_given_mask(out, mask, given);
+    return out;
+}
+
+rs_tensor rs_stage_condition_frames(rs_arena *a, const rs_config *cfg, rs_tensor frames,
+                                    rs_tensor mask, rs_cfg_given given)
+{
+    rs_tensor out = frames;
+    out.data = rs_arena_alloc(a, rs_tensor_bytes(frames), 1);
+    rs_paint_condition(out, frames, given_mask(a, mask, given), rs_i32(cfg->condition.fill),
+                       rs_given_first(given));
+    return out;
+}
+
+rs_status rs_stage_encode_condition(rs_tensor *y, rs_run *run, rs_arena *a, rs_tensor frames,
+                                    rs_tensor mask, rs_cfg_given given)
+{
+    rs_tensor latent;
+    rs_tensor shown = rs_stage_condition_frames(a, run->cfg, frames, mask, given);
+    RS_TRY(rs_models_encode_frames(&run->models, a, &latent, shown));
+    return rs_stage_make_y(y, a, given_mask(a, mask, given), latent, rs_given_first(given));
 }
 
 rs_status rs_stage_load_edited(rs_tensor *frame, rs_arena *a, const rs_catalog_path *p,

@@ -12,6 +12,13 @@ rs_status rs_stage_hash_media(char out[RS_HASH_HEX], const char *path) RS_NODISC
 /* y (4+z,F',h,w) from the shaped mask and the latent of the painted clip. */
 rs_status rs_stage_make_y(rs_tensor *y, rs_arena *a, rs_tensor mask, rs_tensor latent,
                           bool keep_first) RS_NODISCARD;
+/* The frames of the condition: U8 (T,H,W,3) under an edit mask, with what is not given painted in
+ * condition.fill. */
+rs_tensor rs_stage_condition_frames(rs_arena *a, const rs_config *cfg, rs_tensor frames,
+                                    rs_tensor mask, rs_cfg_given given);
+/* Their y (4+z,F',h,w). */
+rs_status rs_stage_encode_condition(rs_tensor *y, rs_run *run, rs_arena *a, rs_tensor frames,
+                                    rs_tensor mask, rs_cfg_given given) RS_NODISCARD;
 /* An edited picture at the clip's size, U8 (1,H,W,3); errors carry the catalog's place. */
 rs_status rs_stage_load_edited(rs_tensor *frame, rs_arena *a, const rs_catalog_path *p,
                                const rs_fit *fit) RS_NODISCARD;

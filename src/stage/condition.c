@@ -73,6 +73,44 @@ void rs_mask_condition(rs_tensor m, rs_tensor mask, int64_t scale_s, bool keep_f
     }
 }
 
+void rs_given_mask(rs_tensor out, rs_tensor mask, rs_cfg_given given)
+{
+    RS_ASSERT(rs_tensor_same_shape(out, mask));
+    if (given != RS_CFG_GIVEN_MASKED)
+        memset(u8(out), given == RS_CFG_GIVEN_KEEP_ALL ? 0 : 255, rs_tensor_bytes(out));
+    else if (out.data != mask.data)
+        memcpy(u8(out), u8(mask), rs_tensor_bytes(out));
+}
+
+bool rs_given_first(rs_cfg_given given)
+{
+    return given != RS_CFG_GIVEN_KEEP_NONE;
+}
+
+void rs_keep_cells(rs_tensor keep, rs_tensor mask, int64_t scale_s)
+{
+    int64_t n = rs_tensor_count(keep);
+    float *dst = rs_f32(keep), *channels = rs_alloc((size_t)n * 4, sizeof *channels);
+    rs_tensor m = rs_tensor_of(channels, RS_DTYPE_F32,
+                               RS_SHAPE(4, keep.shape[0], keep.shape[1], keep.shape[2]));
+    rs_mask_condition(m, mask, scale_s, false);
+    for (int64_t i = 0; i < n; i++)
+        dst[i] = channels[i] * channels[n + i] * channels[2 * n + i] * channels[3 * n + i];
+    rs_dealloc(channels);
+}
+
+void rs_blend_source(rs_tensor x, rs_tensor keep, rs_tensor x0, rs_tensor noise, float sigma)
+{
+    int64_t n = rs_tensor_count(keep), all = rs_tensor_count(x);
+    RS_ASSERT(rs_tensor_same_shape(x, x0) && rs_tensor_same_shape(x, noise) &&
+              all == x.shape[0] * n);
+    const float *m = rs_f32(keep), *clean = rs_f32(x0), *z = rs_f32(noise);
+    float *dst = rs_f32(x);
+    for (int64_t i = 0; i < all; i++)
+        if (m[i % n] == 1.0f)
+            dst[i] = (1.0f - sigma) * clean[i] + sigma * z[i];
+}
+
 void rs_condition_concat(rs_tensor y, rs_tensor m, rs_tensor latent)
 {
     int64_t n = rs_tensor_count(m);

@@ -6,6 +6,7 @@
 #define RS_STAGE_CONDITION_H
 
 #include "base/tensor.h"
+#include "config/config.h"
 
 /* video (3,T,H,W) fp32 in [-1,1] from frames. */
 void rs_video_from_frames(rs_tensor video, rs_tensor frames);
@@ -18,8 +19,21 @@ void rs_paint_condition(rs_tensor out, rs_tensor frames, rs_tensor mask, int fil
  * cell decides (nearest, scale_s x scale_s cells); in time M[c][0] = m_0 and M[c][j] =
  * m_{4(j-1)+1+c}. keep_first: frame 0 counts as all keep. T = 4(F'-1)+1. */
 void rs_mask_condition(rs_tensor m, rs_tensor mask, int64_t scale_s, bool keep_first);
+/* The mask under which a clip is given to the model, same shape as its edit mask (out may be
+ * mask): masked as it is, keep-all 0, first-frame and keep-none 255 everywhere. */
+void rs_given_mask(rs_tensor out, rs_tensor mask, rs_cfg_given given);
+/* Does frame 0 stay whole and count as kept? Not with keep-none. */
+bool rs_given_first(rs_cfg_given given);
 /* y (4+z,F',h,w) = mask channels then condition latent (z,F',h,w). */
 void rs_condition_concat(rs_tensor y, rs_tensor m, rs_tensor latent);
+/* Which latent cells hold nothing that is edited: keep (F',h,w) fp32 is 1 where all four mask
+ * channels of rs_mask_condition are 1, without a given first frame: every frame that the latent
+ * frame stands for keeps the cell. */
+void rs_keep_cells(rs_tensor keep, rs_tensor mask, int64_t scale_s);
+/* Latent blending: x = x (1-M) + ((1-sigma) x0 + sigma noise) M with M = keep (F',h,w), in place;
+ * x, x0, noise (z,F',h,w) (Blended Diffusion, Avrahami et al., CVPR 2022; loraedit.md 7). Cells
+ * outside M keep their bits; at sigma 0 cells inside have the values of x0. */
+void rs_blend_source(rs_tensor x, rs_tensor keep, rs_tensor x0, rs_tensor noise, float sigma);
 /* Feathered paste-back: frames = w*frames + (1-w)*source, w = 1 inside the mask and falls linearly
  * to 0 over `feather` pixels (chessboard distance) outside it; feather 0: hard edge. In place on
  * frames. */

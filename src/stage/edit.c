@@ -1,6 +1,7 @@
 /* edit: samples the edited latent. The condition is the painted clip with the edited first frame in
  * front; caption and CLIP image are the edited ones (loraedit.md 1.7, 5.2, 5.3, 5.5). The latent
- * and the sampler's state are saved every checkpoint.every steps. */
+ * and the sampler's state are saved every checkpoint.every steps. Variants: what is given
+ * (edit.condition), no adapter, latent blending (edit.blend). */
 #include <math.h>
 #include <string.h>
 
@@ -28,6 +29,10 @@ static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
                                        "condition"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         rs_config_hash_section(h, run->cfg, keys[i]);
+    if (run->cfg->edit.condition != RS_CFG_GIVEN_MASKED)
+        rs_config_hash_section(h, run->cfg, "edit.condition");
+    if (run->cfg->edit.blend)
+        rs_config_hash_section(h, run->cfg, "edit.blend");
     rs_hash_i64(h, edit_seed(run, job));
     rs_hash_string(h, job->name);
     rs_hash_string(h, job->edit->prompt);
@@ -45,11 +50,12 @@ typedef struct sampling {
     rs_run *run;
     rs_job *job;
     rs_denoiser *m;
-    rs_adapter *adapter;
+    rs_adapter *adapter;             /* NULL: the base model as it is */
     rs_denoiser_cond *cond, *uncond; /* uncond NULL at guidance 1 */
     rs_sampler sampler;
     rs_tensor x, v, spare;
-    rs_tensor first; /* edited first frame, U8 (1,H,W,3) */
+    rs_tensor first;       /* edited first frame, U8 (1,H,W,3) */
+    rs_tensor keep, noise; /* blending: cells of the source and the initial noise; else ndim 0 */
 } sampling;
 
 static void fini(sampling *s)
@@ -65,13 +71,11 @@ static rs_status encode_conditions(sampling *s, rs_arena *a)
     rs_run *run = s->run;
     const rs_ingest *src = &s->job->source;
     const rs_catalog_edit *e = s->job->edit;
-    rs_tensor latent, y, text, image, painted = src->frames;
+    rs_tensor y, text, image, frames = src->frames;
     RS_TRY(rs_stage_load_edited(&s->first, a, &e->first_frame, &src->fit));
-    painted.data = rs_arena_alloc(a, rs_tensor_bytes(painted), 1);
-    rs_paint_condition(painted, src->frames, src->mask, rs_i32(run->cfg->condition.fill), true);
-    memcpy(painted.data, s->first.data, rs_tensor_bytes(s->first));
-    RS_TRY(rs_models_encode_frames(&run->models, a, &latent, painted));
-    RS_TRY(rs_stage_make_y(&y, a, src->mask, latent, true));
+    frames.data = rs_arena_memdup(a, src->frames.data, rs_tensor_bytes(frames));
+    memcpy(frames.data, s->first.data, rs_tensor_bytes(s->first));
+    RS_TRY(rs_stage_encode_condition(&y, run, a, frames, src->mask, run->cfg->edit.condition));
     RS_TRY(rs_models_encode_text(&run->models, a, &text, rs_stage_prompt(run, a, e->prompt)));
     RS_TRY(rs_models_encode_image(&run->models, a, &image, s->first));
     RS_TRY(rs_denoiser_cond_create(&s->cond, s->m, y, text, image));
@@ -82,25 +86,53 @@ static rs_status encode_conditions(sampling *s, rs_arena *a)
     return RS_OK;
 }
 
+/* The adapter of the last stage that left one. */
+static rs_status set_adapter(sampling *s)
+{
+    const float one = 1.0f;
+    rs_stage_id id = rs_stage_final_adapter(s->run, s->job);
+    if (!rs_stage_has_adapter(s->run, s->job, id))
+        return rs_denoiser_set_adapters(s->m, NULL, NULL, 0);
+    RS_TRY(rs_stage_adapter_create(&s->adapter, s->run, false));
+    RS_TRY(rs_stage_adapter_load(s->adapter, s->run, s->job, id));
+    return rs_denoiser_set_adapters(s->m, &s->adapter, &one, 1);
+}
+
+static void fill_noise(const sampling *s, rs_tensor x)
+{
+    rs_rng noise = rs_rng_stream((uint64_t)edit_seed(s->run, s->job),
+                                 rs_stage_stream(s->job, RS_STAGE_EDIT), RS_RNG_SAMPLE_NOISE, 0);
+    rs_rng_fill_normal(rs_f32(x), &noise, 0, rs_tensor_count(x));
+}
+
+static void prepare_blend(sampling *s, rs_arena *a)
+{
+    const rs_ingest *src = &s->job->source;
+    const int64_t *shape = src->x0.shape;
+    s->keep = rs_tensor_new(a, 3, shape + 1);
+    s->noise = rs_tensor_new(a, 4, shape);
+    rs_keep_cells(s->keep, src->mask, src->mask.shape[1] / shape[2]);
+    fill_noise(s, s->noise);
+}
+
 static rs_status prepare(sampling *s, rs_arena *a)
 {
     rs_run *run = s->run;
     const rs_cfg_edit_section *c = &run->cfg->edit;
     rs_sampler_kind kind;
     rs_schedule schedule;
-    const float one = 1.0f;
     const int64_t *shape = s->job->source.x0.shape;
     RS_TRY(rs_models_denoiser(&run->models, &s->m));
-    RS_TRY(rs_stage_adapter_create(&s->adapter, run, false));
-    RS_TRY(rs_stage_adapter_load(s->adapter, run, s->job, rs_stage_final_adapter(run, s->job)));
     RS_TRY(rs_denoiser_bind(s->m, shape[1], shape[2], shape[3], false));
-    RS_TRY(rs_denoiser_set_adapters(s->m, &s->adapter, &one, 1));
+    RS_TRY(set_adapter(s));
     RS_TRY(encode_conditions(s, a));
     RS_TRY(rs_sampler_parse(&kind, rs_cfg_sampler_text(c->sampler)));
     RS_TRY(rs_schedule_make(&schedule, a, kind, c->steps, c->shift));
     s->x = rs_tensor_new(a, 4, shape);
     s->v = rs_tensor_new(a, 4, shape);
     s->spare = rs_tensor_new(a, 4, shape);
+    if (c->blend)
+        prepare_blend(s, a);
     rs_sampler_init(&s->sampler, a, kind, &schedule, rs_tensor_count(s->x));
     return RS_OK;
 }
@@ -121,9 +153,7 @@ static rs_status start(sampling *s, rs_arena *a)
                (long long)s->sampler.schedule.steps);
         return RS_OK;
     }
-    rs_rng noise = rs_rng_stream((uint64_t)edit_seed(s->run, s->job),
-                                 rs_stage_stream(s->job, RS_STAGE_EDIT), RS_RNG_SAMPLE_NOISE, 0);
-    rs_rng_fill_normal(rs_f32(s->x), &noise, 0, rs_tensor_count(s->x));
+    fill_noise(s, s->x);
     return RS_OK;
 }
 
@@ -137,6 +167,9 @@ static rs_status one_step(sampling *s)
                  rs_tensor_count(s->v));
     }
     rs_sampler_step(&s->sampler, rs_f32(s->x), rs_f32(s->v));
+    if (rs_has(s->keep))
+        rs_blend_source(s->x, s->keep, s->job->source.x0, s->noise,
+                        s->sampler.schedule.sigmas[s->sampler.index]);
     for (int64_t i = 0; i < rs_tensor_count(s->x); i++)
         if (!isfinite(rs_f32(s->x)[i]))
             return RS_FAIL(NUMERIC, "latent is not finite after sampling step %lld",

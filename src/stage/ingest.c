@@ -7,7 +7,6 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "media/mask.h"
-#include "stage/condition.h"
 #include "stage/common.h"
 #include "stage/state_io.h"
 
@@ -82,18 +81,6 @@ static rs_status load_mask(rs_tensor *mask, const rs_clip *clip, const rs_run *r
     return rs_mask_from_boxes(mask, job->scratch, v->where, keys, v->n_boxes, clip, &o);
 }
 
-/* y of the motion sample: painted clip with a whole first frame, and its mask channels. */
-static rs_status encode_condition(rs_tensor *y, rs_run *run, rs_job *job, rs_tensor frames,
-                                  rs_tensor mask)
-{
-    rs_arena *a = job->scratch;
-    rs_tensor painted = frames, latent;
-    painted.data = rs_arena_alloc(a, rs_tensor_bytes(frames), 1);
-    rs_paint_condition(painted, frames, mask, rs_i32(run->cfg->condition.fill), true);
-    RS_TRY(rs_models_encode_frames(&run->models, a, &latent, painted));
-    return rs_stage_make_y(y, a, mask, latent, true);
-}
-
 static rs_status save(rs_run *run, rs_job *job, const rs_clip *clip, const rs_ingest *s)
 {
     rs_arena *a = job->scratch;
@@ -147,7 +134,8 @@ static rs_status run_ingest(rs_run *run, rs_job *job)
            (long long)clip.rgb.shape[2], (long long)clip.rgb.shape[1],
            100.0 * (double)rs_mask_count(s->mask) / (double)rs_tensor_count(s->mask));
     RS_TRY(rs_models_encode_frames(&run->models, job->scratch, &s->x0, s->frames));
-    RS_TRY(encode_condition(&s->y, run, job, s->frames, s->mask));
+    RS_TRY(rs_stage_encode_condition(&s->y, run, job->scratch, s->frames, s->mask,
+                                     RS_CFG_GIVEN_MASKED));
     RS_TRY(check_usable(&clip, s, rs_catalog_clip_frames(run->cfg, job->video)));
     const char *prompt = rs_stage_prompt(run, job->scratch, job->video->prompt);
     RS_TRY(rs_models_encode_text(&run->models, job->scratch, &s->text, prompt));

@@ -69,7 +69,7 @@ typedef struct rs_stage {
     rs_stage_id upstream; /* itself for ingest */
     /* Everything beyond upstream keys and version that the result depends on. */
     rs_status (*hash)(rs_hash *h, const rs_run *run, const rs_job *job);
-    /* Does this job have such a stage at all? NULL: yes. (appearance only with references) */
+    /* Does this job have such a stage at all? NULL: yes. (appearance: rs_job_references) */
     bool (*applies)(const rs_run *run, const rs_job *job);
     rs_status (*run)(rs_run *run, rs_job *job);
 } rs_stage;
@@ -83,6 +83,9 @@ rs_status rs_job_keys(const rs_run *run, rs_job *job) RS_NODISCARD;
 bool rs_stage_is_done(const rs_run *run, const rs_job *job, rs_stage_id id);
 /* Run one stage unless done. *ran tells. Logs a line per stage. */
 rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran) RS_NODISCARD;
+/* References of the edit that the appearance stage learns, its first ones; 0: the job has no such
+ * stage (none in the catalog, or appearance.when). */
+int64_t rs_job_references(const rs_run *run, const rs_job *job);
 /* Bring the ingest state into memory (the parent's, for an edit). */
 rs_status rs_job_load_source(const rs_run *run, rs_job *job) RS_NODISCARD;
 

@@ -201,8 +201,14 @@ static void check_stage(check *c, const char *name, bool trains, const char **ke
     int64_t steps[] = {-1};
     if (!trains)
         return;
-    if (good(c, rs_archive_get_i64(&steps[0], c->f, group, RS_ATTR_STEP)))
-        (void)need_tensor(c, join(c, group, RS_DATA_LOSS), RS_DTYPE_F32, 1, steps);
+    if (!good(c, rs_archive_get_i64(&steps[0], c->f, group, RS_ATTR_STEP)))
+        return;
+    if (steps[0] == 0) { /* motion.steps 0: the base model as it is */
+        if (rs_archive_exists(c->f, join(c, group, RS_MEMBER_ADAPTER)))
+            problem(c, group, "has an adapter after 0 steps");
+        return;
+    }
+    (void)need_tensor(c, join(c, group, RS_DATA_LOSS), RS_DTYPE_F32, 1, steps);
     check_adapter(c, join(c, group, RS_MEMBER_ADAPTER));
 }
 

@@ -230,6 +230,10 @@ static void t_verify_sees_contradictions(void)
     expect(world, copy, ", expected F32[3,-1] (-1: any)");
 
     copy = copy_without(world, "/nothing");
+    T_OK(rs_archive_set_i64(copy, "/stages/motion", "step", 0));
+    expect(world, copy, "/stages/motion: has an adapter after 0 steps");
+
+    copy = copy_without(world, "/nothing");
     T_OK(rs_archive_set_string(copy, "/edits/red", "key",
                                "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"));
     expect(world, copy, "/edits/red: its key is not that of /stages/decode/red");

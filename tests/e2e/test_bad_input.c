@@ -71,8 +71,14 @@ static const t_bad_case k_settings[] = {
     {"--set without a value", "", CHECK " --set motion.steps", 2, {"--set motion.steps"}},
     {"--set of an unknown key", "", CHECK " --set motion.stpes=1", 2,
      {"--set motion.stpes", "did you mean 'motion.steps'?"}},
-    {"--set of a wrong value", "", CHECK " --set motion.steps=0", 2,
+    {"--set of a wrong value", "", CHECK " --set motion.steps=-1", 2,
      {"--set motion.steps", "out of range"}},
+    {"window not 4n+1", EXP(7, "motion: {steps: 1, window: 7}"), CHECK, 2,
+     {"exp.yaml:7:28: motion.window: 7 is not 4n+1; the nearest is 5"}},
+    {"windows that leave frames out", EXP(7, "motion: {window: 5, window_stride: 6}"), CHECK, 2,
+     {"exp.yaml:7:36: motion.window_stride: 6 leaves out frames between windows of 5"}},
+    {"blending with a multistep sampler", EXP(9, "edit: {sampler: unipc, blend: true}"), CHECK, 2,
+     {"exp.yaml:9:31: edit.blend: needs edit.sampler euler or euler-diffusers"}},
     {"no such video", "", CHECK " --videos 'circle*'", 2, {"cat.yaml: ", "circle*"}},
 };
 
@@ -346,13 +352,13 @@ static void t_all_problems_at_once(void)
 {
     const char *world = make_world();
     char *text;
-    T_EQ_I(t_shell(&text, "cd %s && rm -r mask ref.png model/vae && " EXP(7, "motion: {steps: 0}"),
+    T_EQ_I(t_shell(&text, "cd %s && rm -r mask ref.png model/vae && " EXP(7, "motion: {steps: -1}"),
                    world),
            0);
     int rc = t_shell(&text, "cd %s && %s/reshoot check exp.yaml", world, T_BIN);
     T_EQ_I(rc, 2);
     const char *wanted[] = {"exp.yaml: model.path: model: no vae",
-                            "exp.yaml:7:17: motion.steps: 0 is out of range",
+                            "exp.yaml:7:17: motion.steps: -1 is out of range",
                             "cat.yaml:4:11: video 'square': mask: ",
                             "cat.yaml:11:31: video 'square': edit 'red': reference: "};
     const char *before = NULL;

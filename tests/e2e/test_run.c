@@ -166,29 +166,42 @@ static void wait_for(const char *path, pid_t pid)
 static const char k_longer[] =
     "--set motion.steps=40 --set appearance.steps=30 --set edit.steps=30";
 
-static void t_killed_anywhere_continues_to_the_same_bits(void)
+/* Killed once in every stage, under these settings. */
+static void killed(const char *dir, const char *settings)
 {
     static const char *const points[] = {
         "state/ball/motion~checkpoint.safetensors",
         "state/ball/edit@green~checkpoint.safetensors",
         "state/ball/appearance@gold~checkpoint.safetensors",
     };
-    const char *dir = world();
     char *out;
-    T_CHECKF(run(&out, dir, "clean", k_longer) == 0, "%s", out);
+    T_CHECKF(run(&out, dir, "clean", settings) == 0, "%s", out);
     for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
-        pid_t pid = start(dir, "killed", k_longer);
+        pid_t pid = start(dir, "killed", settings);
         int status;
         wait_for(in(dir, rs_arena_printf(t_arena(), "killed/%s", points[i])), pid);
         kill(pid, SIGKILL);
         waitpid(pid, &status, 0);
         T_CHECK(WIFSIGNALED(status));
     }
-    T_CHECKF(run(&out, dir, "killed", k_longer) == 0, "%s", out);
+    T_CHECKF(run(&out, dir, "killed", settings) == 0, "%s", out);
     T_CHECKF(strstr(out, "resumes after step"), "%s", out);
     same_run(dir, "clean", "killed");
     T_CHECK(t_shell(&out, "find %s/killed -name '*.tmp.*' -o -name '*checkpoint*' | grep .", dir) ==
             1);
+}
+
+static void t_killed_anywhere_continues_to_the_same_bits(void)
+{
+    killed(world(), k_longer);
+}
+
+static void t_killed_windows_and_blending_continue_to_the_same_bits(void)
+{
+    killed(world(), rs_arena_printf(t_arena(),
+                                    "%s --set motion.window=5 --set motion.window_stride=2 "
+                                    "--set edit.blend=true",
+                                    k_longer));
 }
 
 static void t_signal_stops_resumable_with_75(void)
@@ -354,6 +367,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_run_gives_videos_archives_and_sheets_once),
     T_CASE(t_seed_reruns_only_edit_and_later),
     T_CASE(t_killed_anywhere_continues_to_the_same_bits),
+    T_CASE(t_killed_windows_and_blending_continue_to_the_same_bits),
     T_CASE(t_signal_stops_resumable_with_75),
     T_CASE(t_threads_and_recompute_do_not_change_results),
     T_CASE(t_one_bad_edit_fails_alone),

@@ -136,6 +136,20 @@ static const bad_case k_bad[] = {
      "5:16: clip.height: 475 is not a multiple of 16; the nearest is 480", ""},
     {B "clip: {width: 64, height: 32}\nedit: {paste_back: true, feather: 16}\n", 0,
      "6:35: edit.feather: 16 leaves nothing unblended in 64x32 frames", ""},
+    {B "motion: {window: 10}\n", 0, "5:18: motion.window: 10 is not 4n+1; the nearest is 9", ""},
+    {B "motion: {window: 1}\n", 0, "5:18: motion.window: 1 leaves nothing to learn", ""},
+    {B "motion: {window: 9, window_stride: 10}\n", 0,
+     "5:36: motion.window_stride: 10 leaves out frames between windows of 9", ""},
+    {B "motion: {window_stride: 0}\n", 0, "5:25: motion.window_stride: 0 is out of range", ""},
+    {B "motion: {steps: -1}\n", 0, "5:17: motion.steps: -1 is out of range 0..1000000", ""},
+    {B "motion: {condition: mask}\n", 0,
+     "5:21: motion.condition: 'mask' is not allowed, did you mean 'masked'?", "keep-none"},
+    {B "appearance: {max_references: -1}\n", 0, "5:30: appearance.max_references: -1 is out", ""},
+    {B "appearance: {when: always}\n", 0, "5:20: appearance.when: 'always' is not allowed",
+     "references"},
+    {B "edit: {condition: keep}\n", 0, "5:19: edit.condition: 'keep' is not allowed", "keep-all"},
+    {B "edit: {blend: true, sampler: unipc}\n", 0,
+     "5:15: edit.blend: needs edit.sampler euler or euler-diffusers", "unipc"},
     /* many at once: the first in the file comes first */
     {"name: t\nsede: 1\nclip: {frames: 4, width: 1}\noutput: o\n", 0, "1:1: catalog: is required",
      "(+4 more)"},
@@ -213,13 +227,13 @@ static void t_every_problem_is_reported_in_order(void)
     rs_config *cfg = NULL;
     const char *sets[] = {"seed=x", "nonsense=1"};
     T_FAILS(
-        load(&cfg, p, "motion: {steps: 0, lr: x}\nclip: {width: 100}\nname: n\nzzz: 1\n", sets, 2),
+        load(&cfg, p, "motion: {steps: -1, lr: x}\nclip: {width: 100}\nname: n\nzzz: 1\n", sets, 2),
         CONFIG, "(+8 more)");
     const char *const want[] = {"t.yaml:1:1: output",
                                 "t.yaml:1:1: catalog",
                                 "t.yaml:1:1: model.path",
                                 "t.yaml:1:17: motion.steps",
-                                "t.yaml:1:24: motion.lr",
+                                "t.yaml:1:25: motion.lr",
                                 "t.yaml:2:15: clip.width",
                                 "t.yaml:4:1: unknown key 'zzz'",
                                 "--set seed: expected an integer",

@@ -84,11 +84,16 @@ static const key_case k_cases[] = {
     {"", NULL, "optimizer.grad_clip=2", FROM_MOTION},
     {"", NULL, "motion.steps=5", FROM_MOTION},
     {"", NULL, "motion.lr=0.02", FROM_MOTION},
+    {"", NULL, "motion.condition=first-frame", FROM_MOTION},
+    {"", NULL, "motion.window=5", FROM_MOTION},
     {"", NULL, "seed=12", FROM_MOTION},
     {"", NULL, "appearance.epochs=3", RED_ONLY("--aed")},
     {"", NULL, "appearance.repeats=3", RED_ONLY("--aed")},
     {"", NULL, "appearance.schedule=paper", RED_ONLY("--aed")},
     {"", NULL, "appearance.lr=0.03", RED_ONLY("--aed")},
+    {"", NULL, "appearance.when=never", RED_ONLY("--aed")},
+    {"", NULL, "appearance.max_references=1", RED_ONLY("--aed")},
+    {"", NULL, "edit.condition=keep-all", FROM_EDIT},
     {"", NULL, "edit.sampler=euler", FROM_EDIT},
     {"", NULL, "edit.steps=4", FROM_EDIT},
     {"", NULL, "edit.shift=5", FROM_EDIT},
@@ -100,6 +105,9 @@ static const key_case k_cases[] = {
     {"frame rate", CATALOG("s/fps: 6/fps: 7/"), NULL, NONE},
     {"", NULL, "edit.feather=3", NONE},     /* without paste_back */
     {"", NULL, "appearance.steps=9", NONE}, /* of the other schedule */
+    {"", NULL, "appearance.when=references", NONE},
+    {"", NULL, "appearance.max_references=2", NONE}, /* as many as there are */
+    {"", NULL, "motion.window_stride=3", NONE},      /* without windows */
     {"", NULL, "edit.fps=5", NONE},
     {"", NULL, "video.crf=30", NONE},
     {"", NULL, "checkpoint.every=1", NONE},
@@ -156,21 +164,33 @@ static void t_what_changes_which_stage(void)
     T_CHECKF(bad == 0, "%d keys are not what they should be", bad);
 }
 
-/* The feather is read only when something is pasted. */
-static void t_feather_counts_when_pasting(void)
+/* Settings that are read only beside another one: change it in the file (a sed script) under `set`.
+ */
+static void t_settings_that_count_beside_another(void)
 {
-    const char *dir = t_stages_world();
-    keys before[N_JOBS], after[N_JOBS];
-    char *text, got[RS_STAGE_COUNT + 1];
-    read_keys(before, dir, "edit.paste_back=true");
-    T_EQ_I(t_shell(&text, "sed -i 's/^edit: {/&feather: 3, /' %s/stages.yaml", dir), 0);
-    read_keys(after, dir, "edit.paste_back=true");
-    changed(got, before[RED], after[RED]);
-    T_EQ_S(got, "----d");
+    static const struct {
+        const char *file, *set, *script, *want;
+    } k_pairs[] = {
+        {"", "edit.paste_back=true", "s/^edit: {/&feather: 3, /", "----d"},
+        {"", "motion.window=5", "s/^motion: {/&window_stride: 3, /", "-maed"},
+        {"s/sampler: unipc/sampler: euler/", NULL, "s/^edit: {/&blend: true, /", "---ed"},
+        {"", "motion.steps=0", "s/^appearance: {/&when: references, /", "--aed"},
+    };
+    for (size_t i = 0; i < sizeof k_pairs / sizeof k_pairs[0]; i++) {
+        const char *dir = t_stages_world();
+        keys before[N_JOBS], after[N_JOBS];
+        char *text, got[RS_STAGE_COUNT + 1];
+        T_EQ_I(t_shell(&text, "sed -i '%s' %s/stages.yaml", k_pairs[i].file, dir), 0);
+        read_keys(before, dir, k_pairs[i].set);
+        T_EQ_I(t_shell(&text, "sed -i '%s' %s/stages.yaml", k_pairs[i].script, dir), 0);
+        read_keys(after, dir, k_pairs[i].set);
+        changed(got, before[RED], after[RED]);
+        T_CHECKF(strcmp(got, k_pairs[i].want) == 0, "%s: %s", k_pairs[i].script, got);
+    }
 }
 
 static const rs_test_case cases[] = {
     T_CASE(t_what_changes_which_stage),
-    T_CASE(t_feather_counts_when_pasting),
+    T_CASE(t_settings_that_count_beside_another),
 };
 RS_TEST_MAIN(cases)
