@@ -89,6 +89,9 @@ static const key_case k_cases[] = {
     {"", NULL, "appearance.repeats=3", RED_ONLY("--aed")},
     {"", NULL, "appearance.schedule=paper", RED_ONLY("--aed")},
     {"", NULL, "appearance.lr=0.03", RED_ONLY("--aed")},
+    {"", NULL, "appearance.mode=separate", RED_ONLY("--aed")},
+    {"", NULL, "edit.motion_weight=0.5", FROM_EDIT},
+    {"", NULL, "edit.appearance_weight=0.5", RED_ONLY("---ed")},
     {"", NULL, "edit.sampler=euler", FROM_EDIT},
     {"", NULL, "edit.steps=4", FROM_EDIT},
     {"", NULL, "edit.shift=5", FROM_EDIT},
@@ -98,8 +101,9 @@ static const key_case k_cases[] = {
     {"", NULL, "edit.paste_back=true", {"----d", "----d"}},
     /* of the published files only, or of no result at all */
     {"frame rate", CATALOG("s/fps: 6/fps: 7/"), NULL, NONE},
-    {"", NULL, "edit.feather=3", NONE},     /* without paste_back */
-    {"", NULL, "appearance.steps=9", NONE}, /* of the other schedule */
+    {"", NULL, "edit.feather=3", NONE},               /* without paste_back */
+    {"", NULL, "appearance.steps=9", NONE},           /* of the other schedule */
+    {"", NULL, "appearance.motion_weight=0.5", NONE}, /* of the other mode */
     {"", NULL, "edit.fps=5", NONE},
     {"", NULL, "video.crf=30", NONE},
     {"", NULL, "checkpoint.every=1", NONE},
@@ -169,8 +173,23 @@ static void t_feather_counts_when_pasting(void)
     T_EQ_S(got, "----d");
 }
 
+/* The motion adapter's weight in training is read only where it is beneath another. */
+static void t_motion_weight_counts_in_mode_separate(void)
+{
+    const char *dir = t_stages_world();
+    keys before[N_JOBS], after[N_JOBS];
+    char *text, got[RS_STAGE_COUNT + 1];
+    read_keys(before, dir, "appearance.mode=separate");
+    T_EQ_I(t_shell(&text, "sed -i 's/^appearance: {/&motion_weight: 0.5, /' %s/stages.yaml", dir),
+           0);
+    read_keys(after, dir, "appearance.mode=separate");
+    changed(got, before[RED], after[RED]);
+    T_EQ_S(got, "--aed");
+}
+
 static const rs_test_case cases[] = {
     T_CASE(t_what_changes_which_stage),
     T_CASE(t_feather_counts_when_pasting),
+    T_CASE(t_motion_weight_counts_in_mode_separate),
 };
 RS_TEST_MAIN(cases)
