@@ -170,26 +170,31 @@ static bool ends_with(const char *s, const char *end)
     return n > m && strcmp(s + n - m, end) == 0;
 }
 
-static rs_status prepare_file(rs_arena *a, const char *option, const char *path, const char *end)
+static rs_status check_file(const char *option, const char *path, const char *end)
 {
     if (!path)
         return RS_OK;
     if (!ends_with(path, end))
         return RS_FAIL(USAGE, "%s: \"%s\" does not end with %s", option, path, end);
-    if (rs_path_is_dir(path))
-        return RS_FAIL(USAGE, "%s: %s is a folder", option, path);
-    return strchr(path, '/') ? rs_make_dirs(rs_path_dirname(a, path)) : RS_OK;
+    return rs_path_is_dir(path) ? RS_FAIL(USAGE, "%s: %s is a folder", option, path) : RS_OK;
 }
 
-/* Found out before hours are spent on sampling. */
-static rs_status prepare_outputs(const rs_resampling *r)
+static rs_status check_outputs(const rs_resample_opts *o)
 {
-    const rs_resample_opts *o = r->o;
     if (!o->movie && !o->frames && !o->latent)
         return RS_FAIL(USAGE, "edit: nothing to write; give --out, --frames or --latent");
-    RS_TRY(prepare_file(r->a, "--out", o->movie, ".mp4"));
-    RS_TRY(prepare_file(r->a, "--latent", o->latent, ".safetensors"));
-    return o->frames ? rs_make_dirs(o->frames) : RS_OK;
+    RS_TRY(check_file("--out", o->movie, ".mp4"));
+    return check_file("--latent", o->latent, ".safetensors");
+}
+
+/* That they cannot be made is found out before hours are spent on sampling. */
+static rs_status make_folders(const rs_resampling *r)
+{
+    const char *const files[] = {r->o->movie, r->o->latent};
+    for (int i = 0; i < 2; i++)
+        if (files[i] && strchr(files[i], '/'))
+            RS_TRY(rs_make_dirs(rs_path_dirname(r->a, files[i])));
+    return r->o->frames ? rs_make_dirs(r->o->frames) : RS_OK;
 }
 
 static rs_status write_latent(const rs_resampling *r, rs_tensor latent)
@@ -234,7 +239,7 @@ static rs_status run_all(rs_resampling *r, const rs_adapter_spec *specs)
     RS_TRY(check_latents(r));
     RS_TRY(compare_weights(r));
     RS_TRY(load_adapters(r, specs));
-    RS_TRY(prepare_outputs(r));
+    RS_TRY(make_folders(r));
     rs_log_set_context(r->job.name);
     RS_LOG(INFO, "%lld steps of %s, seed %lld; adapters: %s", (long long)r->cfg->edit.steps,
            rs_cfg_sampler_text(r->cfg->edit.sampler), (long long)r->edit.seed, r->mix);
@@ -255,6 +260,7 @@ rs_status rs_resample(const rs_resample_opts *o)
     r.job.arena = r.job.scratch = r.a;
     for (int64_t i = 0; i < o->n_adapters; i++)
         RS_TRY_OUT(rs_adapter_spec_parse(&specs[i], r.a, o->adapters[i]));
+    RS_TRY_OUT(check_outputs(o));
     RS_TRY_OUT(rs_archive_open(&r.f, o->archive));
     RS_TRY_OUT(run_all(&r, specs));
 out:

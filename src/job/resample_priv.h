@@ -25,7 +25,8 @@ typedef struct rs_resampling {
     const char *mix; /* "motion 1, appearance/red 0.5" */
 } rs_resampling;
 
-/* The clip as ingest left it, into job.source. RS_FORMAT where the archive contradicts itself. */
+/* The clip as ingest left it, into job.source (all but text, image and index, which only training
+ * and publishing read). RS_FORMAT where the archive contradicts itself. */
 rs_status rs_resample_read_source(rs_resampling *r) RS_NODISCARD;
 /* The chosen edit, with what the options replace of it: its job and sample.first. */
 rs_status rs_resample_read_edit(rs_resampling *r) RS_NODISCARD;

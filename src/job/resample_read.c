@@ -49,22 +49,13 @@ static rs_status read_sizes(rs_resampling *r, rs_ingest *s)
 rs_status rs_resample_read_source(rs_resampling *r)
 {
     rs_ingest *s = &r->job.source;
-    rs_tensor index;
-    int64_t frames[] = {-1, -1, -1, 3}, latent[] = {-1, -1, -1, -1}, text[] = {-1, -1};
+    int64_t frames[] = {-1, -1, -1, 3}, latent[] = {-1, -1, -1, -1};
     RS_TRY(read_tensor(&s->frames, r, RS_GROUP_SOURCE "/" RS_DATA_FRAMES, RS_DTYPE_U8, 4, frames));
     RS_TRY(read_tensor(&s->mask, r, RS_GROUP_SOURCE "/" RS_DATA_MASK, RS_DTYPE_U8, 3,
                        (int64_t[]){frames[0], frames[1], frames[2]}));
-    RS_TRY(read_tensor(&index, r, RS_GROUP_SOURCE "/" RS_DATA_INDEX, RS_DTYPE_I64, 1,
-                       (int64_t[]){frames[0]}));
     RS_TRY(read_tensor(&s->x0, r, RS_GROUP_CONDITION "/" RS_DATA_LATENTS, RS_DTYPE_F32, 4, latent));
     RS_TRY(read_tensor(&s->y, r, RS_GROUP_CONDITION "/" RS_DATA_Y, RS_DTYPE_F32, 4,
                        (int64_t[]){-1, latent[1], latent[2], latent[3]}));
-    RS_TRY(read_tensor(&s->text, r, RS_GROUP_CONDITION "/" RS_DATA_TEXT, RS_DTYPE_F32, 2, text));
-    text[0] = text[1] = -1;
-    if (rs_archive_exists(r->f, RS_GROUP_CONDITION "/" RS_DATA_IMAGE))
-        RS_TRY(
-            read_tensor(&s->image, r, RS_GROUP_CONDITION "/" RS_DATA_IMAGE, RS_DTYPE_F32, 2, text));
-    s->index = index.data;
     r->job.loaded = true;
     return read_sizes(r, s);
 }

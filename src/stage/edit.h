@@ -25,8 +25,8 @@ typedef struct rs_sample_opts {
 } rs_sample_opts;
 
 /* latent (z,F',h,w) in job->scratch. Reads of the job: its name (which names the random stream),
- * prompt and seed of its edit, its source, which is loaded. RS_STOPPED when the run is asked to
- * stop. */
+ * prompt and seed of its edit, frames, mask and latents of its source, which is loaded. RS_STOPPED
+ * when the run is asked to stop. */
 rs_status rs_sample_edit(rs_tensor *latent, rs_run *run, rs_job *job,
                          const rs_sample_opts *o) RS_NODISCARD;
 /* frames U8 (T,H,W,3) in job->scratch, with the source pasted back when the settings say so. */
