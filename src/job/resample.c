@@ -1,4 +1,3 @@
-#include <signal.h>
 #include <string.h>
 
 #include "base/fsio.h"
@@ -10,8 +9,6 @@
 #include "media/encode.h"
 #include "store/safetensors.h"
 #include "store/schema_names.h"
-
-static const volatile sig_atomic_t k_never;
 
 /* ---- settings ---- */
 
@@ -234,7 +231,7 @@ static rs_status run_all(rs_resampling *r, const rs_adapter_spec *specs)
     RS_TRY(load_config(r));
     RS_TRY(rs_resample_read_source(r));
     RS_TRY(rs_resample_read_edit(r));
-    r->run = (rs_run){.cfg = r->cfg, .output = "", .stop = &k_never};
+    r->run = (rs_run){.cfg = r->cfg, .output = "", .stop = &r->never};
     RS_TRY(rs_run_open_models(&r->run.models, &r->dev, r->cfg));
     RS_TRY(check_latents(r));
     RS_TRY(compare_weights(r));

@@ -22,7 +22,8 @@ typedef struct rs_resampling {
     rs_sample_opts sample;
     rs_adapter **adapters;
     float *weights;
-    const char *mix; /* "motion 1, appearance/red 0.5" */
+    volatile sig_atomic_t never; /* 0: a signal ends the program */
+    const char *mix;             /* "motion 1, appearance/red 0.5" */
 } rs_resampling;
 
 /* The clip as ingest left it, into job.source (all but text, image and index, which only training

@@ -261,7 +261,8 @@ static const t_bad_case k_archive[] = {
 };
 
 /* Another model of the same kind. */
-#define MODEL2 T_BIN "/reshoot-world model --preset tiny tiny " T_SRC "/datasets/smallmodel/tokenizer"
+#define MODEL2 \
+    T_BIN "/reshoot-world model --preset tiny tiny " T_SRC "/datasets/smallmodel/tokenizer"
 
 #define EXPORT "export nix.h5 --out a.safetensors"
 

@@ -1,7 +1,6 @@
 // ctest: TIMEOUT 600
 // reshoot edit: samples the archive's own result again bit for bit, follows every change as a run
 // would, and mixes adapters by their weights.
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/fsio.h"
