@@ -64,6 +64,7 @@ typedef struct rs_command {
     X(run)                                                                                         \
     X(check)                                                                                       \
     X(schema)                                                                                      \
+    X(edit)                                                                                        \
     X(show)                                                                                        \
     X(verify)                                                                                      \
     X(export)                                                                                      \

@@ -41,6 +41,7 @@ typedef struct exporter {
     int64_t rank;
     float scale; /* alpha / rank */
     double alpha;
+    const char *mode; /* of an appearance adapter */
     rs_tensor_list out;
 } exporter;
 
@@ -107,12 +108,22 @@ static rs_status add_module(exporter *e, const char *group, const char *module)
     return RS_OK;
 }
 
+static rs_status read_mode(exporter *e, const char *group)
+{
+    char *mode = RS_MODE_CONTINUE; /* of archives that do not say */
+    if (rs_archive_has(e->f, group, RS_ATTR_MODE))
+        RS_TRY(rs_archive_get_string(&mode, e->a, e->f, group, RS_ATTR_MODE));
+    e->mode = mode;
+    return RS_OK;
+}
+
 static rs_status read_adapter(exporter *e, const char *group)
 {
     char **modules;
     int64_t n;
     if (rs_archive_kind_of(e->f, group) != RS_ARCHIVE_GROUP)
         return RS_FAIL(INPUT, "%s: there is no %s", rs_archive_path(e->f), group);
+    RS_TRY(read_mode(e, group));
     RS_TRY(rs_archive_get_i64(&e->rank, e->f, group, RS_ATTR_RANK));
     RS_TRY(rs_archive_get_f64(&e->alpha, e->f, group, RS_ATTR_ALPHA));
     if (e->rank < 1)
@@ -150,17 +161,27 @@ static rs_status parse(exporter *e, const export_opts *o)
     return RS_OK;
 }
 
+/* What the adapter does, since its name does not say. */
+static const char *content(const exporter *e, const export_opts *o)
+{
+    if (!o->edit)
+        return "motion";
+    return strcmp(e->mode, RS_MODE_SEPARATE) == 0 ? "appearance; to be used with the motion adapter"
+                                                  : "motion and appearance";
+}
+
 static rs_status write_file(exporter *e, const export_opts *o)
 {
     const char *what = o->edit ? rs_arena_printf(e->a, "%s/%s", o->stage, o->edit) : o->stage;
     rs_meta meta[] = {{"format", "pt"},
                       {"reshoot_stage", what},
+                      {"reshoot_content", content(e, o)},
                       {"ss_network_module", "networks.lora_wan"},
                       {"ss_network_dim", rs_arena_printf(e->a, "%lld", (long long)e->rank)},
                       {"ss_network_alpha", rs_arena_printf(e->a, "%g", e->alpha)}};
-    RS_TRY(rs_safetensors_write(o->out, &e->out, meta, e->spelling == SPELL_KOHYA ? 5 : 2));
-    rs_out("%s: %lld tensors, rank %lld, %s\n", o->out, (long long)e->out.n, (long long)e->rank,
-           rs_dtype_name(e->dtype));
+    RS_TRY(rs_safetensors_write(o->out, &e->out, meta, e->spelling == SPELL_KOHYA ? 6 : 3));
+    rs_out("%s: %lld tensors, rank %lld, %s: %s\n", o->out, (long long)e->out.n, (long long)e->rank,
+           rs_dtype_name(e->dtype), content(e, o));
     return RS_OK;
 }
 
@@ -188,9 +209,13 @@ const rs_command rs_cmd_export = {
     .name = "export",
     .summary = "a trained adapter of an archive as safetensors for other programs",
     .args = "ARCHIVE --out X.safetensors [options]",
-    .about = "Writes the LoRA factors of one stage under the names that Diffusers, ComfyUI and\n"
-             "musubi-tuner read. diffusers and original files mean alpha = rank: there B is\n"
-             "multiplied by alpha/rank. kohya files carry alpha.\n",
+    .about =
+        "Writes the LoRA factors of one stage under the names that Diffusers, ComfyUI and\n"
+        "musubi-tuner read. diffusers and original files mean alpha = rank: there B is\n"
+        "multiplied by alpha/rank. kohya files carry alpha.\n\n"
+        "An appearance adapter of mode continue holds the motion too and is used alone; one of\n"
+        "mode separate is used together with the motion adapter. The last line printed says\n"
+        "which it is.\n",
     .n_min = 1,
     .n_max = 1,
     RS_COMMAND_OPTS(k_opts, export_opts),

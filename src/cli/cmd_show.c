@@ -113,6 +113,8 @@ static void print_stages(rs_arena *a, const rs_show_video *v)
         if (s->modules)
             rs_out("  rank %lld, %lld modules, %.2f M", (long long)s->rank, (long long)s->modules,
                    (double)s->params * 1e-6);
+        if (s->mode)
+            rs_out(", %s", s->mode);
         rs_out("\n");
     }
 }

@@ -6,37 +6,47 @@
 #include "model/model.h"
 #include "train/train.h"
 
+static const char k_frozen[] = "frozen.";
+
 static bool is_adapter_name(const char *name)
 {
     return strstr(name, ".lora_A.") || strstr(name, ".lora_B.") || strstr(name, ".lora_up.") ||
            strstr(name, ".lora_down.");
 }
 
-rs_status rs_probe_adapter(rs_adapter **out, rs_probe *p, rs_denoiser *m, bool trainable)
+/* The adapter whose inputs have this prefix; NULL without any. */
+static rs_status named_adapter(rs_adapter **out, rs_probe *p, rs_denoiser *m, const char *prefix,
+                               float alpha, bool trainable)
 {
     rs_tensor_list factors = {0};
+    size_t skip = strlen(prefix);
     *out = NULL;
-    for (int64_t i = 0; i < rs_safetensors_count(p->in); i++)
-        if (is_adapter_name(rs_safetensors_name(p->in, i)))
-            rs_tensor_list_add(&factors, p->arena, rs_safetensors_name(p->in, i),
-                               *rs_safetensors_at(p->in, i));
-    if (factors.n == 0)
-        return RS_OK;
-    return rs_adapter_create_from(out, m, &factors, (float)rs_probe_scalar(p, "alpha", 0.0),
-                                  trainable);
+    for (int64_t i = 0; i < rs_safetensors_count(p->in); i++) {
+        const char *name = rs_safetensors_name(p->in, i);
+        bool frozen = strncmp(name, k_frozen, sizeof k_frozen - 1) == 0;
+        if (is_adapter_name(name) && frozen == (skip > 0))
+            rs_tensor_list_add(&factors, p->arena, name + skip, *rs_safetensors_at(p->in, i));
+    }
+    return factors.n ? rs_adapter_create_from(out, m, &factors, alpha, trainable) : RS_OK;
+}
+
+rs_status rs_probe_adapter(rs_adapter **out, rs_probe *p, rs_denoiser *m, bool trainable)
+{
+    return named_adapter(out, p, m, "", (float)rs_probe_scalar(p, "alpha", 0.0), trainable);
 }
 
 /* What every component opens, and the parts of a condition. */
 typedef struct dit_run {
     rs_denoiser *m;
     rs_denoiser_cond *cond;
-    rs_adapter *adapter;
+    rs_adapter *adapter, *frozen;
     rs_tensor x; /* (C,F,H,W) */
 } dit_run;
 
 static void finish(dit_run *r)
 {
     rs_adapter_destroy(&r->adapter);
+    rs_adapter_destroy(&r->frozen);
     rs_denoiser_cond_destroy(&r->cond);
     rs_denoiser_close(&r->m);
 }
@@ -55,18 +65,35 @@ static rs_status make_cond(dit_run *r, rs_probe *p)
     return rs_denoiser_cond_create(&r->cond, r->m, y, text, image);
 }
 
+/* The frozen adapter, then the one that may be trained. */
+static rs_status apply_adapters(dit_run *r, rs_probe *p, bool training)
+{
+    rs_adapter *all[2];
+    float weights[2];
+    int n = 0;
+    RS_TRY(rs_probe_adapter(&r->adapter, p, r->m, training));
+    RS_TRY(named_adapter(&r->frozen, p, r->m, k_frozen,
+                         (float)rs_probe_scalar(p, "frozen_alpha", 0.0), false));
+    if (training && !r->adapter)
+        return RS_FAIL(INPUT, "no input is an adapter factor (blocks.N.<module>.lora_A.weight)");
+    if (r->frozen) {
+        all[n] = r->frozen;
+        weights[n++] = (float)rs_probe_scalar(p, "frozen_weight", 1.0);
+    }
+    if (r->adapter) {
+        all[n] = r->adapter;
+        weights[n++] = 1.0f;
+    }
+    return rs_denoiser_set_adapters(r->m, all, weights, n);
+}
+
 static rs_status start(dit_run *r, rs_probe *p, const char *x, bool training)
 {
     rs_denoiser_opts opts = {0};
-    const float one = 1.0f;
     RS_TRY(rs_denoiser_open(&r->m, p->dev, p->model_dir, &opts));
     int64_t channels = rs_denoiser_get_info(r->m)->out_channels;
     RS_TRY(rs_probe_input(&r->x, p, x, 4, (int64_t[]){channels, 0, 0, 0}));
-    RS_TRY(rs_probe_adapter(&r->adapter, p, r->m, training));
-    if (training && !r->adapter)
-        return RS_FAIL(INPUT, "no input is an adapter factor (blocks.N.<module>.lora_A.weight)");
-    if (r->adapter)
-        RS_TRY(rs_denoiser_set_adapters(r->m, &r->adapter, &one, 1));
+    RS_TRY(apply_adapters(r, p, training));
     RS_TRY(rs_denoiser_bind(r->m, r->x.shape[1], r->x.shape[2], r->x.shape[3], training));
     return make_cond(r, p);
 }
@@ -169,7 +196,8 @@ static rs_status run_train(rs_probe *p)
     "    text [L,text_dim] true rows (at most 512), y [20,F,H,W] and image [n,image_dim] for "     \
     "I2V\n"
 #define ADAPTER                                                                                    \
-    "    blocks.N.<module>.lora_A.weight [r,in], .lora_B.weight [out,r]; alpha [1] (default: r)\n"
+    "    blocks.N.<module>.lora_A.weight [r,in], .lora_B.weight [out,r]; alpha [1] (default: r)\n" \
+    "    frozen.<the same>: a second adapter, never trained; frozen_alpha, frozen_weight [1]\n"
 
 const rs_probe_component rs_probe_dit = {
     .name = "dit",

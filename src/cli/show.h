@@ -36,6 +36,7 @@ typedef struct rs_show_stage {
     int64_t n_loss;
     int64_t modules, rank, params; /* of its adapter; modules 0: none */
     double alpha;
+    const char *mode; /* of an appearance adapter: "continue" or "separate"; NULL: not recorded */
 } rs_show_stage;
 
 typedef struct rs_show_metric {

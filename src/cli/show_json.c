@@ -66,6 +66,8 @@ static void write_stage(rs_jsonw *w, const rs_show_stage *s)
         rs_jsonw_i64(w, "modules", s->modules);
         rs_jsonw_i64(w, "rank", s->rank);
         rs_jsonw_f64(w, "alpha", s->alpha);
+        if (s->mode)
+            rs_jsonw_string(w, "mode", s->mode);
         rs_jsonw_i64(w, "parameters", s->params);
         rs_jsonw_end(w);
     }

@@ -103,6 +103,10 @@ static rs_status read_adapter(rs_show_stage *s, reader *r, const char *group)
         return RS_OK;
     RS_TRY(rs_archive_get_i64(&s->rank, r->f, group, RS_ATTR_RANK));
     RS_TRY(rs_archive_get_f64(&s->alpha, r->f, group, RS_ATTR_ALPHA));
+    char *mode = NULL;
+    if (rs_archive_has(r->f, group, RS_ATTR_MODE))
+        RS_TRY(rs_archive_get_string(&mode, r->a, r->f, group, RS_ATTR_MODE));
+    s->mode = mode;
     RS_TRY(rs_archive_list(&names, &s->modules, r->a, r->f, group));
     for (int64_t i = 0; i < s->modules; i++) {
         for (int k = 0; k < 2; k++) {

@@ -64,7 +64,8 @@
     E(APPEARANCE_WHEN_NEVER, "never", "for none: references of the catalog are not used")
 
 #define RS_CFG_ENUM_appearance_mode(E)                                                             \
-    E(APPEARANCE_MODE_CONTINUE, "continue", "one adapter: go on from the motion adapter")
+    E(APPEARANCE_MODE_CONTINUE, "continue", "one adapter: go on from the motion adapter")          \
+    E(APPEARANCE_MODE_SEPARATE, "separate", "a second adapter on top of the frozen motion one")
 
 #define RS_CFG_ENUM_sampler(E)                                                                     \
     E(SAMPLER_EULER, "euler", "flow Euler steps, sigma exactly as LoRA-Edit")                      \
@@ -189,7 +190,9 @@
     X(appearance, INT, repeats, "9", "",                                                           \
       "times each reference frame is seen per epoch, the clip once", RANGE(1, 1000))               \
     X(appearance, NUM, lr, "1e-4", "", "learning rate, constant", ABOVE(0, 1))                     \
-    X(appearance, ENUM, mode, "continue", "", "what the stage trains", appearance_mode)
+    X(appearance, ENUM, mode, "continue", "", "what the stage trains", appearance_mode)            \
+    X(appearance, NUM, motion_weight, "1", "",                                                     \
+      "weight of the frozen motion adapter in training (mode separate)", RANGE(-100, 100))
 
 #define RS_CFG_NEGATIVE_PROMPT                                                                     \
     "Overexposure, static, blurred details, subtitles, paintings, pictures, still, overall gray, " \
@@ -210,6 +213,10 @@
     X(edit, BOOL, blend, "false", "",                                                              \
       "after every step put the source's noised latent back where nothing is edited (Euler only)", \
       ANY)                                                                                         \
+    X(edit, NUM, motion_weight, "1", "", "weight of what the motion stage learned; 0: left out",   \
+      RANGE(-100, 100))                                                                            \
+    X(edit, NUM, appearance_weight, "1", "",                                                       \
+      "weight of what the appearance stage learned on top of it; 0: left out", RANGE(-100, 100))   \
     X(edit, BOOL, paste_back, "false", "", "put the source pixels back outside the edited region", \
       ANY)                                                                                         \
     X(edit, INT, feather, "8", "pixels", "width of the blend at the border of paste_back",         \

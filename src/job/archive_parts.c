@@ -130,6 +130,8 @@ rs_status rs_publish_source(rs_archive *f, const rs_job *video)
         RS_TRY(rs_archive_set_i64(f, at, RS_ATTR_FPS_DEN, s->fps.den));
     }
     RS_TRY(rs_archive_set_string(f, at, RS_ATTR_PROMPT, video->video->prompt));
+    RS_TRY(rs_archive_set_i64(f, at, RS_ATTR_SOURCE_WIDTH, s->fit.src_w));
+    RS_TRY(rs_archive_set_i64(f, at, RS_ATTR_SOURCE_HEIGHT, s->fit.src_h));
     RS_TRY(rs_archive_write_tensor(f, RS_GROUP_SOURCE "/" RS_DATA_FRAMES, s->frames,
                                    RS_ARCHIVE_DEFLATE));
     RS_TRY(
@@ -191,6 +193,9 @@ static rs_status write_stage(rs_archive *f, rs_arena *a, const rs_run *run, cons
     for (int64_t i = 0; i < l.n; i++)
         RS_TRY(write_factor(f, a, group, &l.items[i]));
     const char *adapter = rs_arena_printf(a, "%s/" RS_MEMBER_ADAPTER, group);
+    const char *mode = rs_meta_get(&meta, "mode");
+    if (mode)
+        RS_TRY(rs_archive_set_string(f, adapter, RS_ATTR_MODE, mode));
     RS_TRY(set_number(f, adapter, RS_ATTR_RANK, rs_meta_get(&meta, "rank"), true));
     return set_number(f, adapter, RS_ATTR_ALPHA, rs_meta_get(&meta, "alpha"), false);
 }

@@ -52,6 +52,11 @@ typedef struct rs_run_session {
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;
 void rs_session_close(rs_run_session *s);
 
+/* The device and the model directory of the settings; components open when they are needed. */
+rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config *cfg) RS_NODISCARD;
+/* Frame rate of the mp4 files: edit.fps, or that at which the clip plays as its source does. */
+rs_ratio rs_output_fps(const rs_config *cfg, rs_ratio source);
+
 /* Write <output>/archive/<video>.h5, videos/<video>/<edit>.mp4 and sheets/<video>.png from finished
  * states, unless the archive there is already the one these states would give. `edits`: outcomes of
  * this video's edits (those that failed are recorded with their reason); paths and metrics are

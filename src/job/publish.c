@@ -14,7 +14,7 @@
 #include "stage/measure.h"
 #include "stage/state_io.h"
 
-enum { PUBLISH_VERSION = 1 };
+enum { PUBLISH_VERSION = 2 };
 
 typedef struct publication {
     rs_run *run;
@@ -91,14 +91,13 @@ static bool up_to_date(publication *p)
     return same;
 }
 
-static rs_ratio output_fps(const publication *p)
+rs_ratio rs_output_fps(const rs_config *cfg, rs_ratio source)
 {
-    double wanted = p->run->cfg->edit.fps;
+    double wanted = cfg->edit.fps;
     if (wanted > 0)
         return rs_ratio_of((int64_t)(wanted * 1000.0 + 0.5), 1000);
-    rs_ratio fps = p->video->source.fps;
-    return fps.num > 0 ? fps
-                       : (rs_ratio){16, 1}; /* Wan's own rate, for image folders without one */
+    return source.num > 0 ? source
+                          : (rs_ratio){16, 1}; /* Wan's own rate, for image folders without one */
 }
 
 /* One finished edit: frames for mp4, sheet and archive; measures. */
@@ -148,7 +147,8 @@ static rs_status write_videos(publication *p)
         const char *path = mp4_path(p, i);
         if (o->status != RS_OK)
             continue; /* the last good one stays */
-        RS_TRY(rs_video_write(path, p->contact[i].frames, output_fps(p), &e));
+        rs_ratio fps = rs_output_fps(p->run->cfg, p->video->source.fps);
+        RS_TRY(rs_video_write(path, p->contact[i].frames, fps, &e));
         RS_TRY(rs_hash_file(p->contact[i].movie_hash, path));
         o->mp4 = path;
     }

@@ -96,20 +96,26 @@ static rs_status load(rs_run_session *s, const rs_run_opts *o)
     return st;
 }
 
+rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config *cfg)
+{
+    rs_device_opts device = {.backend = cfg->cluster.backend == RS_CFG_BACKEND_AUTO
+                                            ? NULL
+                                            : rs_cfg_backend_text(cfg->cluster.backend),
+                             .threads = rs_i32(cfg->cluster.threads)};
+    RS_TRY(rs_device_open(dev, &device));
+    *models = (rs_models){.dev = *dev, .dir = cfg->model.path};
+    models->denoiser_opts.recompute =
+        cfg->memory.recompute == RS_CFG_RECOMPUTE_NONE ? RS_RECOMPUTE_NONE : RS_RECOMPUTE_BLOCK;
+    return RS_OK;
+}
+
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
 {
     *s = (rs_run_session){.arena = rs_arena_create(), .lock = -1};
     RS_TRY(load(s, o));
-    rs_device_opts device = {.backend = s->cfg->cluster.backend == RS_CFG_BACKEND_AUTO
-                                            ? NULL
-                                            : rs_cfg_backend_text(s->cfg->cluster.backend),
-                             .threads = rs_i32(s->cfg->cluster.threads)};
-    RS_TRY(rs_device_open(&s->dev, &device));
     s->run =
         (rs_run){.cfg = s->cfg, .catalog = s->catalog, .output = s->cfg->output, .stop = o->stop};
-    s->run.models = (rs_models){.dev = s->dev, .dir = s->cfg->model.path};
-    s->run.models.denoiser_opts.recompute =
-        s->cfg->memory.recompute == RS_CFG_RECOMPUTE_NONE ? RS_RECOMPUTE_NONE : RS_RECOMPUTE_BLOCK;
+    RS_TRY(rs_run_open_models(&s->run.models, &s->dev, s->cfg));
     RS_TRY(identify_model(&s->run));
     RS_TRY(announce(s));
     RS_TRY(lock_output(s, s->cfg->output));

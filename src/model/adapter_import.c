@@ -240,7 +240,7 @@ static rs_status survey(const rs_family *f, const rs_tensor_list *in, bool wante
         wanted[p.target] = true;
         if (p.part == PART_A)
             *rank = t->t.shape[0];
-        if (p.part == PART_ALPHA && *alpha == 0)
+        if (p.part == PART_ALPHA && *alpha == 0 && rs_tensor_count(t->t) == 1)
             rs_convert_to_f32(alpha, t->t.data, t->t.dtype, 1);
     }
     if (*rank == 0)

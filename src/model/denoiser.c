@@ -270,7 +270,8 @@ rs_status rs_denoiser_loss_grad(rs_denoiser *m, float *loss, rs_tensor v, rs_ten
                                 rs_tensor target, const rs_denoiser_cond *cond)
 {
     RS_ASSERTF(m->bound && m->dims.training, "denoiser: not bound for training");
-    RS_ASSERTF(m->trainable, "denoiser: training needs exactly one trainable adapter of weight 1");
+    RS_ASSERTF(m->trainable,
+               "denoiser: training needs one trainable adapter, the last, of weight 1");
     RS_TRY(check_pass(m, "x", x, cond));
     RS_TRY(check_pass(m, "target", target, cond));
     if (rs_has(v))

@@ -132,6 +132,11 @@ static void drop_adapters(rs_denoiser *m, int room)
     m->first_trained = (int)m->info.blocks;
 }
 
+static bool has_gradients(const rs_adapter *a)
+{
+    return a->n > 0 && rs_has(a->items[0].ga);
+}
+
 rs_status rs_denoiser_set_adapters(rs_denoiser *m, rs_adapter *const *adapters,
                                    const float *weights, int n)
 {
@@ -144,9 +149,12 @@ rs_status rs_denoiser_set_adapters(rs_denoiser *m, rs_adapter *const *adapters,
     drop_adapters(m, n);
     for (int k = 0; k < n; k++)
         add_terms(m, adapters[k], weights[k]);
-    if (n == 1 && weights[0] == 1.0f && adapters[0]->n > 0 && rs_has(adapters[0]->items[0].ga)) {
+    int with_gradients = 0;
+    for (int k = 0; k < n; k++)
+        with_gradients += has_gradients(adapters[k]);
+    if (with_gradients == 1 && weights[n - 1] == 1.0f && has_gradients(adapters[n - 1])) {
         m->trainable = true;
-        m->first_trained = adapters[0]->items[0].block;
+        m->first_trained = adapters[n - 1]->items[0].block;
     }
     if (rank > m->dims.rank) {
         m->dims.rank = rank;

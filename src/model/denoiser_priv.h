@@ -19,7 +19,7 @@ struct rs_denoiser {
     rs_lora_terms *loras; /* (blocks * n_targets) */
     rs_lora_term *terms;  /* (blocks * n_targets * room) behind them */
     int room;
-    bool trainable;    /* one adapter with gradients and weight 1 */
+    bool trainable;    /* the last adapter, and no other, has gradients; weight 1 */
     int first_trained; /* lowest block with a trained linear */
 
     /* Binding. */

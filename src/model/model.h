@@ -54,7 +54,8 @@ size_t rs_denoiser_plan(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, b
 rs_status rs_denoiser_bind(rs_denoiser *m, int64_t F, int64_t H, int64_t W,
                            bool training) RS_NODISCARD;
 /* Adapters applied to the linears, unmerged: y += weight * alpha/r * B(A x), summed over n.
- * Borrowed until changed. In training exactly one, with weight 1. */
+ * Borrowed until changed. For training the last one has gradients and weight 1, and those in front
+ * of it have none: they are applied and stay as they are. */
 rs_status rs_denoiser_set_adapters(rs_denoiser *m, rs_adapter *const *adapters,
                                    const float *weights, int n) RS_NODISCARD;
 
@@ -69,7 +70,7 @@ void rs_denoiser_cond_destroy(rs_denoiser_cond **c);
 rs_status rs_denoiser_forward(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
                               const rs_denoiser_cond *cond) RS_NODISCARD;
 /* Training step's model part: forward, loss = mean((v - target)^2), and the gradients of the
- * adapter's A and B (overwritten in adapter->grad). No gradient of any base weight is ever
+ * trained adapter's A and B (overwritten in adapter->grad). No gradient of any base weight is ever
  * computed. v optional (ndim 0). */
 rs_status rs_denoiser_loss_grad(rs_denoiser *m, float *loss, rs_tensor v, rs_tensor x, float t,
                                 rs_tensor target, const rs_denoiser_cond *cond) RS_NODISCARD;

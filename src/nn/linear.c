@@ -47,6 +47,8 @@ static void term_bwd(rs_device *d, const rs_lora_term *t, rs_tensor dx, rs_tenso
                      rs_tensor hidden, rs_tensor dhidden)
 {
     int64_t rows = rs_tensor_rows(dy), rank = rs_tensor_rows(t->a);
+    if (!rs_has(t->ga) && !rs_has(dx))
+        return; /* frozen, and nothing below wants a gradient */
     rs_tensor dh = narrow(dhidden, rows, rank);
     RS_OP(d, gemm, .y = dh, .a = dy, .b = t->b, .alpha = t->scale);
     if (rs_has(t->ga)) {
@@ -61,7 +63,9 @@ static void term_bwd(rs_device *d, const rs_lora_term *t, rs_tensor dx, rs_tenso
 void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumulate, rs_tensor dy,
                    rs_tensor x, rs_tensor hidden, rs_tensor dhidden)
 {
-    RS_ASSERT(l->lora.n <= 1 || !rs_linear_trained(l));
+    /* `hidden` is that of the last term. */
+    for (int i = 0; i + 1 < l->lora.n; i++)
+        RS_ASSERT(!rs_has(l->lora.terms[i].ga));
     if (rs_has(dx))
         RS_OP(d, gemm, .y = dx, .a = dy, .b = l->w, .beta = accumulate ? 1.0f : 0.0f);
     for (int i = 0; i < l->lora.n; i++)

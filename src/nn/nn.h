@@ -39,7 +39,7 @@ void rs_linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, r
 void rs_linear_hidden(rs_device *d, const rs_linear *l, rs_tensor x, rs_tensor hidden);
 /* dx = dy w + scale * (dy B) A, added to dx when accumulate; dx with ndim 0 is not wanted. For a
  * trained term gB = scale * dy^T h, gA = (scale * dy B)^T x with h = A x from `hidden`. dhidden:
- * scratch like hidden. At most one term when something is trained. */
+ * scratch like hidden. Only the last term may be trained. */
 void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumulate, rs_tensor dy,
                    rs_tensor x, rs_tensor hidden, rs_tensor dhidden);
 

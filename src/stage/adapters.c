@@ -38,11 +38,6 @@ bool rs_stage_has_adapter(const rs_run *run, const rs_job *job, rs_stage_id id)
                                  : rs_stage_appearance.applies(run, job);
 }
 
-rs_stage_id rs_stage_final_adapter(const rs_run *run, const rs_job *job)
-{
-    return rs_stage_appearance.applies(run, job) ? RS_STAGE_APPEARANCE : RS_STAGE_MOTION;
-}
-
 rs_optim_opts rs_stage_optim(const rs_run *run, double lr)
 {
     const rs_cfg_optimizer_section *o = &run->cfg->optimizer;
@@ -130,6 +125,8 @@ static rs_status save_final(const training *t)
     rs_meta_add_i64(&meta, a, "rank", t->adapter->rank);
     rs_meta_add_f64(&meta, a, "alpha", (double)t->adapter->alpha);
     rs_meta_add_i64(&meta, a, "steps", t->steps);
+    if (t->id == RS_STAGE_APPEARANCE)
+        rs_meta_add(&meta, a, "mode", rs_cfg_appearance_mode_text(t->run->cfg->appearance.mode));
     rs_status st = rs_stage_save(t->run, t->job, t->id, &l, &meta);
     rs_arena_destroy(&a);
     return st;

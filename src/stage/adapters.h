@@ -13,12 +13,10 @@ rs_status rs_stage_adapter_load(rs_adapter *a, const rs_run *run, const rs_job *
 /* Does the stage (motion or appearance) leave an adapter? Not motion with 0 steps, and not a stage
  * that does not apply. */
 bool rs_stage_has_adapter(const rs_run *run, const rs_job *job, rs_stage_id id);
-/* The stage whose adapter an edit uses: appearance where it applies, else motion. */
-rs_stage_id rs_stage_final_adapter(const rs_run *run, const rs_job *job);
 
 /* Train a stage: resumes from its checkpoint, else starts from `init`; saves checkpoints and the
- * final state. `loop` has items, order, steps and optim set; identity, saving, reporting and
- * stopping are filled in here. */
+ * final state. `loop` has items, order, steps, optim and frozen adapters set; identity, saving,
+ * reporting and stopping are filled in here. */
 typedef rs_status rs_stage_init_fn(rs_adapter *a, rs_run *run, rs_job *job);
 rs_status rs_stage_train(rs_run *run, rs_job *job, rs_stage_id id, rs_train_loop loop,
                          rs_stage_init_fn *init) RS_NODISCARD;

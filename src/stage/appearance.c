@@ -1,7 +1,10 @@
-/* appearance: training goes on from the motion adapter, with every edited reference frame as a
- * one-frame clip mixed with the motion stage's samples (loraedit.md 3). An epoch is one step on the
- * clip (with motion.window on a window of it), then `repeats` rounds over the references. Schedule
- * `code`: `epochs` whole epochs; `paper`: cut after `steps` steps. Fresh optimiser state. */
+/* appearance: training with every edited reference frame as a one-frame clip mixed with the motion
+ * stage's samples (loraedit.md 3). Mode `continue`, as the authors' code: goes on from the motion
+ * adapter. Mode `separate`, as the paper's claim that the two can be combined freely (loraedit.md
+ * 6, row 4): a fresh adapter learns on top of the motion adapter, which is applied and stays as it
+ * is. An epoch is one step on the clip (with motion.window on a window of it), then `repeats`
+ * rounds over the references. Schedule `code`: `epochs` whole epochs; `paper`: cut after `steps`
+ * steps. Fresh optimiser state. */
 #include <string.h>
 
 #include "base/num.h"
@@ -26,6 +29,11 @@ static bool applies(const rs_run *run, const rs_job *job)
     return rs_job_references(run, job) > 0;
 }
 
+static bool separate(const rs_run *run)
+{
+    return run->cfg->appearance.mode == RS_CFG_APPEARANCE_MODE_SEPARATE;
+}
+
 static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
 {
     static const char *const sections[] = {"appearance.schedule",
@@ -43,6 +51,8 @@ static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++)
         rs_config_hash_section(h, run->cfg, sections[i]);
     rs_config_hash_section(h, run->cfg, code ? "appearance.epochs" : "appearance.steps");
+    if (separate(run))
+        rs_config_hash_section(h, run->cfg, "appearance.motion_weight");
     rs_hash_string(h, job->name);
     for (int64_t i = 0; i < rs_job_references(run, job); i++) {
         const rs_catalog_reference *r = &job->edit->references[i];
@@ -100,11 +110,30 @@ static int32_t *make_order(const rs_run *run, const rs_job *job, int64_t referen
 
 static rs_status init(rs_adapter *a, rs_run *run, rs_job *job)
 {
-    if (!rs_stage_has_adapter(run, job, RS_STAGE_MOTION)) {
+    if (separate(run) || !rs_stage_has_adapter(run, job, RS_STAGE_MOTION)) {
         rs_adapter_init(a, (uint64_t)run->cfg->seed, rs_stage_stream(job, RS_STAGE_APPEARANCE));
         return RS_OK;
     }
     return rs_stage_adapter_load(a, run, job, RS_STAGE_MOTION);
+}
+
+/* The loop, on top of the motion adapter in mode `separate`. */
+static rs_status train(rs_run *run, rs_job *job, rs_train_loop loop)
+{
+    rs_status st = RS_OK;
+    rs_adapter *motion = NULL;
+    const float weight = (float)run->cfg->appearance.motion_weight;
+    if (separate(run) && rs_stage_has_adapter(run, job, RS_STAGE_MOTION)) {
+        RS_TRY_OUT(rs_stage_adapter_create(&motion, run, false));
+        RS_TRY_OUT(rs_stage_adapter_load(motion, run, job, RS_STAGE_MOTION));
+        loop.frozen = &motion;
+        loop.frozen_weights = &weight;
+        loop.n_frozen = 1;
+    }
+    RS_TRY_OUT(rs_stage_train(run, job, RS_STAGE_APPEARANCE, loop, init));
+out:
+    rs_adapter_destroy(&motion);
+    return st;
 }
 
 static rs_status run_appearance(rs_run *run, rs_job *job)
@@ -119,7 +148,7 @@ static rs_status run_appearance(rs_run *run, rs_job *job)
                           .n_items = samples + n,
                           .optim = rs_stage_optim(run, run->cfg->appearance.lr)};
     loop.order = make_order(run, job, n, &loop.steps);
-    return rs_stage_train(run, job, RS_STAGE_APPEARANCE, loop, init);
+    return train(run, job, loop);
 }
 
 const rs_stage rs_stage_appearance = {

@@ -1,7 +1,10 @@
-/* edit: samples the edited latent. The condition is the painted clip with the edited first frame in
- * front; caption and CLIP image are the edited ones (loraedit.md 1.7, 5.2, 5.3, 5.5). The latent
- * and the sampler's state are saved every checkpoint.every steps. Variants: what is given
- * (edit.condition), no adapter, latent blending (edit.blend). */
+/* edit: samples the edited latent with the trained adapters, mixed by their weights. The condition
+ * is the painted clip with the edited first frame in front; caption and CLIP image are the edited
+ * ones (loraedit.md 1.7, 5.2, 5.3, 5.5). The latent and the sampler's state are saved every
+ * checkpoint.every steps. Variants: what is given (edit.condition), no adapter, latent blending
+ * (edit.blend). */
+#include "stage/edit.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -22,6 +25,33 @@ static int64_t edit_seed(const rs_run *run, const rs_job *job)
     return run->cfg->edit.seed >= 0 ? run->cfg->edit.seed : run->cfg->seed;
 }
 
+rs_adapter_mix rs_stage_mix(const rs_cfg_edit_section *e, bool appearance, bool separate)
+{
+    if (!appearance)
+        return (rs_adapter_mix){.motion = (float)e->motion_weight};
+    return (rs_adapter_mix){
+        .motion = (float)(separate ? e->motion_weight : e->motion_weight - e->appearance_weight),
+        .appearance = (float)e->appearance_weight};
+}
+
+static rs_adapter_mix mix_of(const rs_run *run, const rs_job *job)
+{
+    return rs_stage_mix(&run->cfg->edit, rs_stage_appearance.applies(run, job),
+                        run->cfg->appearance.mode == RS_CFG_APPEARANCE_MODE_SEPARATE);
+}
+
+/* Nothing at weights of 1: what the appearance stage trained is in its key. */
+static void hash_mix(rs_hash *h, const rs_run *run, const rs_job *job)
+{
+    const rs_cfg_edit_section *e = &run->cfg->edit;
+    bool appearance = rs_stage_appearance.applies(run, job);
+    if (e->motion_weight == 1.0 && (e->appearance_weight == 1.0 || !appearance))
+        return;
+    rs_adapter_mix mix = mix_of(run, job);
+    rs_hash_f64(h, (double)mix.motion);
+    rs_hash_f64(h, (double)mix.appearance);
+}
+
 static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
 {
     static const char *const keys[] = {"edit.sampler",  "edit.steps",           "edit.shift",
@@ -33,6 +63,7 @@ static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
         rs_config_hash_section(h, run->cfg, "edit.condition");
     if (run->cfg->edit.blend)
         rs_config_hash_section(h, run->cfg, "edit.blend");
+    hash_mix(h, run, job);
     rs_hash_i64(h, edit_seed(run, job));
     rs_hash_string(h, job->name);
     rs_hash_string(h, job->edit->prompt);
@@ -49,12 +80,11 @@ static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
 typedef struct sampling {
     rs_run *run;
     rs_job *job;
+    const rs_sample_opts *o;
     rs_denoiser *m;
-    rs_adapter *adapter;             /* NULL: the base model as it is */
     rs_denoiser_cond *cond, *uncond; /* uncond NULL at guidance 1 */
     rs_sampler sampler;
     rs_tensor x, v, spare;
-    rs_tensor first;       /* edited first frame, U8 (1,H,W,3) */
     rs_tensor keep, noise; /* blending: cells of the source and the initial noise; else ndim 0 */
 } sampling;
 
@@ -62,7 +92,6 @@ static void fini(sampling *s)
 {
     rs_denoiser_cond_destroy(&s->cond);
     rs_denoiser_cond_destroy(&s->uncond);
-    rs_adapter_destroy(&s->adapter);
 }
 
 /* y of the edited clip, its caption and its CLIP tokens. */
@@ -71,31 +100,18 @@ static rs_status encode_conditions(sampling *s, rs_arena *a)
     rs_run *run = s->run;
     const rs_ingest *src = &s->job->source;
     const rs_catalog_edit *e = s->job->edit;
-    rs_tensor y, text, image, frames = src->frames;
-    RS_TRY(rs_stage_load_edited(&s->first, a, &e->first_frame, &src->fit));
+    rs_tensor y, text, image, frames = src->frames, first = s->o->first;
     frames.data = rs_arena_memdup(a, src->frames.data, rs_tensor_bytes(frames));
-    memcpy(frames.data, s->first.data, rs_tensor_bytes(s->first));
+    memcpy(frames.data, first.data, rs_tensor_bytes(first));
     RS_TRY(rs_stage_encode_condition(&y, run, a, frames, src->mask, run->cfg->edit.condition));
     RS_TRY(rs_models_encode_text(&run->models, a, &text, rs_stage_prompt(run, a, e->prompt)));
-    RS_TRY(rs_models_encode_image(&run->models, a, &image, s->first));
+    RS_TRY(rs_models_encode_image(&run->models, a, &image, first));
     RS_TRY(rs_denoiser_cond_create(&s->cond, s->m, y, text, image));
     if (run->cfg->edit.guidance != 1.0) {
         RS_TRY(rs_models_encode_text(&run->models, a, &text, run->cfg->edit.negative_prompt));
         RS_TRY(rs_denoiser_cond_create(&s->uncond, s->m, y, text, image));
     }
     return RS_OK;
-}
-
-/* The adapter of the last stage that left one. */
-static rs_status set_adapter(sampling *s)
-{
-    const float one = 1.0f;
-    rs_stage_id id = rs_stage_final_adapter(s->run, s->job);
-    if (!rs_stage_has_adapter(s->run, s->job, id))
-        return rs_denoiser_set_adapters(s->m, NULL, NULL, 0);
-    RS_TRY(rs_stage_adapter_create(&s->adapter, s->run, false));
-    RS_TRY(rs_stage_adapter_load(s->adapter, s->run, s->job, id));
-    return rs_denoiser_set_adapters(s->m, &s->adapter, &one, 1);
 }
 
 static void fill_noise(const sampling *s, rs_tensor x)
@@ -124,7 +140,7 @@ static rs_status prepare(sampling *s, rs_arena *a)
     const int64_t *shape = s->job->source.x0.shape;
     RS_TRY(rs_models_denoiser(&run->models, &s->m));
     RS_TRY(rs_denoiser_bind(s->m, shape[1], shape[2], shape[3], false));
-    RS_TRY(set_adapter(s));
+    RS_TRY(rs_denoiser_set_adapters(s->m, s->o->adapters, s->o->weights, s->o->n_adapters));
     RS_TRY(encode_conditions(s, a));
     RS_TRY(rs_sampler_parse(&kind, rs_cfg_sampler_text(c->sampler)));
     RS_TRY(rs_schedule_make(&schedule, a, kind, c->steps, c->shift));
@@ -140,10 +156,11 @@ static rs_status prepare(sampling *s, rs_arena *a)
 /* Initial noise, or the latent and sampler state of an interrupted run. */
 static rs_status start(sampling *s, rs_arena *a)
 {
-    int64_t step;
+    int64_t step = 0;
     rs_tensor_list l = {0};
     const char *path = rs_stage_checkpoint_path(s->run, s->job, RS_STAGE_EDIT);
-    rs_checkpoint_load(s->run, s->job, RS_STAGE_EDIT, a, &step, &l);
+    if (s->o->checkpoints)
+        rs_checkpoint_load(s->run, s->job, RS_STAGE_EDIT, a, &step, &l);
     if (step > 0) {
         rs_tensor x;
         RS_TRY(rs_state_need(&x, &l, "x", path));
@@ -179,6 +196,8 @@ static rs_status one_step(sampling *s)
 
 static rs_status save_progress(sampling *s)
 {
+    if (!s->o->checkpoints)
+        return RS_OK;
     rs_arena *a = rs_arena_create();
     rs_tensor_list l = {0};
     rs_sampler_state(&s->sampler, &l, a);
@@ -211,23 +230,66 @@ static rs_status sample(sampling *s)
     return RS_OK;
 }
 
-static rs_status run_edit(rs_run *run, rs_job *job)
+rs_status rs_sample_edit(rs_tensor *latent, rs_run *run, rs_job *job, const rs_sample_opts *o)
 {
     rs_status st = RS_OK;
-    sampling s = {.run = run, .job = job};
-    rs_meta_list meta = {0};
-    rs_tensor_list out = {0};
-    RS_TRY_OUT(rs_job_load_source(run, job));
+    sampling s = {.run = run, .job = job, .o = o};
+    RS_ASSERT(job->loaded && job->edit);
     RS_TRY_OUT(prepare(&s, job->scratch));
     RS_TRY_OUT(start(&s, job->scratch));
     RS_TRY_OUT(sample(&s));
-    rs_tensor_list_add(&out, job->scratch, "latent", s.x);
-    rs_tensor_list_add(&out, job->scratch, "first_frame", s.first);
-    rs_meta_add_i64(&meta, job->scratch, "seed", edit_seed(run, job));
-    rs_meta_add_i64(&meta, job->scratch, "steps", run->cfg->edit.steps);
-    RS_TRY_OUT(rs_stage_save(run, job, RS_STAGE_EDIT, &out, &meta));
+    *latent = s.x;
 out:
     fini(&s);
+    return st;
+}
+
+/* ---- the stage ---- */
+
+enum { MAX_ADAPTERS = 2 };
+
+/* Adds the adapter of a stage unless it has none or its weight is 0. */
+static rs_status add_adapter(rs_adapter **adapters, float *weights, int *n, rs_run *run,
+                             const rs_job *job, rs_stage_id id, float weight)
+{
+    if (weight == 0 || !rs_stage_has_adapter(run, job, id))
+        return RS_OK;
+    RS_TRY(rs_stage_adapter_create(&adapters[*n], run, false));
+    weights[*n] = weight;
+    *n += 1;
+    return rs_stage_adapter_load(adapters[*n - 1], run, job, id);
+}
+
+static rs_status sample_and_save(rs_run *run, rs_job *job, rs_sample_opts *o)
+{
+    rs_tensor latent;
+    rs_meta_list meta = {0};
+    rs_tensor_list out = {0};
+    rs_arena *a = job->scratch;
+    RS_TRY(rs_stage_load_edited(&o->first, a, &job->edit->first_frame, &job->source.fit));
+    RS_TRY(rs_sample_edit(&latent, run, job, o));
+    rs_tensor_list_add(&out, a, "latent", latent);
+    rs_tensor_list_add(&out, a, "first_frame", o->first);
+    rs_meta_add_i64(&meta, a, "seed", edit_seed(run, job));
+    rs_meta_add_i64(&meta, a, "steps", run->cfg->edit.steps);
+    return rs_stage_save(run, job, RS_STAGE_EDIT, &out, &meta);
+}
+
+static rs_status run_edit(rs_run *run, rs_job *job)
+{
+    rs_status st = RS_OK;
+    rs_adapter *adapters[MAX_ADAPTERS] = {NULL};
+    float weights[MAX_ADAPTERS];
+    rs_adapter_mix mix = mix_of(run, job);
+    rs_sample_opts o = {.adapters = adapters, .weights = weights, .checkpoints = true};
+    int *n = &o.n_adapters;
+    RS_TRY_OUT(rs_job_load_source(run, job));
+    RS_TRY_OUT(add_adapter(adapters, weights, n, run, job, RS_STAGE_MOTION, mix.motion));
+    RS_TRY_OUT(add_adapter(adapters, weights, n, run, job, RS_STAGE_APPEARANCE, mix.appearance));
+    RS_TRY_OUT(sample_and_save(run, job, &o));
+out:
+    for (int i = 0; i < MAX_ADAPTERS; i++)
+        rs_adapter_destroy(&adapters[i]);
     return st;
 }
 

@@ -116,8 +116,8 @@ rs_status rs_stage_load(const rs_run *run, const rs_job *job, rs_stage_id id, rs
     rs_state *s;
     RS_TRY(open_state(&s, rs_stage_path(run, job, id), job->key[id]));
     copy_tensors(tensors, a, s);
-    static const char *const keys[] = {"fps_num", "fps_den", "rank", "alpha",
-                                       "seconds", "steps",   "seed", "source_frames"};
+    static const char *const keys[] = {"fps_num", "fps_den", "rank",          "alpha", "seconds",
+                                       "steps",   "seed",    "source_frames", "mode"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (rs_state_meta(s, keys[i]))
             rs_meta_add(meta, a, keys[i], rs_state_meta(s, keys[i]));

@@ -166,6 +166,15 @@ static bool need_tensor(check *c, const char *object, rs_dtype dtype, int ndim, 
     return true;
 }
 
+static void check_mode(check *c, const char *group)
+{
+    char *mode;
+    if (rs_archive_has(c->f, group, RS_ATTR_MODE) &&
+        good(c, rs_archive_get_string(&mode, c->a, c->f, group, RS_ATTR_MODE)) &&
+        strcmp(mode, RS_MODE_CONTINUE) != 0 && strcmp(mode, RS_MODE_SEPARATE) != 0)
+        problem(c, group, "unknown mode \"%s\"", mode);
+}
+
 static void check_adapter(check *c, const char *group)
 {
     char **names;
@@ -176,6 +185,7 @@ static void check_adapter(check *c, const char *group)
         !good(c, rs_archive_get_f64(&alpha, c->f, group, RS_ATTR_ALPHA)) ||
         !good(c, rs_archive_list(&names, &n, c->a, c->f, group)))
         return;
+    check_mode(c, group);
     if (n == 0)
         problem(c, group, "the adapter has no modules");
     for (int64_t i = 0; i < n; i++) {
@@ -236,7 +246,13 @@ static void check_provenance(check *c)
 static void check_source(check *c, clip_shape *s)
 {
     *s = (clip_shape){{-1, -1, -1, 3}, {-1, -1, -1, -1}};
+    static const char *const sizes[] = {RS_ATTR_SOURCE_WIDTH, RS_ATTR_SOURCE_HEIGHT};
+    int64_t pixels;
     need_string(c, RS_GROUP_SOURCE, RS_ATTR_PROMPT);
+    for (int i = 0; i < 2; i++) /* absent in the first archives */
+        if (rs_archive_has(c->f, RS_GROUP_SOURCE, sizes[i]) &&
+            good(c, rs_archive_get_i64(&pixels, c->f, RS_GROUP_SOURCE, sizes[i])) && pixels < 1)
+            problem(c, RS_GROUP_SOURCE, "%s is %lld", sizes[i], (long long)pixels);
     (void)need_tensor(c, RS_GROUP_SOURCE "/" RS_DATA_FRAMES, RS_DTYPE_U8, 4, s->frames);
     int64_t mask[] = {s->frames[0], s->frames[1], s->frames[2]}, index[] = {s->frames[0]};
     (void)need_tensor(c, RS_GROUP_SOURCE "/" RS_DATA_MASK, RS_DTYPE_U8, 3, mask);

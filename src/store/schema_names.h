@@ -33,14 +33,16 @@
 #define RS_COL_HASH         "hash"
 
 /* source */
-#define RS_GROUP_SOURCE "/source"
-#define RS_ATTR_FPS     "fps"
-#define RS_ATTR_FPS_NUM "fps_num"
-#define RS_ATTR_FPS_DEN "fps_den"
-#define RS_ATTR_PROMPT  "prompt"
-#define RS_DATA_FRAMES  "frames"
-#define RS_DATA_MASK    "mask"
-#define RS_DATA_INDEX   "index"
+#define RS_GROUP_SOURCE       "/source"
+#define RS_ATTR_FPS           "fps"
+#define RS_ATTR_FPS_NUM       "fps_num"
+#define RS_ATTR_FPS_DEN       "fps_den"
+#define RS_ATTR_PROMPT        "prompt"
+#define RS_ATTR_SOURCE_WIDTH  "source_width"
+#define RS_ATTR_SOURCE_HEIGHT "source_height"
+#define RS_DATA_FRAMES        "frames"
+#define RS_DATA_MASK          "mask"
+#define RS_DATA_INDEX         "index"
 
 /* condition */
 #define RS_GROUP_CONDITION "/condition"
@@ -60,6 +62,9 @@
 #define RS_MEMBER_ADAPTER "adapter"
 #define RS_ATTR_RANK      "rank"
 #define RS_ATTR_ALPHA     "alpha"
+#define RS_ATTR_MODE      "mode"
+#define RS_MODE_CONTINUE  "continue"
+#define RS_MODE_SEPARATE  "separate"
 #define RS_DATA_A         "A"
 #define RS_DATA_B         "B"
 

@@ -83,13 +83,30 @@ static rs_status after_step(const rs_train_loop *l, int64_t done, bool *stop)
     return RS_OK;
 }
 
+/* The frozen adapters, then the trained one. */
+static rs_status apply_adapters(const rs_train_loop *l, rs_denoiser *m, rs_adapter *a)
+{
+    int n = l->n_frozen;
+    rs_adapter **all = rs_alloc((size_t)n + 1, sizeof *all);
+    float *weights = rs_alloc((size_t)n + 1, sizeof *weights);
+    for (int i = 0; i < n; i++) {
+        all[i] = l->frozen[i];
+        weights[i] = l->frozen_weights[i];
+    }
+    all[n] = a;
+    weights[n] = 1.0f;
+    rs_status st = rs_denoiser_set_adapters(m, all, weights, n + 1);
+    rs_dealloc(all);
+    rs_dealloc(weights);
+    return st;
+}
+
 rs_status rs_train_run(const rs_train_loop *l, rs_denoiser *m, rs_adapter *a, float *losses,
                        int64_t *step)
 {
     rs_status st = RS_OK;
     session s = {.l = l, .m = m, .conds = rs_alloc((size_t)l->n_items + 1, sizeof *s.conds)};
-    const float one = 1.0f;
-    RS_TRY_OUT(rs_denoiser_set_adapters(m, &a, &one, 1));
+    RS_TRY_OUT(apply_adapters(l, m, a));
     while (*step < l->steps) {
         double norm = 0, begin = rs_now();
         RS_TRY_OUT(one_step(&s, a, *step, &losses[*step], &norm));

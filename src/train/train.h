@@ -50,6 +50,10 @@ typedef struct rs_train_progress {
 typedef struct rs_train_loop {
     const rs_train_item *items;
     int64_t n_items;
+    rs_adapter *const
+        *frozen; /* applied beneath the trained adapter, without gradients of theirs */
+    const float *frozen_weights;
+    int n_frozen;
     const int32_t *order; /* item of every step */
     int64_t steps;
     rs_optim_opts optim;

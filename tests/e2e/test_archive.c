@@ -226,6 +226,14 @@ static void t_verify_sees_contradictions(void)
     expect(world, copy, "/stages/motion: \"abc\" is no content key");
 
     copy = copy_without(world, "/nothing");
+    T_OK(rs_archive_set_string(copy, "/stages/appearance/red/adapter", "mode", "both"));
+    expect(world, copy, "/stages/appearance/red/adapter: unknown mode \"both\"");
+
+    copy = copy_without(world, "/nothing");
+    T_OK(rs_archive_set_i64(copy, "/source", "source_height", 0));
+    expect(world, copy, "/source: source_height is 0");
+
+    copy = copy_without(world, "/nothing");
     T_OK(rs_archive_set_i64(copy, "/stages/motion/adapter", "rank", 3));
     expect(world, copy, ", expected F32[3,-1] (-1: any)");
 

@@ -1,5 +1,6 @@
 // ctest: TIMEOUT 600
 // Bad input of every kind ends with one line that names file and place, and leaves nothing behind.
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fsio.h"
@@ -265,6 +266,10 @@ static const t_bad_case k_archive[] = {
     {"one of two", "", "verify exp.yaml cat.yaml", 3, {"2 of 2 archives are not whole"}},
 };
 
+/* Another model of the same kind. */
+#define MODEL2 \
+    T_BIN "/reshoot-world model --preset tiny tiny " T_SRC "/datasets/smallmodel/tokenizer"
+
 #define EXPORT "export nix.h5 --out a.safetensors"
 
 static const t_bad_case k_export[] = {
@@ -275,6 +280,53 @@ static const t_bad_case k_export[] = {
     {"stage without an adapter", "", EXPORT " --stage ingest", 2, {"\"ingest\" has no adapter"}},
     {"appearance of no edit", "", EXPORT " --stage appearance", 2, {"needs --edit ID"}},
     {"motion of one edit", "", EXPORT " --edit red", 2, {"belongs to all edits"}},
+};
+
+#define EDIT  "edit a.arc --out x.mp4"
+#define RED   "a.arc:red"
+
+/* In a world that was run once, with its archive as a.arc. */
+static const t_bad_case k_edit[] = {
+    {"no such archive", "", "edit nix.arc --out x.mp4", 3, {"nix.arc: cannot open"}},
+    {"truncated archive", "truncate -s 9000 a.arc", EDIT, 3, {"a.arc: "}},
+    {"nothing to write", "", "edit a.arc", 2, {"nothing to write; give --out, --frames"}},
+    {"no video", "", "edit a.arc --out x.avi", 2, {"--out: \"x.avi\" does not end with .mp4"}},
+    {"folder for a video", "mkdir x.mp4", EDIT, 2, {"--out: x.mp4 is a folder"}},
+    {"file for a folder", "", EDIT " --frames exp.yaml", 3, {"exp.yaml: "}},
+    {"no such edit", "", EDIT " --edit blue", 2, {"a.arc: there is no edit \"blue\"", "are: red"}},
+    {"negative seed", "", EDIT " --seed -2", 2, {"--seed: -2 is below 0"}},
+    {"no steps", "", EDIT " --steps 0", 2, {"edit.steps: 0 is out of range 1..1000"}},
+    {"setting of training", "", EDIT " --set motion.steps=3", 2,
+     {"--set motion.steps=3: only settings of edit, prompt, "}},
+    {"seed as a setting", "", EDIT " --set edit.seed=3", 2, {"give the seed with --seed"}},
+    {"unknown setting", "", EDIT " --set edit.stpes=3", 2, {"did you mean 'edit.steps'?"}},
+    {"two kinds of weights", "", EDIT " --adapter " RED " --set edit.motion_weight=1", 2,
+     {"--set edit.motion_weight=1: --adapter has its own weights"}},
+    {"no such model", "", EDIT " --model nix", 2, {"model.path: ", "nix: no such model directory"}},
+    {"no such first frame", "", EDIT " --first-frame nix.png", 3, {"--first-frame: nix.png: "}},
+    {"first frame of another size", "", EDIT " --first-frame grey32.pam", 3,
+     {"--first-frame: grey32.pam: is 32x32; wanted 64x48"}},
+    {"weight that is a word", "", EDIT " --adapter " RED "=much", 2,
+     {"--adapter " RED "=much: the weight \"much\" is not a number"}},
+    {"infinite weight", "", EDIT " --adapter " RED "=inf", 2, {"\"inf\" is not a number"}},
+    {"no weight", "", EDIT " --adapter " RED "=", 2, {"the weight \"\" is not a number"}},
+    {"archive without a place", "", EDIT " --adapter a.arc=1", 2,
+     {"--adapter a.arc=1: expected ARCHIVE.h5:motion, "}},
+    {"no such adapter", "", EDIT " --adapter a.arc:appearance/blue", 3,
+     {"a.arc: there is no adapter \"appearance/blue\"", "there are: motion, appearance/red"}},
+    {"archive for an adapter that is none", "", EDIT " --adapter exp.yaml:motion", 3,
+     {"exp.yaml: not an HDF5 file"}},
+    {"no such file", "", EDIT " --adapter nix.safetensors", 3, {"nix.safetensors: "}},
+    {"file that is no adapter", "", EDIT " --adapter x.safetensors", 2,
+     {"x.safetensors: adapter: tensor \"video\" belongs to no layer of this model"}},
+    {"adapter of a wider model", "", EDIT " --adapter wide.safetensors=0.5", 2,
+     {"wide.safetensors: ", "blocks.0.attn1.to_q.lora_A.weight\" is F32[2,4096]; expected F32[2,"}},
+    {"adapter of a deeper model", "", EDIT " --adapter deep.safetensors", 2,
+     {"deep.safetensors: ", "blocks.39.attn1.to_q.lora_A.weight\" belongs to no layer"}},
+    {"adapter without its half", "", EDIT " --adapter half.safetensors", 2,
+     {"half.safetensors: ", "blocks.0.attn1.to_q.lora_B.weight\" is missing"}},
+    {"model that the archive is not of", MODEL2, EDIT " --model tiny", 2,
+     {"a.arc:appearance/red: adapter: tensor \"blocks.2.", " belongs to no layer"}},
 };
 
 static const t_bad_case k_bench[] = {
@@ -306,6 +358,45 @@ static const char *make_world(void)
     t_world_picture(rs_path_join(t_arena(), world, "clear.pam"), 64, 48, 4, clear);
     write_inputs(world);
     return world;
+}
+
+/* A file with adapter factors of one linear; `out` 0: without B. */
+static void write_adapter(const char *world, const char *name, int block, int64_t in, int64_t out)
+{
+    rs_arena *a = t_arena();
+    rs_tensor_list l = {0};
+    const char *module = rs_arena_printf(a, "transformer.blocks.%d.attn1.to_q", block);
+    rs_tensor_list_add(&l, a, rs_arena_printf(a, "%s.lora_A.weight", module),
+                       rs_tensor_new(a, RS_SHAPE(2, in)));
+    if (out)
+        rs_tensor_list_add(&l, a, rs_arena_printf(a, "%s.lora_B.weight", module),
+                           rs_tensor_new(a, RS_SHAPE(out, 2)));
+    T_OK(rs_safetensors_write(rs_path_join(a, world, name), &l, NULL, 0));
+}
+
+static int64_t model_width(const char *world)
+{
+    char *text;
+    T_EQ_I(t_shell(&text, "cd %s && %s/reshoot check exp.yaml", world, T_BIN), 0);
+    const char *at = strstr(text, "blocks of width ");
+    T_CHECKF(at, "%s", text);
+    return strtoll(at + strlen("blocks of width "), NULL, 10);
+}
+
+static void t_edit(void)
+{
+    char *text;
+    const char *world = make_world();
+    int rc = t_shell(&text,
+                     "cd %s && %s/reshoot run exp.yaml && mv out/archive/square.h5 a.arc && "
+                     "rm -r out && %s/reshoot edit a.arc --latent l.safetensors",
+                     world, T_BIN, T_BIN);
+    T_CHECKF(rc == 0, "%s", text);
+    int64_t width = model_width(world);
+    write_adapter(world, "wide.safetensors", 0, 4096, 4096);
+    write_adapter(world, "deep.safetensors", 39, width, width);
+    write_adapter(world, "half.safetensors", 0, width, 0);
+    t_bad_cases(world, k_edit, (int)(sizeof k_edit / sizeof k_edit[0]));
 }
 
 #define TABLE(name)                                                                                \
@@ -380,6 +471,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_probe),
     T_CASE(t_archive),
     T_CASE(t_export),
+    T_CASE(t_edit),
     T_CASE(t_bench),
     T_CASE(t_unusual_pictures_are_taken),
     T_CASE(t_all_problems_at_once),

@@ -204,6 +204,27 @@ static void t_killed_windows_and_blending_continue_to_the_same_bits(void)
                                     k_longer));
 }
 
+static void t_killed_in_a_separate_appearance_continues_to_the_same_bits(void)
+{
+    const char *dir = world(),
+               *more = rs_arena_printf(t_arena(), "%s --videos ball --set appearance.mode=separate",
+                                       k_longer);
+    char *out;
+    int status;
+    T_CHECKF(run(&out, dir, "clean", more) == 0, "%s", out);
+    pid_t pid = start(dir, "killed", more);
+    wait_for(in(dir, "killed/state/ball/appearance@gold~checkpoint.safetensors"), pid);
+    kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    T_CHECK(WIFSIGNALED(status));
+    T_CHECKF(run(&out, dir, "killed", more) == 0, "%s", out);
+    T_CHECKF(strstr(out, "appearance resumes after step"), "%s", out);
+    for (size_t i = 0; i < sizeof k_states / sizeof k_states[0]; i++)
+        if (strstr(k_states[i], "ball"))
+            same_state(dir, rs_arena_printf(t_arena(), "clean/%s", k_states[i]),
+                       rs_arena_printf(t_arena(), "killed/%s", k_states[i]));
+}
+
 static void t_signal_stops_resumable_with_75(void)
 {
     const char *dir = world();
@@ -368,6 +389,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_seed_reruns_only_edit_and_later),
     T_CASE(t_killed_anywhere_continues_to_the_same_bits),
     T_CASE(t_killed_windows_and_blending_continue_to_the_same_bits),
+    T_CASE(t_killed_in_a_separate_appearance_continues_to_the_same_bits),
     T_CASE(t_signal_stops_resumable_with_75),
     T_CASE(t_threads_and_recompute_do_not_change_results),
     T_CASE(t_one_bad_edit_fails_alone),

@@ -130,16 +130,19 @@ static uint64_t stream(const char *job, const char *stage)
 }
 
 /* Trains `a` on items[order[k]] for n steps and holds factors and losses against the state. */
-static void check_training(rs_run *run, rs_job *job, rs_stage_id id, uint64_t draws, double lr,
-                           rs_adapter *a, const rs_train_item *items, const char *order)
+/* `beneath`: applied with its weight and not trained, or NULL. */
+static void check_training_over(rs_run *run, rs_job *job, rs_stage_id id, uint64_t draws, double lr,
+                                rs_adapter *beneath, float weight, rs_adapter *a,
+                                const rs_train_item *items, const char *order)
 {
     const rs_optim_opts o = {
         .lr = lr, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.4, .grad_clip = 1e-3};
-    const float one = 1.0f;
     int64_t n = (int64_t)strlen(order);
     rs_tensor losses = rs_tensor_new(t_arena(), RS_SHAPE(n));
     rs_denoiser *m = run->models.denoiser;
-    T_OK(rs_denoiser_set_adapters(m, &a, &one, 1));
+    T_OK(rs_denoiser_set_adapters(m, beneath ? (rs_adapter *[]){beneath, a} : &a,
+                                  beneath ? (const float[]){weight, 1.0f} : &(const float){1.0f},
+                                  beneath ? 2 : 1));
     for (int64_t k = 0; k < n; k++) {
         const rs_train_item *item = &items[order[k] - '0'];
         const int64_t *s = item->x0.shape;
@@ -165,6 +168,12 @@ static void check_training(rs_run *run, rs_job *job, rs_stage_id id, uint64_t dr
     same_list(&got, &want, rs_stage_get(id)->name);
     T_EQ_S(rs_meta_get(&meta, "steps"), rs_arena_printf(t_arena(), "%lld", (long long)n));
     T_CHECK(rs_f32(losses)[0] > 0 && rs_f32(losses)[0] != rs_f32(losses)[1]);
+}
+
+static void check_training(rs_run *run, rs_job *job, rs_stage_id id, uint64_t draws, double lr,
+                           rs_adapter *a, const rs_train_item *items, const char *order)
+{
+    check_training_over(run, job, id, draws, lr, NULL, 0, a, items, order);
 }
 
 static rs_train_item motion_item(rs_run *run, rs_job *job)
@@ -224,13 +233,31 @@ static void check_appearance(rs_run *run, rs_job *red, const char *dir)
     rs_adapter_destroy(&a);
 }
 
+/* Mode separate: a fresh adapter, with the motion adapter beneath it at its weight. */
+static void check_separate(rs_run *run, rs_job *red, const char *dir)
+{
+    rs_train_item items[] = {
+        motion_item(run, red),
+        reference(run, red, 8, t_stages_path(dir, "ref.png"), "p3rs0n, a red box"),
+        reference(run, red, 4, t_stages_path(dir, "first.png"), "p3rs0n, a red square moves"),
+    };
+    uint64_t draws = stream("square#red", "appearance");
+    rs_adapter *a = new_adapter(run, true), *motion = new_adapter(run, false);
+    rs_adapter_init(a, SEED, draws);
+    load_adapter(motion, run, red, RS_STAGE_MOTION);
+    check_training_over(run, red, RS_STAGE_APPEARANCE, draws, 2e-2, motion, 0.5f, a, items,
+                        "0121201212");
+    rs_adapter_destroy(&a);
+    rs_adapter_destroy(&motion);
+}
+
 /* ---- edit and decode ---- */
 
 typedef struct edit_case {
     int64_t video, edit;
     const char *name, *picture, *prompt;
     uint64_t seed;
-    rs_stage_id adapter;
+    float motion, appearance; /* weights of the two adapters; 0: not applied */
 } edit_case;
 
 static void sample(rs_run *run, rs_tensor x, const rs_denoiser_cond *cond,
@@ -258,13 +285,20 @@ static void check_edit(rs_run *run, const edit_case *e, const char *dir)
     rs_tensor frames = copy(job->source.frames), x = copy(job->source.x0);
     rs_denoiser_cond *cond, *uncond;
     rs_rng noise = rs_rng_stream(e->seed, stream(e->name, "edit"), RS_RNG_SAMPLE_NOISE, 0);
-    const float one = 1.0f;
-    rs_adapter *a = new_adapter(run, false);
+    rs_adapter *adapters[2];
+    float weights[2];
+    int used = 0;
     rs_denoiser *m = run->models.denoiser;
     memcpy(frames.data, edited.data, rs_tensor_bytes(edited));
-    load_adapter(a, run, job, e->adapter);
+    for (int k = 0; k < 2; k++) {
+        if ((k ? e->appearance : e->motion) == 0)
+            continue;
+        adapters[used] = new_adapter(run, false);
+        load_adapter(adapters[used], run, job, k ? RS_STAGE_APPEARANCE : RS_STAGE_MOTION);
+        weights[used++] = k ? e->appearance : e->motion;
+    }
     T_OK(rs_denoiser_bind(m, x.shape[1], x.shape[2], x.shape[3], false));
-    T_OK(rs_denoiser_set_adapters(m, &a, &one, 1));
+    T_OK(rs_denoiser_set_adapters(m, adapters, weights, used));
     rs_tensor y = make_y(run, frames, job->source.mask, true), tokens = image(run, edited);
     T_OK(rs_denoiser_cond_create(&cond, m, y, text(run, e->prompt), tokens));
     T_OK(rs_denoiser_cond_create(&uncond, m, y, text(run, "blurred"), tokens));
@@ -275,15 +309,16 @@ static void check_edit(rs_run *run, const edit_case *e, const char *dir)
     same(state(run, job, RS_STAGE_DECODE, "frames"), frames, "decoded frames");
     rs_denoiser_cond_destroy(&cond);
     rs_denoiser_cond_destroy(&uncond);
-    rs_adapter_destroy(&a);
+    while (used > 0)
+        rs_adapter_destroy(&adapters[--used]);
 }
 
 static void t_a_run_computes_what_the_method_says(void)
 {
     static const edit_case edits[] = {
-        {0, 0, "square#plain", "plain.png", "p3rs0n, a plain square moves", SEED, RS_STAGE_MOTION},
-        {0, 1, "square#red", "first.png", "p3rs0n, a red square moves", 3, RS_STAGE_APPEARANCE},
-        {1, 0, "other#late", "ref.png", "p3rs0n, a late square", SEED, RS_STAGE_MOTION},
+        {0, 0, "square#plain", "plain.png", "p3rs0n, a plain square moves", SEED, 1, 0},
+        {0, 1, "square#red", "first.png", "p3rs0n, a red square moves", 3, 0, 1},
+        {1, 0, "other#late", "ref.png", "p3rs0n, a late square", SEED, 1, 0},
     };
     const char *dir = t_stages_world();
     char *said;
@@ -302,7 +337,68 @@ static void t_a_run_computes_what_the_method_says(void)
     rs_session_close(&s);
 }
 
+/* The experiment with other settings in its appearance and edit sections, run; then opened. */
+static const char *mixed_world(rs_run_session *s, const char *appearance, const char *edit)
+{
+    const char *dir = t_stages_world();
+    char *said;
+    T_EQ_I(t_shell(&said, "sed -i 's/^appearance: {/&%s/;s/^edit: {/&%s/' %s/stages.yaml",
+                   appearance, edit, dir),
+           0);
+    T_CHECKF(t_stages_run(&said, dir, "out", "--videos square") == 0, "%s", said);
+    t_stages_open(s, dir, "out", NULL);
+    return dir;
+}
+
+static void check_edits_of_square(rs_run *run, const char *dir, float motion, float appearance,
+                                  float alone)
+{
+    edit_case plain = {0,     0, "square#plain", "plain.png", "p3rs0n, a plain square moves", SEED,
+                       alone, 0};
+    edit_case red = {0, 1,      "square#red", "first.png", "p3rs0n, a red square moves",
+                     3, motion, appearance};
+    check_edit(run, &plain, dir);
+    check_edit(run, &red, dir);
+}
+
+static void t_separate_appearance_on_top_of_motion(void)
+{
+    rs_run_session s;
+    const char *dir = mixed_world(&s, "mode: separate, motion_weight: 0.5, ", "");
+    check_separate(&s.run, t_stages_job(&s.run, 0, 1), dir);
+    check_edits_of_square(&s.run, dir, 1, 1, 1);
+    rs_session_close(&s);
+}
+
+static void t_weights_of_separate_adapters(void)
+{
+    rs_run_session s;
+    const char *dir = mixed_world(&s, "mode: separate, motion_weight: 0.5, ",
+                                  "motion_weight: 0.25, appearance_weight: 0.5, ");
+    check_edits_of_square(&s.run, dir, 0.25f, 0.5f, 0.25f);
+    rs_session_close(&s);
+}
+
+/* A continued adapter holds the motion too: 0.25 M + 1.5 (A - M). */
+static void t_weights_of_a_continued_adapter(void)
+{
+    rs_run_session s;
+    const char *dir = mixed_world(&s, "", "motion_weight: 0.25, appearance_weight: 1.5, ");
+    check_edits_of_square(&s.run, dir, -1.25f, 1.5f, 0.25f);
+    rs_session_close(&s);
+}
+
+static void t_weight_zero_applies_nothing(void)
+{
+    rs_run_session s;
+    const char *dir = mixed_world(&s, "", "motion_weight: 0, appearance_weight: 0, ");
+    check_edits_of_square(&s.run, dir, 0, 0, 0);
+    rs_session_close(&s);
+}
+
 static const rs_test_case cases[] = {
-    T_CASE(t_a_run_computes_what_the_method_says),
+    T_CASE(t_a_run_computes_what_the_method_says), T_CASE(t_separate_appearance_on_top_of_motion),
+    T_CASE(t_weights_of_separate_adapters),        T_CASE(t_weights_of_a_continued_adapter),
+    T_CASE(t_weight_zero_applies_nothing),
 };
 RS_TEST_MAIN(cases)

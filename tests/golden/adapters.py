@@ -16,23 +16,29 @@ class LoraLinear(nn.Module):
     def __init__(self, base, a, b, scale):
         super().__init__()
         self.base, self.a, self.b, self.scale = base, nn.Parameter(a), nn.Parameter(b), scale
+        self.in_features, self.out_features = a.shape[1], b.shape[0]
 
     def forward(self, x):
         return self.base(x) + self.scale * ((x @ self.a.T) @ self.b.T)
 
 
-def add_adapters(case, model, targets, rank, alpha=None, size=0.3):
-    """Wrap the target linears of every block; returns {adapter name: parameter}."""
+def add_adapters(case, model, targets, rank, alpha=None, size=0.3, frozen_weight=None):
+    """Wrap the target linears of every block; returns {adapter name: parameter}. With a
+    frozen_weight the inputs are those of the frozen adapter, to be wrapped before the trained one."""
+    prefix = "" if frozen_weight is None else "frozen."
+    weight = 1.0 if frozen_weight is None else frozen_weight
     if alpha is not None:
-        case.values("alpha", [alpha])
+        case.values("frozen_alpha" if prefix else "alpha", [alpha])
+    if prefix:
+        case.values("frozen_weight", [weight])
     params = {}
     for n, block in enumerate(model.blocks):
         for target in targets:
             base = block.get_submodule(target)
-            names = [f"blocks.{n}.{target}.lora_{side}.weight" for side in "AB"]
+            names = [f"{prefix}blocks.{n}.{target}.lora_{side}.weight" for side in "AB"]
             a = case.filled(names[0], [rank, base.in_features], size, rule_name=names[0])
             b = case.filled(names[1], [base.out_features, rank], size, rule_name=names[1])
-            lora = LoraLinear(base, a, b, (alpha if alpha is not None else rank) / rank)
+            lora = LoraLinear(base, a, b, weight * (alpha if alpha is not None else rank) / rank)
             block.set_submodule(target, lora)
             params.update(zip(names, (lora.a, lora.b), strict=True))
     return params
@@ -85,6 +91,34 @@ GRADS = {
 }
 LONG = ("dit_grad_14b_block",)
 
+# of a frozen adapter beneath the trained one: targets, rank, alpha, weight
+FROZEN = {
+    "dit_grad_i2v_frozen": ([*ATTENTION, "ffn.net.2"], 5, 8.0, 0.75),
+    "dit_grad_t2v_frozen": (["attn1.to_k", "attn2.to_k", "ffn.net.0.proj"], 1, None, -0.5),
+}
+GRADS["dit_grad_i2v_frozen"] = (
+    (2, 16, 2, 48, 12, 16, 20),
+    0.25,
+    (2, 4, 4),
+    9,
+    412.5,
+    5,
+    ALL,
+    3,
+    6.0,
+)
+GRADS["dit_grad_t2v_frozen"] = (
+    (2, 20, 3, 56, 12, 16),
+    0.2,
+    (1, 4, 6),
+    21,
+    88.0,
+    0,
+    ["attn2.to_v", "ffn.net.2"],
+    2,
+    None,
+)
+
 
 def make_grad(name):
     """Loss, velocity and adapter gradients of one forward and backward."""
@@ -100,6 +134,11 @@ def make_grad(name):
     model = make_dit(case, config, scale)
     ins = dit_inputs(case, config, grid, rows, t, image_rows)
     target = case.filled("target", [16, *grid], 1.5)
+    if name in FROZEN:
+        below, below_rank, below_alpha, weight = FROZEN[name]
+        frozen = add_adapters(case, model, below, below_rank, below_alpha, 0.3, weight)
+        for parameter in frozen.values():
+            parameter.requires_grad_(False)
     params = add_adapters(case, model, targets, rank, alpha, 0.02 if large else 0.3)
     v = run_dit(model, **ins)
     loss = (v - target).pow(2).mean()

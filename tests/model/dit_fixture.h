@@ -65,7 +65,7 @@ typedef struct t_dit {
     rs_device *d;
     rs_denoiser *m;
     rs_denoiser_cond *cond;
-    rs_adapter *a;
+    rs_adapter *a, *frozen;
     rs_tensor x, target, v;
 } t_dit;
 
@@ -97,10 +97,27 @@ static inline t_dit t_open_dit(const char *dir, int threads, const rs_denoiser_o
 static inline void t_close_dit(t_dit *t)
 {
     rs_adapter_destroy(&t->a);
+    rs_adapter_destroy(&t->frozen);
     rs_denoiser_cond_destroy(&t->cond);
     rs_denoiser_close(&t->m);
     T_EQ_I(rs_device_bytes(t->d), 0);
     rs_device_destroy(&t->d);
+}
+
+/* Factors that are functions of their names, B not zero. */
+static inline void t_dit_fill(t_dit *t, rs_adapter *adapter, const char *salt)
+{
+    for (int64_t i = 0; i < adapter->n; i++) {
+        const rs_tensor parts[2] = {adapter->items[i].a, adapter->items[i].b};
+        for (int k = 0; k < 2; k++) {
+            const char *name =
+                rs_arena_printf(t_arena(), "%s%s.%c", salt, adapter->items[i].module, "AB"[k]);
+            rs_tensor v = t_values(name, parts[k].ndim, parts[k].shape);
+            for (int64_t j = 0; j < rs_tensor_count(v); j++)
+                rs_f32(v)[j] *= 0.3f;
+            rs_device_put(t->d, parts[k].data, v.data, rs_tensor_bytes(v));
+        }
+    }
 }
 
 /* An adapter on all linears of the model whose B is not zero, applied with weight 1. */
@@ -116,20 +133,19 @@ static inline void t_dit_adapter(t_dit *t, int64_t rank, float alpha)
     for (int i = 0; i < 2 && rs_denoiser_get_info(t->m)->image_dim; i++)
         targets[n++] = k_image[i];
     T_OK(rs_adapter_create(&t->a, t->m, rank, alpha, targets, n, true));
-    for (int64_t i = 0; i < t->a->n; i++) {
-        rs_lora *l = &t->a->items[i];
-        rs_tensor a =
-            t_values(rs_arena_printf(t_arena(), "%s.A", l->module), l->a.ndim, l->a.shape);
-        rs_tensor b =
-            t_values(rs_arena_printf(t_arena(), "%s.B", l->module), l->b.ndim, l->b.shape);
-        for (int64_t k = 0; k < rs_tensor_count(a); k++)
-            rs_f32(a)[k] *= 0.3f;
-        for (int64_t k = 0; k < rs_tensor_count(b); k++)
-            rs_f32(b)[k] *= 0.3f;
-        rs_device_put(t->d, l->a.data, a.data, rs_tensor_bytes(a));
-        rs_device_put(t->d, l->b.data, b.data, rs_tensor_bytes(b));
-    }
+    t_dit_fill(t, t->a, "");
     T_OK(rs_denoiser_set_adapters(t->m, &t->a, &one, 1));
+}
+
+/* A second adapter of another rank beneath it, on some of the linears, without gradients. */
+static inline void t_dit_frozen(t_dit *t, float weight)
+{
+    static const char *const k_targets[] = {"attn1.to_q", "attn1.to_out.0", "attn2.to_k",
+                                            "attn2.to_v", "ffn.net.0.proj", "ffn.net.2"};
+    T_OK(rs_adapter_create(&t->frozen, t->m, 5, 2.0f, k_targets, 6, false));
+    t_dit_fill(t, t->frozen, "frozen ");
+    T_OK(rs_denoiser_set_adapters(t->m, (rs_adapter *[]){t->frozen, t->a},
+                                  (const float[]){weight, 1.0f}, 2));
 }
 
 static inline rs_tensor t_dit_forward(t_dit *t)

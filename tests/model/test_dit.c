@@ -36,10 +36,12 @@ static double slope(t_dit *t, rs_tensor part, const float *direction, float step
 }
 
 /* Along each factor's own gradient the slope is its norm. */
-static void check_slopes(const char *config)
+static void check_slopes(const char *config, bool frozen)
 {
     t_dit t = t_open_dit(t_make_dit("m", config, RS_DTYPE_F32), 2, NULL);
     t_dit_adapter(&t, 3, 4.0f);
+    if (frozen)
+        t_dit_frozen(&t, 0.75f);
     T_OK(rs_denoiser_bind(t.m, T_F, T_H, T_W, true));
     t_dit_loss(&t);
     rs_tensor grads = t_dit_grads(&t);
@@ -66,12 +68,18 @@ static void check_slopes(const char *config)
 
 static void t_gradients_are_slopes_i2v(void)
 {
-    check_slopes(t_i2v);
+    check_slopes(t_i2v, false);
 }
 
 static void t_gradients_are_slopes_t2v(void)
 {
-    check_slopes(t_t2v);
+    check_slopes(t_t2v, false);
+}
+
+static void t_gradients_are_slopes_over_a_frozen_adapter(void)
+{
+    check_slopes(t_i2v, true);
+    check_slopes(t_t2v, true);
 }
 
 typedef struct result {
@@ -79,11 +87,14 @@ typedef struct result {
     double loss;
 } result;
 
-static result train_once(const char *dir, int threads, const rs_denoiser_opts *opts)
+static result train_over(const char *dir, int threads, const rs_denoiser_opts *opts, bool frozen,
+                         float weight)
 {
     result r;
     t_dit t = t_open_dit(dir, threads, opts);
     t_dit_adapter(&t, 3, 4.0f);
+    if (frozen)
+        t_dit_frozen(&t, weight);
     T_OK(rs_denoiser_bind(t.m, T_F, T_H, T_W, true));
     r.loss = t_dit_loss(&t);
     r.v = t.v;
@@ -91,6 +102,11 @@ static result train_once(const char *dir, int threads, const rs_denoiser_opts *o
     r.forward = t_dit_forward(&t);
     t_close_dit(&t);
     return r;
+}
+
+static result train_once(const char *dir, int threads, const rs_denoiser_opts *opts)
+{
+    return train_over(dir, threads, opts, false, 0);
 }
 
 static void expect_equal(result a, result b, const char *what)
@@ -115,6 +131,17 @@ static void t_bits_do_not_depend_on_memory(void)
     opts.home = RS_HOME_MAPPED;
     opts.recompute = RS_RECOMPUTE_BLOCK;
     expect_equal(first, train_once(half, 2, &opts), "bf16 on disk, mapped");
+}
+
+/* One of weight 0 is none; others count, whatever the memory policy, and stay as they are. */
+static void t_frozen_adapters(void)
+{
+    const char *dir = t_make_dit("m", t_i2v, RS_DTYPE_F32);
+    result alone = train_once(dir, 2, NULL), half = train_over(dir, 2, NULL, true, 0.5f);
+    expect_equal(alone, train_over(dir, 2, NULL, true, 0.0f), "frozen adapter of weight 0");
+    T_CHECK(!t_same_bits(half.v, alone.v) && !t_same_bits(half.grads, alone.grads));
+    rs_denoiser_opts opts = {.recompute = RS_RECOMPUTE_NONE};
+    expect_equal(half, train_over(dir, 2, &opts, true, 0.5f), "store, frozen adapter");
 }
 
 static void t_bits_do_not_depend_on_threads(void)
@@ -235,6 +262,8 @@ static void t_configurations_that_are_refused(void)
 static const rs_test_case k_cases[] = {
     T_CASE(t_gradients_are_slopes_i2v),
     T_CASE(t_gradients_are_slopes_t2v),
+    T_CASE(t_gradients_are_slopes_over_a_frozen_adapter),
+    T_CASE(t_frozen_adapters),
     T_CASE(t_bits_do_not_depend_on_memory),
     T_CASE(t_bits_do_not_depend_on_threads),
     T_CASE(t_forward_is_the_same_bound_for_inference),

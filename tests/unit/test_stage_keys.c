@@ -94,6 +94,9 @@ static const key_case k_cases[] = {
     {"", NULL, "appearance.when=never", RED_ONLY("--aed")},
     {"", NULL, "appearance.max_references=1", RED_ONLY("--aed")},
     {"", NULL, "edit.condition=keep-all", FROM_EDIT},
+    {"", NULL, "appearance.mode=separate", RED_ONLY("--aed")},
+    {"", NULL, "edit.motion_weight=0.5", FROM_EDIT},
+    {"", NULL, "edit.appearance_weight=0.5", RED_ONLY("---ed")},
     {"", NULL, "edit.sampler=euler", FROM_EDIT},
     {"", NULL, "edit.steps=4", FROM_EDIT},
     {"", NULL, "edit.shift=5", FROM_EDIT},
@@ -106,8 +109,9 @@ static const key_case k_cases[] = {
     {"", NULL, "edit.feather=3", NONE},     /* without paste_back */
     {"", NULL, "appearance.steps=9", NONE}, /* of the other schedule */
     {"", NULL, "appearance.when=references", NONE},
-    {"", NULL, "appearance.max_references=2", NONE}, /* as many as there are */
-    {"", NULL, "motion.window_stride=3", NONE},      /* without windows */
+    {"", NULL, "appearance.max_references=2", NONE},  /* as many as there are */
+    {"", NULL, "motion.window_stride=3", NONE},       /* without windows */
+    {"", NULL, "appearance.motion_weight=0.5", NONE}, /* of the other mode */
     {"", NULL, "edit.fps=5", NONE},
     {"", NULL, "video.crf=30", NONE},
     {"", NULL, "checkpoint.every=1", NONE},
@@ -189,8 +193,23 @@ static void t_settings_that_count_beside_another(void)
     }
 }
 
+/* The motion adapter's weight in training is read only where it is beneath another. */
+static void t_motion_weight_counts_in_mode_separate(void)
+{
+    const char *dir = t_stages_world();
+    keys before[N_JOBS], after[N_JOBS];
+    char *text, got[RS_STAGE_COUNT + 1];
+    read_keys(before, dir, "appearance.mode=separate");
+    T_EQ_I(t_shell(&text, "sed -i 's/^appearance: {/&motion_weight: 0.5, /' %s/stages.yaml", dir),
+           0);
+    read_keys(after, dir, "appearance.mode=separate");
+    changed(got, before[RED], after[RED]);
+    T_EQ_S(got, "--aed");
+}
+
 static const rs_test_case cases[] = {
     T_CASE(t_what_changes_which_stage),
     T_CASE(t_settings_that_count_beside_another),
+    T_CASE(t_motion_weight_counts_in_mode_separate),
 };
 RS_TEST_MAIN(cases)
