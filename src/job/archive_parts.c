@@ -220,9 +220,11 @@ static rs_status write_result(rs_archive *f, const char *group, const rs_outcome
     RS_TRY(rs_archive_set_string(f, group, RS_ATTR_MOVIE_HASH, c->movie_hash));
     const char *metrics = rs_arena_printf(a, "%s/" RS_MEMBER_METRICS, group);
     RS_TRY(rs_archive_make_group(f, metrics));
-    return isnan(o->psnr_outside)
-               ? RS_OK
-               : rs_archive_set_f64(f, metrics, RS_ATTR_PSNR_OUTSIDE, o->psnr_outside);
+    for (int id = 0; id < RS_MEASURE_COUNT; id++)
+        if (!isnan(o->measures.v[id]))
+            RS_TRY(rs_archive_set_f64(f, metrics, rs_measure_get_info((rs_measure_id)id)->name,
+                                      o->measures.v[id]));
+    return RS_OK;
 }
 
 static const rs_stage_id k_edit_stages[] = {RS_STAGE_APPEARANCE, RS_STAGE_EDIT, RS_STAGE_DECODE};
@@ -307,9 +309,15 @@ bool rs_published_edit_is(rs_arena *a, const rs_archive *f, rs_outcome *o, const
     const char *metrics = rs_arena_printf(a, "%s/" RS_MEMBER_METRICS, group);
     if (!file_is(movie, attribute(a, f, group, RS_ATTR_MOVIE_HASH)))
         return false;
-    if (!rs_archive_has(f, metrics, RS_ATTR_PSNR_OUTSIDE) ||
-        rs_archive_get_f64(&o->psnr_outside, f, metrics, RS_ATTR_PSNR_OUTSIDE) != RS_OK)
-        o->psnr_outside = NAN;
+    if (!rs_archive_exists(f, metrics))
+        return false;
+    for (int id = 0; id < RS_MEASURE_COUNT; id++) {
+        const char *name = rs_measure_get_info((rs_measure_id)id)->name;
+        double *v = &o->measures.v[id];
+        *v = NAN;
+        if (rs_archive_has(f, metrics, name) && rs_archive_get_f64(v, f, metrics, name) != RS_OK)
+            return false;
+    }
     return true;
 }
 

@@ -117,8 +117,21 @@ static rs_status load_edit(publication *p, int64_t i)
     RS_TRY(rs_state_need(&c->latent, &edited, "latent", path));
     RS_TRY(rs_state_need(&c->first, &edited, "first_frame", path));
     c->seed = rs_meta_get(&meta, "seed");
-    p->outcomes[i].psnr_outside = rs_psnr_region(c->frames, s->frames, s->mask, false);
+    p->outcomes[i].measures.v[RS_MEASURE_PSNR_OUTSIDE] =
+        rs_psnr_region(c->frames, s->frames, s->mask, false);
     return RS_OK;
+}
+
+/* Times of a finished edit, from the states, so that they are those of all restarts. */
+static void read_times(publication *p, int64_t i)
+{
+    rs_outcome *o = &p->outcomes[i];
+    const rs_job *job = p->edits[i];
+    if (o->status != RS_OK)
+        return;
+    o->train_s = rs_stage_seconds(p->run, p->video, RS_STAGE_MOTION) +
+                 rs_stage_seconds(p->run, job, RS_STAGE_APPEARANCE);
+    o->sample_s = rs_stage_seconds(p->run, job, RS_STAGE_EDIT);
 }
 
 /* A state that cannot be read fails its own edit only. */
@@ -214,7 +227,9 @@ rs_status rs_publish_video(rs_run *run, rs_job *video, rs_job **edits, rs_outcom
         RS_LOG(INFO, "publish done in %.2f s", rs_now() - begin);
         *ran = true;
     }
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++) {
         outcomes[i].archive = p.archive;
+        read_times(&p, i);
+    }
     return RS_OK;
 }

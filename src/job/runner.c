@@ -153,7 +153,9 @@ static rs_outcome *add_outcomes(rs_outcomes *l, rs_arena *a, const rs_catalog_vi
                                 .edit = v->edits[i].id,
                                 .status = RS_STOPPED,
                                 .reason = "not reached",
-                                .psnr_outside = NAN};
+                                .measures = rs_measures_none(),
+                                .train_s = NAN,
+                                .sample_s = NAN};
     l->n += v->n_edits;
     return first;
 }
@@ -207,7 +209,8 @@ static void report(const rs_run_session *s, const rs_outcomes *l)
                    o->status == RS_STOPPED ? "STOPPED" : "FAILED", o->reason);
         else if (o->mp4)
             RS_LOG(INFO, "  %-28s %s  (background PSNR %.2f dB)",
-                   rs_arena_printf(s->arena, "%s#%s", o->video, o->edit), o->mp4, o->psnr_outside);
+                   rs_arena_printf(s->arena, "%s#%s", o->video, o->edit), o->mp4,
+                   o->measures.v[RS_MEASURE_PSNR_OUTSIDE]);
     }
     for (int64_t i = 0; i < l->n; i++)
         if (l->items[i].archive &&

@@ -2,6 +2,28 @@
 
 #include <math.h>
 
+static const rs_measure_info k_infos[RS_MEASURE_COUNT] = {
+#define INFO(id, name_, unit_, decimals_, better_, doc_)                                           \
+    [RS_MEASURE_##id] = {                                                                          \
+        .name = name_, .unit = unit_, .doc = doc_, .decimals = decimals_, .better = better_},
+    RS_MEASURES(INFO)
+#undef INFO
+};
+
+const rs_measure_info *rs_measure_get_info(rs_measure_id id)
+{
+    RS_ASSERT(id < RS_MEASURE_COUNT);
+    return &k_infos[id];
+}
+
+rs_measures rs_measures_none(void)
+{
+    rs_measures m;
+    for (int i = 0; i < RS_MEASURE_COUNT; i++)
+        m.v[i] = NAN;
+    return m;
+}
+
 double rs_psnr_region(rs_tensor a, rs_tensor b, rs_tensor mask, bool inside)
 {
     RS_ASSERT(rs_tensor_same_shape(a, b) && rs_tensor_count(mask) * 3 == rs_tensor_count(a));
