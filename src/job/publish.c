@@ -117,8 +117,9 @@ static rs_status load_edit(publication *p, int64_t i)
     RS_TRY(rs_state_need(&c->latent, &edited, "latent", path));
     RS_TRY(rs_state_need(&c->first, &edited, "first_frame", path));
     c->seed = rs_meta_get(&meta, "seed");
-    p->outcomes[i].measures.v[RS_MEASURE_PSNR_OUTSIDE] =
-        rs_psnr_region(c->frames, s->frames, s->mask, false);
+    double psnr[RS_REGION_COUNT];
+    rs_measure_psnr(psnr, c->frames, s->frames, s->mask);
+    p->outcomes[i].measures.v[RS_MEASURE_PSNR_OUTSIDE] = psnr[RS_REGION_OUTSIDE];
     return RS_OK;
 }
 
