@@ -64,6 +64,8 @@ static rs_status write_inputs(rs_archive *f, const rs_job *video)
     for (int64_t i = 0; i < v->n_edits; i++) {
         const rs_catalog_edit *e = &v->edits[i];
         RS_TRY(add_input(&t, "first_frame", e->first_frame.path));
+        if (e->truth.path)
+            RS_TRY(add_input(&t, "truth", e->truth.path));
         for (int64_t k = 0; k < e->n_references; k++)
             RS_TRY(add_input(&t, "reference", e->references[k].image.path));
     }
@@ -218,6 +220,7 @@ static rs_status write_result(rs_archive *f, const char *group, const rs_outcome
                                    RS_ARCHIVE_DEFLATE));
     RS_TRY(set_number(f, group, RS_ATTR_SEED, c->seed, true));
     RS_TRY(rs_archive_set_string(f, group, RS_ATTR_MOVIE_HASH, c->movie_hash));
+    RS_TRY(rs_archive_set_string(f, group, RS_ATTR_METRICS_KEY, c->metrics_key));
     const char *metrics = rs_arena_printf(a, "%s/" RS_MEMBER_METRICS, group);
     RS_TRY(rs_archive_make_group(f, metrics));
     for (int id = 0; id < RS_MEASURE_COUNT; id++)
@@ -303,19 +306,25 @@ bool rs_published_sheet_is(rs_arena *a, const rs_archive *f, const char *sheet)
     return file_is(sheet, attribute(a, f, "/", RS_ATTR_SHEET_HASH));
 }
 
-bool rs_published_edit_is(rs_arena *a, const rs_archive *f, rs_outcome *o, const char *movie)
+bool rs_published_edit_is(rs_arena *a, const rs_archive *f, const rs_outcome *o, const char *movie)
 {
     const char *group = rs_arena_printf(a, RS_GROUP_EDITS "/%s", o->edit);
+    return file_is(movie, attribute(a, f, group, RS_ATTR_MOVIE_HASH));
+}
+
+bool rs_published_measures(rs_measures *out, rs_arena *a, const rs_archive *f, const char *edit,
+                           const char *metrics_key)
+{
+    const char *group = rs_arena_printf(a, RS_GROUP_EDITS "/%s", edit);
     const char *metrics = rs_arena_printf(a, "%s/" RS_MEMBER_METRICS, group);
-    if (!file_is(movie, attribute(a, f, group, RS_ATTR_MOVIE_HASH)))
-        return false;
-    if (!rs_archive_exists(f, metrics))
+    const char *have = attribute(a, f, group, RS_ATTR_METRICS_KEY);
+    *out = rs_measures_none();
+    if (!have || strcmp(have, metrics_key) != 0 || !rs_archive_exists(f, metrics))
         return false;
     for (int id = 0; id < RS_MEASURE_COUNT; id++) {
         const char *name = rs_measure_get_info((rs_measure_id)id)->name;
-        double *v = &o->measures.v[id];
-        *v = NAN;
-        if (rs_archive_has(f, metrics, name) && rs_archive_get_f64(v, f, metrics, name) != RS_OK)
+        if (rs_archive_has(f, metrics, name) &&
+            rs_archive_get_f64(&out->v[id], f, metrics, name) != RS_OK)
             return false;
     }
     return true;

@@ -70,6 +70,7 @@
 #define RS_ATTR_MOVIE_HASH       "movie_hash"
 #define RS_DATA_FIRST_FRAME      "first_frame"
 #define RS_DATA_LATENT           "latent"
+#define RS_ATTR_METRICS_KEY      "metrics_key"
 #define RS_MEMBER_METRICS        "metrics"
 #define RS_ATTR_CLIP_SCORE       "clip_score"
 #define RS_ATTR_INPUT_SIMILARITY "input_similarity"
