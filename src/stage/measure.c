@@ -1,6 +1,7 @@
 #include "stage/measure.h"
 
 #include <math.h>
+#include <string.h>
 
 static const rs_measure_info k_infos[RS_MEASURE_COUNT] = {
 #define INFO(id, name_, unit_, decimals_, better_, doc_)                                           \
@@ -14,6 +15,14 @@ const rs_measure_info *rs_measure_get_info(rs_measure_id id)
 {
     RS_ASSERT(id < RS_MEASURE_COUNT);
     return &k_infos[id];
+}
+
+const rs_measure_info *rs_measure_find(const char *name)
+{
+    for (int i = 0; i < RS_MEASURE_COUNT; i++)
+        if (strcmp(k_infos[i].name, name) == 0)
+            return &k_infos[i];
+    return NULL;
 }
 
 rs_measures rs_measures_none(void)

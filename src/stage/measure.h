@@ -50,6 +50,8 @@ typedef struct rs_measure_info {
 } rs_measure_info;
 
 const rs_measure_info *rs_measure_get_info(rs_measure_id id);
+/* By its name in archives; NULL: there is none of this name. */
+const rs_measure_info *rs_measure_find(const char *name);
 /* All NAN. */
 rs_measures rs_measures_none(void);
 
