@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fsio.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "harness/stages.h"
 #include "harness/test.h"
@@ -262,6 +263,31 @@ static void t_everything_agrees(void)
     T_EQ_I(t_reshoot(&said, "verify %s/out/archive/square.h5 %s/out/catalog.h5", dir, dir), 0);
 }
 
+/* A stage that was stopped goes on counting where it was: its first part is made to have taken 1000
+ * seconds. */
+static void t_times_add_up_over_restarts(void)
+{
+    const char *dir = world();
+    rs_run_session s;
+    bool ran;
+    t_stages_open(&s, dir, "out", "motion.steps=2");
+    rs_job *job = t_stages_job(&s.run, 1, 0);
+    T_OK(rs_stage_run(&s.run, job, RS_STAGE_INGEST, &ran));
+    T_CHECK(isnan(rs_stage_seconds(&s.run, job, RS_STAGE_MOTION)));
+    T_NEAR(rs_stage_seconds(&s.run, job, RS_STAGE_APPEARANCE), 0, 0); /* it has no references */
+    *t_stages_stop() = 1;
+    job->scratch = t_arena();
+    job->begin = rs_now();
+    job->spent = 1000;
+    T_FAILS(rs_stage_get(RS_STAGE_MOTION)->run(&s.run, job), STOPPED, "after step 1 of 2");
+    rs_session_close(&s);
+    run(dir, "--videos other --set edit.steps=1 --set motion.steps=2");
+    double train = number(cell(dir, "late", "train_s"));
+    T_CHECKF(train > 1000 && train < 1100, "%g s", train);
+    T_EQ_S(cell(dir, "red", "state"), "none");
+    T_EQ_S(cell(dir, "red", "train_s"), "");
+}
+
 /* ---- the command ---- */
 
 static void script(const char *dir, const char *text)
@@ -397,7 +423,8 @@ static void t_models_without_embeddings(void)
 }
 
 static const rs_test_case k_cases[] = {
-    T_CASE(t_everything_agrees), T_CASE(t_command_scores_once),       T_CASE(t_command_gets_frames),
-    T_CASE(t_command_may_fail),  T_CASE(t_models_without_embeddings),
+    T_CASE(t_everything_agrees),   T_CASE(t_times_add_up_over_restarts),
+    T_CASE(t_command_scores_once), T_CASE(t_command_gets_frames),
+    T_CASE(t_command_may_fail),    T_CASE(t_models_without_embeddings),
 };
 RS_TEST_MAIN(k_cases)
