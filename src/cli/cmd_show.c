@@ -231,9 +231,8 @@ static void print_cell(rs_arena *a, const rs_table *t, int64_t row, int64_t k)
 static void catalog_table(rs_arena *a, const rs_archive *f, const rs_table *t)
 {
     static const char *const shown[] = {
-        RS_COL_VIDEO,        RS_COL_EDIT,          RS_COL_STATE,
-        RS_COL_SECONDS,      RS_ATTR_CLIP_SCORE,   RS_ATTR_INPUT_SIMILARITY,
-        RS_ATTR_PSNR_INSIDE, RS_ATTR_PSNR_OUTSIDE, RS_ATTR_MOTION_ERROR};
+        RS_COL_VIDEO,       RS_COL_EDIT,          RS_COL_STATE,        RS_COL_SECONDS,
+        RS_ATTR_CLIP_SCORE, RS_ATTR_PSNR_OUTSIDE, RS_ATTR_MOTION_ERROR};
     int64_t movie = find_column(t, RS_COL_MOVIE), reason = find_column(t, RS_COL_REASON);
     rs_out("%s  %lld job%s\n\n", rs_archive_path(f), (long long)t->n_rows,
            t->n_rows == 1 ? "" : "s");

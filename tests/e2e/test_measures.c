@@ -263,6 +263,28 @@ static void t_everything_agrees(void)
     T_EQ_I(t_reshoot(&said, "verify %s/out/archive/square.h5 %s/out/catalog.h5", dir, dir), 0);
 }
 
+/* Pixels that are the source's own: infinitely good, and said so everywhere. */
+static void t_equal_pixels(void)
+{
+    const char *dir = world(), *text;
+    const rs_json *edits;
+    rs_json *doc;
+    char *said = run(dir, "--videos other --set edit.steps=1 --set motion.steps=1 "
+                          "--set edit.paste_back=true --set edit.feather=0");
+    T_CHECKF(strstr(said, "    inf "), "%s", said);
+    T_CHECK(isinf(archived(dir, "other", "late").v[RS_MEASURE_PSNR_OUTSIDE]));
+    T_EQ_S(cell(dir, "late", "psnr_outside"), "inf");
+    T_NEAR(number(cell(dir, "late", "ssim_outside")), 1, 0.5); /* windows reach inside */
+    T_OK(rs_json_load(&doc, t_stages_path(dir, "out/measures.json")));
+    T_OK(rs_json_array(&edits, doc, "edits"));
+    T_OK(rs_json_string(&text, rs_json_at(edits, 2), "psnr_outside"));
+    T_EQ_S(text, "inf");
+    rs_json_destroy(&doc);
+    T_EQ_I(t_reshoot(&said, "show --json %s/out/archive/other.h5", dir), 0);
+    T_CHECKF(strstr(said, "\"psnr_outside\": \"inf\""), "%s", said);
+    T_EQ_I(t_reshoot(&said, "verify %s/out/archive/other.h5", dir), 0);
+}
+
 /* A stage that was stopped goes on counting where it was: its first part is made to have taken 1000
  * seconds. */
 static void t_times_add_up_over_restarts(void)
@@ -423,8 +445,9 @@ static void t_models_without_embeddings(void)
 }
 
 static const rs_test_case k_cases[] = {
-    T_CASE(t_everything_agrees),   T_CASE(t_times_add_up_over_restarts),
-    T_CASE(t_command_scores_once), T_CASE(t_command_gets_frames),
-    T_CASE(t_command_may_fail),    T_CASE(t_models_without_embeddings),
+    T_CASE(t_everything_agrees),          T_CASE(t_equal_pixels),
+    T_CASE(t_times_add_up_over_restarts), T_CASE(t_command_scores_once),
+    T_CASE(t_command_gets_frames),        T_CASE(t_command_may_fail),
+    T_CASE(t_models_without_embeddings),
 };
 RS_TEST_MAIN(k_cases)
