@@ -60,6 +60,17 @@ bool rs_parse_f64(double *out, const char *s)
     return true;
 }
 
+char *rs_f64_text(rs_arena *a, double v)
+{
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, v);
+        if (strtod(text, NULL) == v)
+            break;
+    }
+    return rs_arena_strdup(a, text);
+}
+
 int rs_edit_distance(const char *a, const char *b)
 {
     enum { WORD_MAX = 40 };

@@ -21,6 +21,8 @@ void rs_strbuf_printf(rs_strbuf *s, const char *fmt, ...) RS_PRINTF(2, 3);
 /* Whole string must be the number; false otherwise or out of range. */
 bool rs_parse_i64(int64_t *out, const char *s);
 bool rs_parse_f64(double *out, const char *s); /* finite only */
+/* Shortest text that reads back as the same double; "inf", "-inf", "nan". */
+char *rs_f64_text(rs_arena *a, double v);
 /* Optimal string alignment distance (inserted, left out, replaced or swapped neighbouring
  * letters); INT_MAX for words above 40 letters. */
 int rs_edit_distance(const char *a, const char *b);

@@ -7,9 +7,9 @@
 #include "cli/probe.h"
 
 static const rs_probe_component *const k_components[] = {
-    &rs_probe_dit,      &rs_probe_dit_grad,   &rs_probe_train,      &rs_probe_sample,
-    &rs_probe_schedule, &rs_probe_vae_encode, &rs_probe_vae_decode, &rs_probe_text,
-    &rs_probe_image,    &rs_probe_tokens,
+    &rs_probe_dit,      &rs_probe_dit_grad,    &rs_probe_train,      &rs_probe_sample,
+    &rs_probe_schedule, &rs_probe_vae_encode,  &rs_probe_vae_decode, &rs_probe_text,
+    &rs_probe_image,    &rs_probe_image_embed, &rs_probe_tokens,
 };
 enum { N_COMPONENTS = sizeof k_components / sizeof k_components[0] };
 

@@ -5,6 +5,7 @@
 #include "base/fsio.h"
 #include "cli/cli.h"
 #include "cli/show.h"
+#include "stage/measure.h"
 #include "store/schema_names.h"
 
 typedef struct show_opts {
@@ -119,6 +120,20 @@ static void print_stages(rs_arena *a, const rs_show_video *v)
     }
 }
 
+/* With as many decimals as mean something. */
+static const char *metric_text(rs_arena *a, const char *name, double v)
+{
+    const rs_measure_info *m = rs_measure_find(name);
+    return rs_arena_printf(a, "%.*f", m ? m->decimals : 2, v);
+}
+
+static void print_metric(rs_arena *a, const rs_show_metric *m)
+{
+    const rs_measure_info *info = rs_measure_find(m->name);
+    rs_out("    %-18s%9s%s%s\n", m->name, metric_text(a, m->name, m->value),
+           info && *info->unit ? " " : "", info ? info->unit : "");
+}
+
 static void print_edits(rs_arena *a, const rs_show_video *v)
 {
     for (int64_t i = 0; i < v->n_edits; i++) {
@@ -130,8 +145,7 @@ static void print_edits(rs_arena *a, const rs_show_video *v)
         if (e->seed >= 0)
             field("  seed", rs_arena_printf(a, "%lld", (long long)e->seed));
         for (int64_t k = 0; k < e->n_metrics; k++)
-            field(rs_arena_printf(a, "  %s", e->metrics[k].name),
-                  rs_arena_printf(a, "%.2f", e->metrics[k].value));
+            print_metric(a, &e->metrics[k]);
     }
 }
 
@@ -165,7 +179,7 @@ static const char *cell_text(rs_arena *a, const rs_column *c, rs_cell v)
     case RS_COLUMN_F64:
         break;
     }
-    return isnan(v.f) ? "" : rs_arena_printf(a, "%.2f", v.f);
+    return isnan(v.f) ? "" : metric_text(a, c->name, v.f);
 }
 
 static void catalog_json(rs_arena *a, const rs_archive *f, const rs_table *t)
@@ -218,8 +232,9 @@ static void print_cell(rs_arena *a, const rs_table *t, int64_t row, int64_t k)
 /* Hashes and what repeats the movie's path are left out; of a failed job its reason is shown. */
 static void catalog_table(rs_arena *a, const rs_archive *f, const rs_table *t)
 {
-    static const char *const shown[] = {RS_COL_VIDEO, RS_COL_EDIT, RS_COL_STATE, RS_COL_SECONDS,
-                                        RS_COL_PSNR_OUTSIDE};
+    static const char *const shown[] = {
+        RS_COL_VIDEO,       RS_COL_EDIT,          RS_COL_STATE,        RS_COL_SECONDS,
+        RS_ATTR_CLIP_SCORE, RS_ATTR_PSNR_OUTSIDE, RS_ATTR_MOTION_ERROR};
     int64_t movie = find_column(t, RS_COL_MOVIE), reason = find_column(t, RS_COL_REASON);
     rs_out("%s  %lld job%s\n\n", rs_archive_path(f), (long long)t->n_rows,
            t->n_rows == 1 ? "" : "s");

@@ -29,7 +29,7 @@ typedef struct rs_probe_component {
 extern const rs_probe_component rs_probe_dit, rs_probe_dit_grad, rs_probe_train, rs_probe_sample,
     rs_probe_schedule;
 extern const rs_probe_component rs_probe_vae_encode, rs_probe_vae_decode, rs_probe_text,
-    rs_probe_image, rs_probe_tokens;
+    rs_probe_image, rs_probe_image_embed, rs_probe_tokens;
 
 /* Input tensor as fp32 in the arena with a checked rank (and shape where want[i] > 0). RS_INPUT
  * names it. */

@@ -159,6 +159,27 @@ static rs_status run_image(rs_probe *p)
     return st;
 }
 
+static rs_status embed_image(rs_probe *p, rs_image_encoder *e)
+{
+    rs_tensor pixels;
+    int64_t dim;
+    RS_TRY(read_pixels(&pixels, p, e));
+    RS_TRY(rs_image_embed_dim(&dim, e));
+    rs_tensor embedding = rs_tensor_new(p->arena, RS_SHAPE(dim));
+    RS_TRY(rs_image_embed(e, embedding, pixels));
+    rs_tensor_list_add(&p->out, p->arena, "embedding", embedding);
+    return RS_OK;
+}
+
+static rs_status run_image_embed(rs_probe *p)
+{
+    rs_image_encoder *e = NULL;
+    RS_TRY(rs_image_encoder_open(&e, p->dev, p->model_dir));
+    rs_status st = embed_image(p, e);
+    rs_image_encoder_close(&e);
+    return st;
+}
+
 const rs_probe_component rs_probe_vae_encode = {
     .name = "vae-encode",
     .help = "  video (3,T,H,W) in [-1,1], T = 4k+1, H and W multiples of 8\n"
@@ -181,6 +202,13 @@ const rs_probe_component rs_probe_image = {
     .help = "  pixels (3,S,S), preprocessed  ->  states (tokens,dim), the last but one layer's\n"
             "  or image (3,H,W) in [-1,1]  ->  pixels (3,S,S), states\n",
     .run = run_image,
+};
+const rs_probe_component rs_probe_image_embed = {
+    .name = "image-embed",
+    .help =
+        "  pixels (3,S,S) or image (3,H,W) as above  ->  embedding (dim): the class token of the\n"
+        "  last layer, normalised, and projected where the checkpoint has a projection\n",
+    .run = run_image_embed,
 };
 const rs_probe_component rs_probe_tokens = {
     .name = "tokens",

@@ -89,7 +89,10 @@ static void write_edit(rs_jsonw *w, const rs_show_edit *e)
         rs_jsonw_i64(w, "seed", e->seed);
     rs_jsonw_object(w, "metrics");
     for (int64_t i = 0; i < e->n_metrics; i++)
-        rs_jsonw_f64(w, e->metrics[i].name, e->metrics[i].value);
+        if (isinf(e->metrics[i].value)) /* as in measures.json */
+            rs_jsonw_string(w, e->metrics[i].name, e->metrics[i].value > 0 ? "inf" : "-inf");
+        else
+            rs_jsonw_f64(w, e->metrics[i].name, e->metrics[i].value);
     rs_jsonw_end(w);
     rs_jsonw_end(w);
 }

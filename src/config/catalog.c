@@ -194,8 +194,9 @@ static void read_references(reader *r, rs_catalog_edit *edit, const rs_ynode *n,
 
 static void read_edit(reader *r, rs_catalog_edit *out, const rs_ynode *n, const char *path)
 {
-    static const char *const names[] = {"id", "first_frame", "prompt", "references", "seed"};
-    enum { ID, FIRST_FRAME, PROMPT, REFERENCES, SEED, N };
+    static const char *const names[] = {"id",         "first_frame", "prompt",
+                                        "references", "seed",        "truth"};
+    enum { ID, FIRST_FRAME, PROMPT, REFERENCES, SEED, TRUTH, N };
     const rs_ynode *v[N];
     out->where = where_text(r, n);
     out->id = "";
@@ -209,6 +210,8 @@ static void read_edit(reader *r, rs_catalog_edit *out, const rs_ynode *n, const 
     read_references(r, out, v[REFERENCES], join(r, path, "references"));
     if (v[SEED])
         (void)rs_yread_int(&r->c, v[SEED], join(r, path, "seed"), 0, INT64_MAX, &out->seed);
+    if (v[TRUTH])
+        out->truth = read_path(r, v[TRUTH], n, path, "truth");
 }
 
 typedef struct named {

@@ -14,6 +14,7 @@
  *           first_frame: edits/red.png
  *           prompt: a red car turns into a street
  *           seed: 3                  # optional, instead of edit.seed
+ *           truth: red/frames        # optional; the exact edited clip, as source: for measures
  *           references:              # optional; enables the appearance stage
  *             - {frame: 24, image: edits/red_24.png, prompt: a red car}    # prompt: optional, the
  * edit's
@@ -55,7 +56,8 @@ typedef struct rs_catalog_edit {
     const char *id;
     rs_catalog_path first_frame;
     const char *prompt;
-    int64_t seed; /* -1: edit.seed */
+    int64_t seed;          /* -1: edit.seed */
+    rs_catalog_path truth; /* path NULL: none */
     const rs_catalog_reference *references;
     int64_t n_references;
     const char *where;

@@ -48,6 +48,8 @@ void rs_catalog_check_files(rs_problems *problems, const rs_catalog *catalog)
         for (int64_t k = 0; k < video->n_edits; k++) {
             const rs_catalog_edit *edit = &video->edits[k];
             check_path(problems, &edit->first_frame, video->id, "first_frame", false);
+            if (edit->truth.path)
+                check_path(problems, &edit->truth, video->id, "truth", true);
             for (int64_t j = 0; j < edit->n_references; j++)
                 check_path(problems, &edit->references[j].image, video->id, "reference image",
                            false);

@@ -1,6 +1,7 @@
 /* Rules across settings, after every value has passed its own row. */
 #include <string.h>
 
+#include "base/process.h"
 #include "config/config_priv.h"
 
 typedef struct rule_ctx {
@@ -90,6 +91,19 @@ static void check_blend(const rs_config *cfg, const rule_ctx *r)
                         rs_cfg_sampler_text(cfg->edit.sampler));
 }
 
+static void check_command(const rs_config *cfg, const rule_ctx *r)
+{
+    char **words;
+    int64_t n;
+    rs_arena *a = rs_arena_create();
+    if (rs_split_words(&words, &n, a, cfg->measure.deqa_command) != RS_OK) {
+        rs_problems_add(r->problems, place(r, "measure.deqa_command"), "measure.deqa_command", "%s",
+                        rs_error_message());
+        rs_error_clear();
+    }
+    rs_arena_destroy(&a);
+}
+
 void rs_cfg_check(const rs_config *cfg, rs_problems *problems, const rs_where *where)
 {
     rule_ctx r = {problems, where};
@@ -100,4 +114,5 @@ void rs_cfg_check(const rs_config *cfg, rs_problems *problems, const rs_where *w
     check_paste_back(cfg, &r);
     check_window(cfg, &r);
     check_blend(cfg, &r);
+    check_command(cfg, &r);
 }

@@ -230,6 +230,13 @@
     X(video, INT, crf, "18", "", "x264 constant rate factor: 0 lossless, 51 worst", RANGE(0, 51))  \
     X(video, ENUM, preset, "medium", "", "x264 preset: speed against size", preset)
 
+#define RS_CFG_ROWS_measure(X)                                                                     \
+    X(measure, BOOL, clip, "true", "",                                                             \
+      "CLIP score and input similarity, with the model's own image encoder", ANY)                  \
+    X(measure, TEXT, deqa_command, "", "",                                                         \
+      "command that scores an edited clip (docs/measures.md); empty: none", ANY)                   \
+    X(measure, NUM, deqa_timeout, "600", "s", "it is ended after this time", ABOVE(0, 1e6))
+
 #define RS_CFG_ROWS_checkpoint(X)                                                                  \
     X(checkpoint, INT, every, "10", "steps", "steps between saved states", RANGE(1, 1000000))
 
@@ -257,6 +264,7 @@
     S(appearance, "Stage 2: learn edited reference frames. Left out for edits without any.")       \
     S(edit, "Stage 3: sample the edited clip.")                                                    \
     S(video, "Encoding of the resulting mp4.")                                                     \
+    S(measure, "Measures of the edited clips, made when they are published.")                      \
     S(checkpoint, "Saved state of running stages.")                                                \
     S(cluster, "Processors.")                                                                      \
     S(memory, "Memory against computation. Results do not depend on it.")                          \

@@ -65,6 +65,8 @@ static rs_status write_inputs(rs_archive *f, const rs_run *run, const rs_job *vi
         const rs_catalog_edit *e = &v->edits[i];
         const rs_job job = {.video = v, .edit = e};
         RS_TRY(add_input(&t, "first_frame", e->first_frame.path));
+        if (e->truth.path)
+            RS_TRY(add_input(&t, "truth", e->truth.path));
         for (int64_t k = 0; k < rs_job_references(run, &job); k++)
             RS_TRY(add_input(&t, "reference", e->references[k].image.path));
     }
@@ -224,11 +226,14 @@ static rs_status write_result(rs_archive *f, const char *group, const rs_outcome
                                    RS_ARCHIVE_DEFLATE));
     RS_TRY(set_number(f, group, RS_ATTR_SEED, c->seed, true));
     RS_TRY(rs_archive_set_string(f, group, RS_ATTR_MOVIE_HASH, c->movie_hash));
+    RS_TRY(rs_archive_set_string(f, group, RS_ATTR_METRICS_KEY, c->metrics_key));
     const char *metrics = rs_arena_printf(a, "%s/" RS_MEMBER_METRICS, group);
     RS_TRY(rs_archive_make_group(f, metrics));
-    return isnan(o->psnr_outside)
-               ? RS_OK
-               : rs_archive_set_f64(f, metrics, RS_ATTR_PSNR_OUTSIDE, o->psnr_outside);
+    for (int id = 0; id < RS_MEASURE_COUNT; id++)
+        if (!isnan(o->measures.v[id]))
+            RS_TRY(rs_archive_set_f64(f, metrics, rs_measure_get_info((rs_measure_id)id)->name,
+                                      o->measures.v[id]));
+    return RS_OK;
 }
 
 static const rs_stage_id k_edit_stages[] = {RS_STAGE_APPEARANCE, RS_STAGE_EDIT, RS_STAGE_DECODE};
@@ -307,15 +312,27 @@ bool rs_published_sheet_is(rs_arena *a, const rs_archive *f, const char *sheet)
     return file_is(sheet, attribute(a, f, "/", RS_ATTR_SHEET_HASH));
 }
 
-bool rs_published_edit_is(rs_arena *a, const rs_archive *f, rs_outcome *o, const char *movie)
+bool rs_published_edit_is(rs_arena *a, const rs_archive *f, const rs_outcome *o, const char *movie)
 {
     const char *group = rs_arena_printf(a, RS_GROUP_EDITS "/%s", o->edit);
+    return file_is(movie, attribute(a, f, group, RS_ATTR_MOVIE_HASH));
+}
+
+bool rs_published_measures(rs_measures *out, rs_arena *a, const rs_archive *f, const char *edit,
+                           const char *metrics_key)
+{
+    const char *group = rs_arena_printf(a, RS_GROUP_EDITS "/%s", edit);
     const char *metrics = rs_arena_printf(a, "%s/" RS_MEMBER_METRICS, group);
-    if (!file_is(movie, attribute(a, f, group, RS_ATTR_MOVIE_HASH)))
+    const char *have = attribute(a, f, group, RS_ATTR_METRICS_KEY);
+    *out = rs_measures_none();
+    if (!have || strcmp(have, metrics_key) != 0 || !rs_archive_exists(f, metrics))
         return false;
-    if (!rs_archive_has(f, metrics, RS_ATTR_PSNR_OUTSIDE) ||
-        rs_archive_get_f64(&o->psnr_outside, f, metrics, RS_ATTR_PSNR_OUTSIDE) != RS_OK)
-        o->psnr_outside = NAN;
+    for (int id = 0; id < RS_MEASURE_COUNT; id++) {
+        const char *name = rs_measure_get_info((rs_measure_id)id)->name;
+        if (rs_archive_has(f, metrics, name) &&
+            rs_archive_get_f64(&out->v[id], f, metrics, name) != RS_OK)
+            return false;
+    }
     return true;
 }
 

@@ -22,7 +22,10 @@ rs_status rs_publish_edit(rs_archive *f, const rs_run *run, const rs_job *job, c
 /* Is what was published still what this archive says? Files are compared by content. */
 bool rs_published_key_is(rs_arena *a, const rs_archive *f, const char *key);
 bool rs_published_sheet_is(rs_arena *a, const rs_archive *f, const char *sheet);
-/* Also fills in the metrics. */
-bool rs_published_edit_is(rs_arena *a, const rs_archive *f, rs_outcome *o, const char *movie);
+/* Its mp4. */
+bool rs_published_edit_is(rs_arena *a, const rs_archive *f, const rs_outcome *o, const char *movie);
+/* The measures of an edit, where they were made under this key. */
+bool rs_published_measures(rs_measures *out, rs_arena *a, const rs_archive *f, const char *edit,
+                           const char *metrics_key);
 
 #endif

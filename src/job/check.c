@@ -51,26 +51,28 @@ static bool count(rs_problems *problems, int64_t *frames, const rs_catalog_path 
     return false;
 }
 
-static bool compare_mask(rs_problems *problems, const rs_catalog_video *v, rs_clip_info *source,
-                         rs_clip_info *mask)
+/* A mask or a truth against the source; `picture`: a single picture will do. */
+static bool compare(rs_problems *problems, const rs_catalog_video *v, rs_clip_info *source,
+                    rs_clip_info *other, const rs_catalog_path *path, const char *what,
+                    bool picture)
 {
-    if (mask->width != source->width || mask->height != source->height) {
-        rs_problems_add_at(problems, v->mask.where,
-                           "video '%s': mask: %s: is %lldx%lld, but the source is %lldx%lld", v->id,
-                           v->mask.path, (long long)mask->width, (long long)mask->height,
+    if (other->width != source->width || other->height != source->height) {
+        rs_problems_add_at(problems, path->where,
+                           "video '%s': %s: %s: is %lldx%lld, but the source is %lldx%lld", v->id,
+                           what, path->path, (long long)other->width, (long long)other->height,
                            (long long)source->width, (long long)source->height);
         return false;
     }
-    if (is_picture(mask, v->mask.path) || mask->frames == source->frames)
+    if ((picture && is_picture(other, path->path)) || other->frames == source->frames)
         return true;
     if (!count(problems, &source->frames, &v->source, v->id, "source") ||
-        !count(problems, &mask->frames, &v->mask, v->id, "mask"))
+        !count(problems, &other->frames, path, v->id, what))
         return false;
-    if (mask->frames == source->frames)
+    if (other->frames == source->frames)
         return true;
-    rs_problems_add_at(problems, v->mask.where,
-                       "video '%s': mask: %s: has %lld frames, but the source has %lld", v->id,
-                       v->mask.path, (long long)mask->frames, (long long)source->frames);
+    rs_problems_add_at(problems, path->where,
+                       "video '%s': %s: %s: has %lld frames, but the source has %lld", v->id, what,
+                       path->path, (long long)other->frames, (long long)source->frames);
     return false;
 }
 
@@ -98,7 +100,7 @@ bool rs_check_video(rs_problems *problems, rs_fit *fit, const rs_config *cfg,
     if (video->n_boxes)
         return found && check_boxes(problems, video, &source);
     bool masked = probe(problems, &mask, &video->mask, video->id, "mask");
-    return found && masked && compare_mask(problems, video, &source, &mask);
+    return found && masked && compare(problems, video, &source, &mask, &video->mask, "mask", true);
 }
 
 static bool check_picture(rs_problems *problems, const rs_catalog_video *v,
@@ -128,6 +130,20 @@ static bool check_picture(rs_problems *problems, const rs_catalog_video *v,
     return ok;
 }
 
+static bool check_truth(rs_problems *problems, const rs_catalog_video *v, const rs_catalog_edit *e,
+                        bool compared)
+{
+    rs_clip_info source, truth;
+    rs_arena *a = rs_arena_create();
+    const char *name = rs_arena_printf(a, "edit '%s': truth", e->id);
+    bool ok = probe(problems, &truth, &e->truth, v->id, name);
+    if (ok && compared)
+        ok = probe(problems, &source, &v->source, v->id, "source") &&
+             compare(problems, v, &source, &truth, &e->truth, name, false);
+    rs_arena_destroy(&a);
+    return ok;
+}
+
 bool rs_check_edit(rs_problems *problems, const rs_catalog_video *video,
                    const rs_catalog_edit *edit, const rs_fit *fit)
 {
@@ -135,6 +151,8 @@ bool rs_check_edit(rs_problems *problems, const rs_catalog_video *video,
     for (int64_t i = 0; i < edit->n_references; i++)
         if (!check_picture(problems, video, edit, &edit->references[i].image, "reference", fit))
             ok = false;
+    if (edit->truth.path && !check_truth(problems, video, edit, fit != NULL))
+        ok = false;
     return ok;
 }
 

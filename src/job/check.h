@@ -33,8 +33,8 @@ void rs_check_model(rs_problems *problems, rs_check_model_info *info, const rs_c
  * problem; else *fit is the way from the source's to the clip's size. */
 bool rs_check_video(rs_problems *problems, rs_fit *fit, const rs_config *cfg,
                     const rs_catalog_video *video);
-/* Edited pictures of one edit: readable, and with the clip's size or the source's. fit NULL: sizes
- * are not compared. */
+/* Edited pictures of one edit: readable, and with the clip's size or the source's; its truth, if it
+ * has one: readable, with the source's size and frames. fit NULL: nothing is compared. */
 bool rs_check_edit(rs_problems *problems, const rs_catalog_video *video,
                    const rs_catalog_edit *edit, const rs_fit *fit);
 

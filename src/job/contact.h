@@ -12,6 +12,7 @@ typedef struct rs_contact_edit {
     rs_tensor latent; /* (z,F',h,w) */
     const char *seed, *reason;
     char movie_hash[RS_HASH_HEX]; /* of the mp4, once written */
+    char metrics_key[RS_HASH_HEX];
 } rs_contact_edit;
 
 /* Strips: source, mask, condition video, then for every edit its frames. Scratch in `a`. */

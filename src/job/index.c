@@ -5,17 +5,27 @@
 
 #include "base/fsio.h"
 #include "base/log.h"
+#include "stage/measure.h"
 #include "store/archive.h"
 #include "store/schema_names.h"
 
-static const rs_column k_columns[] = {
-    {RS_COL_VIDEO, RS_COLUMN_STRING},   {RS_COL_EDIT, RS_COLUMN_STRING},
-    {RS_COL_STATE, RS_COLUMN_STRING},   {RS_COL_STAGE, RS_COLUMN_STRING},
-    {RS_COL_REASON, RS_COLUMN_STRING},  {RS_COL_KEY, RS_COLUMN_STRING},
-    {RS_COL_ARCHIVE, RS_COLUMN_STRING}, {RS_COL_MOVIE, RS_COLUMN_STRING},
-    {RS_COL_SECONDS, RS_COLUMN_F64},    {RS_COL_PSNR_OUTSIDE, RS_COLUMN_F64},
+static const rs_column k_columns[] = {{RS_COL_VIDEO, RS_COLUMN_STRING},
+                                      {RS_COL_EDIT, RS_COLUMN_STRING},
+                                      {RS_COL_STATE, RS_COLUMN_STRING},
+                                      {RS_COL_STAGE, RS_COLUMN_STRING},
+                                      {RS_COL_REASON, RS_COLUMN_STRING},
+                                      {RS_COL_KEY, RS_COLUMN_STRING},
+                                      {RS_COL_ARCHIVE, RS_COLUMN_STRING},
+                                      {RS_COL_MOVIE, RS_COLUMN_STRING},
+                                      {RS_COL_SECONDS, RS_COLUMN_F64},
+#define COLUMN(id, name, unit, decimals, better, doc) {name, RS_COLUMN_F64},
+                                      RS_MEASURES(COLUMN)
+#undef COLUMN
 };
-enum { COLUMNS = sizeof k_columns / sizeof k_columns[0] };
+enum {
+    COLUMNS = sizeof k_columns / sizeof k_columns[0],
+    FIRST_MEASURE = COLUMNS - RS_MEASURE_COUNT
+};
 
 typedef struct rows {
     rs_arena *a;
@@ -73,8 +83,10 @@ static void add_edit(rows *r, const rs_archive *f, const char *video, const char
     c[6].s = file;
     c[7].s = rs_path_exists(rs_path_join(r->a, r->output, movie)) ? movie : "";
     c[8].f = edit_seconds(r, f, edit);
-    c[9].f =
-        number_or_nan(f, rs_arena_printf(r->a, "%s/" RS_MEMBER_METRICS, at), RS_ATTR_PSNR_OUTSIDE);
+    const char *metrics = rs_arena_printf(r->a, "%s/" RS_MEMBER_METRICS, at);
+    for (int id = 0; id < RS_MEASURE_COUNT; id++)
+        c[FIRST_MEASURE + id].f =
+            number_or_nan(f, metrics, rs_measure_get_info((rs_measure_id)id)->name);
 }
 
 static rs_status add_archive(rows *r, rs_archive *index, const char *name)

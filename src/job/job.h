@@ -3,6 +3,7 @@
 #ifndef RS_JOB_JOB_H
 #define RS_JOB_JOB_H
 
+#include "stage/measure.h"
 #include "stage/stage.h"
 
 typedef struct rs_run_opts {
@@ -23,7 +24,10 @@ typedef struct rs_outcome {
     bool ran;           /* something was computed for it in this run */
     const char *mp4;    /* NULL until published */
     const char *archive;
-    double psnr_outside; /* dB against the source outside the edited region; NAN until published */
+    rs_measures measures; /* NAN until published */
+    /* Seconds of training (motion, which edits of a video share, and appearance) and of sampling,
+     * over all restarts, from the states; NAN until published. */
+    double train_s, sample_s;
 } rs_outcome;
 
 typedef struct rs_outcomes {

@@ -11,7 +11,7 @@
 #include "job/contact.h"
 #include "job/job.h"
 #include "media/encode.h"
-#include "stage/measure.h"
+#include "stage/measure_edit.h"
 #include "stage/state_io.h"
 
 enum { PUBLISH_VERSION = 2 };
@@ -44,6 +44,27 @@ static char *mp4_path(const publication *p, int64_t i)
     return rs_arena_printf(p->a, "%s/%s.mp4", mp4_folder(p), p->outcomes[i].edit);
 }
 
+static void fail_edit(publication *p, int64_t i, rs_status st)
+{
+    rs_outcome *o = &p->outcomes[i];
+    o->status = st;
+    o->stage = "publish";
+    o->reason = rs_arena_strdup(p->a, rs_error_message());
+    p->contact[i].frames = (rs_tensor){0};
+    RS_LOG(ERROR, "%s#%s failed in publish: %s", o->video, o->edit, o->reason);
+}
+
+static void make_metrics_keys(publication *p)
+{
+    for (int64_t i = 0; i < p->n; i++) {
+        rs_status st = p->outcomes[i].status;
+        if (st == RS_OK)
+            st = rs_measure_key(p->contact[i].metrics_key, p->run, p->edits[i]);
+        if (st != RS_OK && p->outcomes[i].status == RS_OK)
+            fail_edit(p, i, st);
+    }
+}
+
 /* Hash of everything the published files depend on. */
 static void make_key(publication *p)
 {
@@ -60,8 +81,15 @@ static void make_key(publication *p)
         bool ok = p->outcomes[i].status == RS_OK;
         rs_hash_string(&h, p->outcomes[i].edit);
         rs_hash_string(&h, ok ? p->edits[i]->key[RS_STAGE_DECODE] : p->outcomes[i].reason);
+        rs_hash_string(&h, ok ? p->contact[i].metrics_key : "");
     }
     rs_hash_final_hex(&h, p->key);
+}
+
+/* A command that failed is tried again by the next run. */
+static bool deqa_is_missing(const publication *p, const rs_measures *m)
+{
+    return p->run->cfg->measure.deqa_command[0] && isnan(m->v[RS_MEASURE_DEQA]);
 }
 
 static bool same_as_published(publication *p, const rs_archive *f)
@@ -72,7 +100,9 @@ static bool same_as_published(publication *p, const rs_archive *f)
         rs_outcome *o = &p->outcomes[i];
         if (o->status != RS_OK)
             continue;
-        if (!rs_published_edit_is(p->a, f, o, mp4_path(p, i)))
+        if (!rs_published_edit_is(p->a, f, o, mp4_path(p, i)) ||
+            !rs_published_measures(&o->measures, p->a, f, o->edit, p->contact[i].metrics_key) ||
+            deqa_is_missing(p, &o->measures))
             return false;
         o->mp4 = mp4_path(p, i);
     }
@@ -100,12 +130,11 @@ rs_ratio rs_output_fps(const rs_config *cfg, rs_ratio source)
                           : (rs_ratio){16, 1}; /* Wan's own rate, for image folders without one */
 }
 
-/* One finished edit: frames for mp4, sheet and archive; measures. */
+/* One finished edit: frames for mp4, sheet and archive. */
 static rs_status load_edit(publication *p, int64_t i)
 {
     rs_contact_edit *c = &p->contact[i];
     const rs_job *job = p->edits[i];
-    const rs_ingest *s = &p->video->source;
     rs_tensor_list decoded = {0}, edited = {0};
     rs_meta_list meta = {0};
     const char *path = rs_stage_path(p->run, job, RS_STAGE_DECODE);
@@ -116,26 +145,54 @@ static rs_status load_edit(publication *p, int64_t i)
     RS_TRY(rs_state_need(&c->latent, &edited, "latent", path));
     RS_TRY(rs_state_need(&c->first, &edited, "first_frame", path));
     c->seed = rs_meta_get(&meta, "seed");
-    p->outcomes[i].psnr_outside = rs_psnr_region(c->frames, s->frames, s->mask, false);
     return RS_OK;
 }
 
-/* A state that cannot be read fails its own edit only. */
-static void load_edits(publication *p)
+/* The measures, from the archive that is being replaced (NULL: there is none) where it has them. */
+static rs_status measure_edit(publication *p, rs_measuring *m, int64_t i, const rs_archive *old)
 {
+    const rs_contact_edit *c = &p->contact[i];
+    rs_measures *v = &p->outcomes[i].measures;
+    if (old && rs_published_measures(v, p->a, old, p->outcomes[i].edit, c->metrics_key))
+        return RS_OK;
+    return rs_measure_edit(v, m, p->edits[i], c->frames, c->first);
+}
+
+/* Times of a finished edit, from the states, so that they are those of all restarts. */
+static void read_times(publication *p, int64_t i)
+{
+    rs_outcome *o = &p->outcomes[i];
+    const rs_job *job = p->edits[i];
+    if (o->status != RS_OK)
+        return;
+    o->train_s = rs_stage_seconds(p->run, p->video, RS_STAGE_MOTION) +
+                 rs_stage_seconds(p->run, job, RS_STAGE_APPEARANCE);
+    o->sample_s = rs_stage_seconds(p->run, job, RS_STAGE_EDIT);
+}
+
+/* What cannot be read or measured fails its own edit only. */
+static rs_status load_edits(publication *p)
+{
+    rs_archive *old = NULL;
+    rs_status st = RS_OK;
+    rs_measuring m = rs_measuring_init(p->run, p->video, p->a);
+    if (!rs_path_exists(p->archive) || rs_archive_open(&old, p->archive) != RS_OK)
+        rs_error_clear();
     for (int64_t i = 0; i < p->n; i++) {
         rs_outcome *o = &p->outcomes[i];
-        rs_status st = o->status == RS_OK ? load_edit(p, i) : RS_OK;
-        if (st != RS_OK) {
-            o->status = st;
-            o->stage = "publish";
-            o->reason = rs_arena_strdup(p->a, rs_error_message());
-            p->contact[i].frames = (rs_tensor){0};
-            RS_LOG(ERROR, "%s#%s failed in publish: %s", o->video, o->edit, o->reason);
-        }
+        st = o->status == RS_OK ? load_edit(p, i) : RS_OK;
+        if (st == RS_OK && o->status == RS_OK)
+            st = measure_edit(p, &m, i, old);
+        if (st == RS_STOPPED)
+            break;
+        if (st != RS_OK)
+            fail_edit(p, i, st);
+        st = RS_OK;
         p->contact[i].id = o->edit;
         p->contact[i].reason = o->reason;
     }
+    rs_archive_close(&old);
+    return st;
 }
 
 static rs_status write_videos(publication *p)
@@ -151,6 +208,9 @@ static rs_status write_videos(publication *p)
         RS_TRY(rs_video_write(path, p->contact[i].frames, fps, &e));
         RS_TRY(rs_hash_file(p->contact[i].movie_hash, path));
         o->mp4 = path;
+        if (deqa_is_missing(p, &o->measures))
+            RS_TRY(rs_measure_deqa(&o->measures.v[RS_MEASURE_DEQA], p->run, path,
+                                   p->contact[i].frames));
     }
     return RS_OK;
 }
@@ -200,12 +260,13 @@ rs_status rs_publish_video(rs_run *run, rs_job *video, rs_job **edits, rs_outcom
     p.archive = output_path(&p, "archive", rs_arena_printf(p.a, "%s.h5", video->video->id));
     p.sheet = output_path(&p, "sheets", rs_arena_printf(p.a, "%s.png", video->video->id));
     RS_TRY(rs_job_load_source(run, video));
+    p.contact = RS_NEW(p.a, rs_contact_edit, n);
+    make_metrics_keys(&p);
     make_key(&p);
     if (!up_to_date(&p)) {
         double begin = rs_now();
-        p.contact = RS_NEW(p.a, rs_contact_edit, n);
         RS_TRY(make_folders(&p));
-        load_edits(&p);
+        RS_TRY(load_edits(&p));
         RS_TRY(write_videos(&p));
         RS_TRY(rs_contact_write(
             output_path(&p, "sheets", rs_arena_printf(p.a, "%s.png", video->video->id)), p.a, run,
@@ -214,7 +275,9 @@ rs_status rs_publish_video(rs_run *run, rs_job *video, rs_job **edits, rs_outcom
         RS_LOG(INFO, "publish done in %.2f s", rs_now() - begin);
         *ran = true;
     }
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++) {
         outcomes[i].archive = p.archive;
+        read_times(&p, i);
+    }
     return RS_OK;
 }

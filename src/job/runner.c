@@ -6,6 +6,7 @@
 #include "job/check.h"
 #include "job/index.h"
 #include "job/job.h"
+#include "job/report.h"
 
 /* One video while it is being worked on. */
 typedef struct video_work {
@@ -153,7 +154,9 @@ static rs_outcome *add_outcomes(rs_outcomes *l, rs_arena *a, const rs_catalog_vi
                                 .edit = v->edits[i].id,
                                 .status = RS_STOPPED,
                                 .reason = "not reached",
-                                .psnr_outside = NAN};
+                                .measures = rs_measures_none(),
+                                .train_s = NAN,
+                                .sample_s = NAN};
     l->n += v->n_edits;
     return first;
 }
@@ -182,38 +185,6 @@ static rs_status work_on(rs_run_session *s, const rs_catalog_video *v, rs_outcom
         rs_arena_destroy(&w.arenas[i]);
     rs_arena_destroy(&arena);
     return st;
-}
-
-static void report(const rs_run_session *s, const rs_outcomes *l)
-{
-    int64_t failed = 0, ran = 0, done = 0;
-    for (int64_t i = 0; i < l->n; i++) {
-        const rs_outcome *o = &l->items[i];
-        failed += o->status != RS_OK && o->status != RS_STOPPED;
-        ran += o->ran;
-        done += o->status == RS_OK;
-    }
-    if (ran == 0 && failed == 0 && done == l->n) {
-        RS_LOG(INFO, "nothing to do: all %lld edits are up to date in %s", (long long)l->n,
-               s->run.output);
-    } else {
-        RS_LOG(INFO, "%lld edits done, %lld failed, %lld computed in this run", (long long)done,
-               (long long)failed, (long long)ran);
-    }
-    for (int64_t i = 0; i < l->n; i++) {
-        const rs_outcome *o = &l->items[i];
-        if (o->status != RS_OK)
-            RS_LOG(INFO, "  %-28s %s: %s", rs_arena_printf(s->arena, "%s#%s", o->video, o->edit),
-                   o->status == RS_STOPPED ? "STOPPED" : "FAILED", o->reason);
-        else if (o->mp4)
-            RS_LOG(INFO, "  %-28s %s  (background PSNR %.2f dB)",
-                   rs_arena_printf(s->arena, "%s#%s", o->video, o->edit), o->mp4, o->psnr_outside);
-    }
-    for (int64_t i = 0; i < l->n; i++)
-        if (l->items[i].archive &&
-            (i == 0 || strcmp(l->items[i].video, l->items[i - 1].video) != 0))
-            RS_LOG(INFO, "  %-28s %s, contact sheet %s/sheets/%s.png", l->items[i].video,
-                   l->items[i].archive, s->run.output, l->items[i].video);
 }
 
 static rs_status parse_only(rs_stage_id *last, bool *publish_too, const char *only)
@@ -278,16 +249,18 @@ static rs_status run_all(rs_run_session *s, const rs_run_opts *o)
         return RS_FAIL(USAGE, "--videos: \"%s\" matches none of the %lld videos", o->videos,
                        (long long)s->catalog->n_videos);
     rs_status indexed = update_index(s, &l);
+    if (indexed == RS_OK && publish_too)
+        indexed = rs_report_write(s->catalog, s->run.output);
     if (indexed != RS_OK)
-        RS_LOG(ERROR, "catalog.h5: %s", rs_error_message());
-    report(s, &l);
+        RS_LOG(ERROR, "the overview of the run could not be written: %s", rs_error_message());
+    rs_report_log(s, &l);
     if (st != RS_OK)
         return st;
     int64_t failed = 0;
     for (int64_t i = 0; i < l.n; i++)
         failed += l.items[i].status != RS_OK;
     if (indexed != RS_OK && !failed)
-        return RS_FAIL(IO, "%s/catalog.h5 could not be written", s->run.output);
+        return RS_FAIL(IO, "the overview of %s could not be written", s->run.output);
     if (failed)
         return RS_FAIL(JOBS, "%lld of %lld edits failed", (long long)failed, (long long)l.n);
     return RS_OK;

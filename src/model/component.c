@@ -28,7 +28,7 @@ typedef struct place {
 #define IMAGE_CONFIG                                                                               \
     "{\"hidden_size\": 1280, \"intermediate_size\": 5120, \"num_hidden_layers\": 32,"              \
     " \"num_attention_heads\": 16, \"image_size\": 224, \"patch_size\": 14,"                       \
-    " \"layer_norm_eps\": 1e-5, \"hidden_act\": \"gelu\"}"
+    " \"layer_norm_eps\": 1e-5, \"hidden_act\": \"gelu\", \"projection_dim\": 1024}"
 
 static const place k_places[] = {
     [RS_COMPONENT_TRANSFORMER] = {"transformer", {NULL}, NULL},

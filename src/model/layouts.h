@@ -16,5 +16,8 @@ rs_status rs_umt5_layout(rs_layout *out, rs_arena *a, const rs_json *config,
                          bool original) RS_NODISCARD;
 rs_status rs_clip_layout(rs_layout *out, rs_arena *a, const rs_json *config,
                          bool original) RS_NODISCARD;
+/* What the tower needs beyond that for an image embedding: last layer, final norm, projection. */
+rs_status rs_clip_head_layout(rs_layout *out, rs_arena *a, const rs_json *config,
+                              bool original) RS_NODISCARD;
 
 #endif

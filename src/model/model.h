@@ -119,5 +119,12 @@ rs_status rs_image_preprocess(const rs_image_encoder *e, rs_tensor pixels,
                               rs_tensor image) RS_NODISCARD;
 /* states (tokens,dim) = output of the last but one layer, no post-norm, no projection. */
 rs_status rs_image_encode(rs_image_encoder *e, rs_tensor states, rs_tensor pixels) RS_NODISCARD;
+/* Width of the image embedding. The first call opens what only the embedding needs: last layer,
+ * final norm and, where the checkpoint has it, projection. RS_MODEL names file and tensor where the
+ * checkpoint lacks them. */
+rs_status rs_image_embed_dim(int64_t *dim, rs_image_encoder *e) RS_NODISCARD;
+/* embedding (dim): the class token of the last layer, normalised (transformers' pooler_output), and
+ * projected where the checkpoint has a projection (image_embeds). */
+rs_status rs_image_embed(rs_image_encoder *e, rs_tensor embedding, rs_tensor pixels) RS_NODISCARD;
 
 #endif

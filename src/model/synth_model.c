@@ -179,6 +179,23 @@ static rs_status write_text_encoder(writer *w)
     return write_component(w, "text_encoder", j, rs_umt5_layout, "model");
 }
 
+/* All that a checkpoint of the tower has. */
+static rs_status whole_clip_layout(rs_layout *out, rs_arena *a, const rs_json *config,
+                                   bool original)
+{
+    rs_layout head;
+    RS_TRY(rs_clip_layout(out, a, config, original));
+    RS_TRY(rs_clip_head_layout(&head, a, config, original));
+    const int first = out->global_slots;
+    for (int64_t i = 0; i < head.n; i++) {
+        rs_weight_row row = head.rows[i];
+        row.slot += first;
+        if (!row.optional)
+            rs_layout_add(out, a, row);
+    }
+    return RS_OK;
+}
+
 static rs_status write_image_encoder(writer *w)
 {
     const preset *p = w->p;
@@ -194,7 +211,7 @@ static rs_status write_image_encoder(writer *w)
     rs_jsonw_string(j, "hidden_act", "gelu");
     rs_jsonw_f64(j, "layer_norm_eps", 1e-5);
     rs_jsonw_end(j);
-    return write_component(w, "image_encoder", j, rs_clip_layout, "model");
+    return write_component(w, "image_encoder", j, whole_clip_layout, "model");
 }
 
 static rs_status write_scheduler(const writer *w)

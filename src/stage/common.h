@@ -22,6 +22,13 @@ rs_status rs_stage_encode_condition(rs_tensor *y, rs_run *run, rs_arena *a, rs_t
 /* An edited picture at the clip's size, U8 (1,H,W,3); errors carry the catalog's place. */
 rs_status rs_stage_load_edited(rs_tensor *frame, rs_arena *a, const rs_catalog_path *p,
                                const rs_fit *fit) RS_NODISCARD;
+/* The clip of a video, or of a truth of one of its edits, by the video's rules; errors carry the
+ * catalog's place. */
+rs_status rs_stage_load_clip(rs_clip *clip, rs_arena *a, const rs_run *run, const rs_job *job,
+                             const rs_catalog_path *path) RS_NODISCARD;
+/* The mask of a loaded source as the catalog gives it, not shaped: U8 (T,H,W). */
+rs_status rs_stage_object_mask(rs_tensor *mask, rs_arena *a, const rs_run *run,
+                               const rs_job *job) RS_NODISCARD;
 /* Identity of a job's stage in random streams. */
 uint64_t rs_stage_stream(const rs_job *job, rs_stage_id id);
 

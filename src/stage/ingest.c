@@ -43,7 +43,8 @@ static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
     return v->n_boxes ? RS_OK : hash_path(h, &v->mask);
 }
 
-static rs_status load_clip(rs_clip *clip, const rs_run *run, rs_job *job)
+rs_status rs_stage_load_clip(rs_clip *clip, rs_arena *a, const rs_run *run, const rs_job *job,
+                             const rs_catalog_path *path)
 {
     const rs_config *c = run->cfg;
     rs_clip_opts o = {.frames = rs_catalog_clip_frames(c, job->video),
@@ -51,34 +52,48 @@ static rs_status load_clip(rs_clip *clip, const rs_run *run, rs_job *job)
                       .height = c->clip.height,
                       .sampling = c->clip.sampling == RS_CFG_SAMPLING_FIRST ? RS_SAMPLING_FIRST
                                                                             : RS_SAMPLING_EVEN};
-    rs_status st = rs_clip_load(clip, job->scratch, job->video->source.path, &o);
+    rs_status st = rs_clip_load(clip, a, path->path, &o);
     if (st != RS_OK)
-        rs_error_context("%s", job->video->source.where);
+        rs_error_context("%s", path->where);
     return st;
 }
 
-static rs_status load_mask(rs_tensor *mask, const rs_clip *clip, const rs_run *run, rs_job *job)
+static rs_status load_mask(rs_tensor *mask, rs_arena *a, const rs_clip *clip, const rs_run *run,
+                           const rs_job *job, rs_mask_shape shape)
 {
     const rs_config *c = run->cfg;
     const rs_catalog_video *v = job->video;
     rs_mask_opts o = RS_MASK_OPTS_DEFAULT;
-    o.shape = c->mask.shape == RS_CFG_MASK_SHAPE_BOX     ? RS_MASK_BOX
-              : c->mask.shape == RS_CFG_MASK_SHAPE_EXACT ? RS_MASK_EXACT
-                                                         : RS_MASK_GRID;
+    o.shape = shape;
     o.threshold = rs_i32(c->mask.threshold);
     o.grow = c->mask.grow;
     o.min_area = c->mask.min_area;
     if (v->n_boxes == 0) {
-        rs_status st = rs_mask_load(mask, job->scratch, v->mask.path, clip, &o);
+        rs_status st = rs_mask_load(mask, a, v->mask.path, clip, &o);
         if (st != RS_OK)
             rs_error_context("%s", v->mask.where);
         return st;
     }
-    rs_box_key *keys = RS_NEW(job->scratch, rs_box_key, v->n_boxes);
+    rs_box_key *keys = RS_NEW(a, rs_box_key, v->n_boxes);
     for (int64_t i = 0; i < v->n_boxes; i++)
         keys[i] = (rs_box_key){v->boxes[i].frame, (double)v->boxes[i].x, (double)v->boxes[i].y,
                                (double)v->boxes[i].w, (double)v->boxes[i].h};
-    return rs_mask_from_boxes(mask, job->scratch, v->where, keys, v->n_boxes, clip, &o);
+    return rs_mask_from_boxes(mask, a, v->where, keys, v->n_boxes, clip, &o);
+}
+
+static rs_mask_shape configured_shape(const rs_config *c)
+{
+    return c->mask.shape == RS_CFG_MASK_SHAPE_BOX     ? RS_MASK_BOX
+           : c->mask.shape == RS_CFG_MASK_SHAPE_EXACT ? RS_MASK_EXACT
+                                                      : RS_MASK_GRID;
+}
+
+rs_status rs_stage_object_mask(rs_tensor *mask, rs_arena *a, const rs_run *run, const rs_job *job)
+{
+    const rs_ingest *s = &job->source;
+    rs_clip clip = {
+        .rgb = s->frames, .index = s->index, .source_frames = s->source_frames, .fit = s->fit};
+    return load_mask(mask, a, &clip, run, job, RS_MASK_EXACT);
 }
 
 static rs_status save(rs_run *run, rs_job *job, const rs_clip *clip, const rs_ingest *s)
@@ -125,10 +140,10 @@ static rs_status run_ingest(rs_run *run, rs_job *job)
 {
     rs_clip clip;
     rs_ingest *s = &job->source;
-    RS_TRY(load_clip(&clip, run, job));
+    RS_TRY(rs_stage_load_clip(&clip, job->scratch, run, job, &job->video->source));
     s->frames = clip.rgb;
     s->fps = clip.play_fps;
-    RS_TRY(load_mask(&s->mask, &clip, run, job));
+    RS_TRY(load_mask(&s->mask, job->scratch, &clip, run, job, configured_shape(run->cfg)));
     RS_LOG(INFO, "ingest: %lld of %lld source frames, %lldx%lld, edit region %.1f %% of the pixels",
            (long long)clip.rgb.shape[0], (long long)clip.source_frames,
            (long long)clip.rgb.shape[2], (long long)clip.rgb.shape[1],
@@ -194,6 +209,9 @@ rs_status rs_job_load_source(const rs_run *run, rs_job *job)
         return RS_FAIL(FORMAT, "%s: \"fit\" has the wrong size", path);
     memcpy(&s->fit, fit.data, sizeof s->fit);
     s->index = index.data;
+    const char *count = rs_meta_get(&meta, "source_frames");
+    if (!count || !rs_parse_i64(&s->source_frames, count))
+        return RS_FAIL(FORMAT, "%s: \"source_frames\" is missing", path);
     s->fps = played_fps(job->video, &meta, s);
     job->loaded = true;
     return RS_OK;

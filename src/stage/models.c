@@ -59,29 +59,60 @@ rs_status rs_models_encode_text(rs_models *m, rs_arena *a, rs_tensor *states, co
     return rs_text_encode(m->text, *states, tokens.ids, tokens.n);
 }
 
-static rs_status encode_image(rs_models *m, rs_arena *scratch, rs_tensor states, rs_tensor frame)
+/* What the image encoder takes of a frame. */
+static rs_status image_pixels(rs_tensor *pixels, rs_models *m, rs_arena *scratch, rs_tensor frame)
 {
     int64_t H = frame.shape[1], W = frame.shape[2], size = rs_image_encoder_size(m->image);
     rs_tensor video = rs_tensor_new(scratch, RS_SHAPE(3, 1, H, W));
-    rs_tensor pixels = rs_tensor_new(scratch, RS_SHAPE(3, size, size));
+    *pixels = rs_tensor_new(scratch, RS_SHAPE(3, size, size));
     rs_video_from_frames(video, frame);
-    RS_TRY(rs_image_preprocess(m->image, pixels, rs_tensor_reshape(video, RS_SHAPE(3, H, W))));
-    return rs_image_encode(m->image, states, pixels);
+    return rs_image_preprocess(m->image, *pixels, rs_tensor_reshape(video, RS_SHAPE(3, H, W)));
+}
+
+/* False, with OK, where the denoiser has no image branch. */
+static rs_status open_image(bool *there, rs_models *m)
+{
+    rs_denoiser *d = NULL;
+    RS_TRY(rs_models_denoiser(m, &d));
+    *there = rs_denoiser_get_info(d)->image_dim > 0;
+    if (*there && !m->image)
+        RS_TRY(rs_image_encoder_open(&m->image, m->dev, m->dir));
+    return RS_OK;
 }
 
 rs_status rs_models_encode_image(rs_models *m, rs_arena *a, rs_tensor *states, rs_tensor frame)
 {
-    rs_denoiser *d = NULL;
+    rs_tensor pixels;
+    bool there;
     *states = (rs_tensor){0};
-    RS_TRY(rs_models_denoiser(m, &d));
-    if (rs_denoiser_get_info(d)->image_dim == 0)
+    RS_TRY(open_image(&there, m));
+    if (!there)
         return RS_OK;
-    if (!m->image)
-        RS_TRY(rs_image_encoder_open(&m->image, m->dev, m->dir));
     *states = rs_tensor_new(
         a, RS_SHAPE(rs_image_encoder_tokens(m->image), rs_image_encoder_dim(m->image)));
     rs_arena *scratch = rs_arena_create();
-    rs_status st = encode_image(m, scratch, *states, frame);
+    rs_status st = image_pixels(&pixels, m, scratch, frame);
+    if (st == RS_OK)
+        st = rs_image_encode(m->image, *states, pixels);
+    rs_arena_destroy(&scratch);
+    return st;
+}
+
+rs_status rs_models_embed_image(rs_models *m, rs_arena *a, rs_tensor *embedding, rs_tensor frame)
+{
+    rs_tensor pixels;
+    int64_t dim;
+    bool there;
+    *embedding = (rs_tensor){0};
+    RS_TRY(open_image(&there, m));
+    if (!there)
+        return RS_OK;
+    RS_TRY(rs_image_embed_dim(&dim, m->image));
+    *embedding = rs_tensor_new(a, RS_SHAPE(dim));
+    rs_arena *scratch = rs_arena_create();
+    rs_status st = image_pixels(&pixels, m, scratch, frame);
+    if (st == RS_OK)
+        st = rs_image_embed(m->image, *embedding, pixels);
     rs_arena_destroy(&scratch);
     return st;
 }

@@ -29,6 +29,10 @@ rs_status rs_models_encode_text(rs_models *m, rs_arena *a, rs_tensor *states,
 /* states (tokens,dim) of one frame U8 (1,H,W,3); ndim 0 when the denoiser has no image branch. */
 rs_status rs_models_encode_image(rs_models *m, rs_arena *a, rs_tensor *states,
                                  rs_tensor frame) RS_NODISCARD;
+/* embedding (dim) of one frame U8 (1,H,W,3), as rs_image_embed makes it; ndim 0 when the denoiser
+ * has no image branch. */
+rs_status rs_models_embed_image(rs_models *m, rs_arena *a, rs_tensor *embedding,
+                                rs_tensor frame) RS_NODISCARD;
 /* Normalised latent (z,F',H/8,W/8) of frames U8 (T,H,W,3). */
 rs_status rs_models_encode_frames(rs_models *m, rs_arena *a, rs_tensor *latent,
                                   rs_tensor frames) RS_NODISCARD;

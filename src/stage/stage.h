@@ -43,9 +43,10 @@ typedef struct rs_ingest {
     rs_tensor x0;           /* (z,F',h,w) latent of the source: training target */
     rs_tensor y;            /* (4+z,F',h,w) */
     rs_tensor text, image;
-    rs_ratio fps;   /* at which the chosen frames play as the source does */
-    rs_fit fit;     /* source size -> clip size, for edited frames */
-    int64_t *index; /* [T] source frame numbers */
+    rs_ratio fps;          /* at which the chosen frames play as the source does */
+    rs_fit fit;            /* source size -> clip size, for edited frames */
+    int64_t *index;        /* [T] source frame numbers */
+    int64_t source_frames; /* as in rs_clip */
 } rs_ingest;
 
 /* One video, or one (video, edit). */

@@ -1,6 +1,7 @@
 #include "stage/state_io.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -123,6 +124,25 @@ rs_status rs_stage_load(const rs_run *run, const rs_job *job, rs_stage_id id, rs
             rs_meta_add(meta, a, keys[i], rs_state_meta(s, keys[i]));
     rs_state_close(&s);
     return RS_OK;
+}
+
+double rs_stage_seconds(const rs_run *run, const rs_job *job, rs_stage_id id)
+{
+    rs_state *s;
+    const rs_stage *stage = rs_stage_get(id);
+    double seconds = NAN;
+    if (stage->applies && !stage->applies(run, job))
+        return 0;
+    if (open_state(&s, rs_stage_path(run, job, id), job->key[id]) != RS_OK) {
+        rs_error_clear();
+        return NAN;
+    }
+    if (rs_state_meta_f64(&seconds, s, "seconds") != RS_OK) {
+        rs_error_clear();
+        seconds = NAN;
+    }
+    rs_state_close(&s);
+    return seconds;
 }
 
 rs_status rs_checkpoint_save(const rs_run *run, const rs_job *job, rs_stage_id id, int64_t step,

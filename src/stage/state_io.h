@@ -14,6 +14,9 @@ rs_status rs_stage_save(const rs_run *run, const rs_job *job, rs_stage_id id,
  * expected. */
 rs_status rs_stage_load(const rs_run *run, const rs_job *job, rs_stage_id id, rs_arena *a,
                         rs_tensor_list *tensors, rs_meta_list *meta) RS_NODISCARD;
+/* Wall time of a finished stage over all restarts; 0 where it does not apply to the job, NAN where
+ * there is no such state. */
+double rs_stage_seconds(const rs_run *run, const rs_job *job, rs_stage_id id);
 /* Checkpoint of a running stage: `step` done so far. Like finished states it records the seconds
  * spent. */
 rs_status rs_checkpoint_save(const rs_run *run, const rs_job *job, rs_stage_id id, int64_t step,

@@ -136,15 +136,20 @@ static void need_string(check *c, const char *object, const char *name)
 }
 
 /* A content key: 64 hexadecimal digits. NULL after adding a problem. */
-static const char *need_key(check *c, const char *object)
+static const char *need_key_named(check *c, const char *object, const char *name)
 {
     char *key;
-    if (!good(c, rs_archive_get_string(&key, c->a, c->f, object, RS_ATTR_KEY)))
+    if (!good(c, rs_archive_get_string(&key, c->a, c->f, object, name)))
         return NULL;
     if (strlen(key) == RS_HASH_HEX - 1 && strspn(key, "0123456789abcdef") == RS_HASH_HEX - 1)
         return key;
     problem(c, object, "\"%s\" is no content key", key);
     return NULL;
+}
+
+static const char *need_key(check *c, const char *object)
+{
+    return need_key_named(c, object, RS_ATTR_KEY);
 }
 
 /* Shape and type; shape[i] < 0: any, and filled in. */
@@ -263,6 +268,20 @@ static void check_source(check *c, clip_shape *s)
     (void)need(c, RS_GROUP_CONDITION "/" RS_DATA_TEXT, RS_ARCHIVE_TENSOR);
 }
 
+/* Every attribute is a number; what does not apply is absent. */
+static void check_metrics(check *c, const char *group)
+{
+    char **names;
+    int64_t n;
+    double v;
+    if (!need(c, group, RS_ARCHIVE_GROUP) ||
+        !good(c, rs_archive_list_attributes(&names, &n, c->a, c->f, group)))
+        return;
+    for (int64_t i = 0; i < n; i++)
+        if (good(c, rs_archive_get_f64(&v, c->f, group, names[i])) && isnan(v))
+            problem(c, group, "%s is not a number", names[i]);
+}
+
 static void check_done_edit(check *c, const char *edit, const char *group, const clip_shape *s)
 {
     const char *key, *decoded;
@@ -273,7 +292,9 @@ static void check_done_edit(check *c, const char *edit, const char *group, const
     (void)need_tensor(c, join(c, group, RS_DATA_FRAMES), RS_DTYPE_U8, 4, frames);
     (void)need_tensor(c, join(c, group, RS_DATA_LATENT), RS_DTYPE_F32, 4, latent);
     (void)need_tensor(c, join(c, group, RS_DATA_FIRST_FRAME), RS_DTYPE_U8, 3, first);
-    (void)need(c, join(c, group, RS_MEMBER_METRICS), RS_ARCHIVE_GROUP);
+    check_metrics(c, join(c, group, RS_MEMBER_METRICS));
+    if (rs_archive_has(c->f, group, RS_ATTR_METRICS_KEY)) /* not in archives of older programs */
+        (void)need_key_named(c, group, RS_ATTR_METRICS_KEY);
     (void)good(c, rs_archive_get_i64(&seed, c->f, group, RS_ATTR_SEED));
     if (rs_archive_exists(c->f, join(c, RS_GROUP_STAGES, appearance)))
         check_stage(c, appearance, true, &key);

@@ -194,6 +194,7 @@ static void t_verify_misses_what_is_missing(void)
         {"/stages/motion/adapter/blocks.0.attn1.to_q/B",
          "copy.h5: /stages/motion/adapter/blocks.0.attn1.to_q/B: the tensor is missing"},
         {"/stages/decode/red", "copy.h5: /stages/decode/red: the group is missing"},
+        {"/edits/red/metrics", "copy.h5: /edits/red/metrics: the group is missing"},
         {"/edits/red/frames", "copy.h5: /edits/red/frames: the tensor is missing"},
         {"/edits/red", "copy.h5: /edits: there are no edits"},
         {"/edits", "copy.h5: /edits: the group is missing"},
@@ -216,6 +217,14 @@ static void t_verify_sees_contradictions(void)
     T_OK(rs_archive_write_tensor(copy, "/edits/red/latent",
                                  rs_tensor_new(t_arena(), RS_SHAPE(16, 2, 6, 8)), 0));
     expect(world, copy, "/edits/red/latent: is F32[16,2,6,8], expected F32[16,3,6,8]");
+
+    copy = copy_without(world, "/nothing");
+    T_OK(rs_archive_set_f64(copy, "/edits/red/metrics", "jitter", NAN));
+    expect(world, copy, "/edits/red/metrics: jitter is not a number");
+
+    copy = copy_without(world, "/nothing");
+    T_OK(rs_archive_set_string(copy, "/edits/red", "metrics_key", "xyz"));
+    expect(world, copy, "/edits/red: \"xyz\" is no content key");
 
     copy = copy_without(world, "/nothing");
     T_OK(rs_archive_set_string(copy, "/edits/red", "state", "half"));

@@ -17,6 +17,8 @@
 /* In the header of the transformer's weights; both sides have one length. */
 #define HEADER(from, to) "LC_ALL=C sed -i 's/" from "/" to "/' " WEIGHTS
 
+#define TRUTH(file) CAT(9, "        prompt: red\\n        truth: " file)
+
 #define CHECK "check exp.yaml"
 #define RUN   "run exp.yaml"
 
@@ -80,6 +82,9 @@ static const t_bad_case k_settings[] = {
      {"exp.yaml:7:36: motion.window_stride: 6 leaves out frames between windows of 5"}},
     {"blending with a multistep sampler", EXP(9, "edit: {sampler: unipc, blend: true}"), CHECK, 2,
      {"exp.yaml:9:31: edit.blend: needs edit.sampler euler or euler-diffusers"}},
+    {"quote that is not closed",
+     EXP(10, "measure: {deqa_command: score \"$f}\\nlog: {level: error}"), CHECK, 2,
+     {"exp.yaml:10:25: measure.deqa_command: ", "the quote at \"\"$f"}},
     {"no such video", "", CHECK " --videos 'circle*'", 2, {"cat.yaml: ", "circle*"}},
 };
 
@@ -137,6 +142,14 @@ static const t_bad_case k_media[] = {
      {"cat.yaml:4:11: ", "grey32.pam: is 32x32, but the source is 64x48"}},
     {"a mask too few", "rm mask/00008.png", CHECK, 2,
      {"cat.yaml:4:11: ", "mask: has 8 frames, but the source has 9"}},
+    {"no such truth", TRUTH("nix"), CHECK, 2,
+     {"cat.yaml:10:16: ", "edit 'red': truth: nix: "}},
+    {"a truth too short", "cp -r src t; rm t/00008.png; " TRUTH("t"), CHECK, 2,
+     {"cat.yaml:10:16: ", "edit 'red': truth: t: has 8 frames, but the source has 9"}},
+    {"truth of another size", TRUTH("grey32.pam"), CHECK, 2,
+     {"cat.yaml:10:16: ", "truth: grey32.pam: is 32x32, but the source is 64x48"}},
+    {"a picture for a truth", TRUTH("first.png"), CHECK, 2,
+     {"cat.yaml:10:16: ", "truth: first.png: has 1 frames, but the source has 9"}},
     {"mask video too short", "rm src/0000[0-3].png; " CAT(4, "    mask: mask.mp4"), CHECK, 2,
      {"cat.yaml:4:11: ", "mask.mp4: has 9 frames, but the source has 5"}},
 };

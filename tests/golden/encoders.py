@@ -1,11 +1,17 @@
-"""umT5 and CLIP cases: UMT5EncoderModel and CLIPVisionModel."""
+"""umT5 and CLIP cases: UMT5EncoderModel, CLIPVisionModel and CLIPVisionModelWithProjection."""
 
 import torch
 import torch.nn.functional as F
-from transformers import CLIPVisionConfig, CLIPVisionModel, UMT5Config, UMT5EncoderModel
+from transformers import (
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    CLIPVisionModelWithProjection,
+    UMT5Config,
+    UMT5EncoderModel,
+)
 
 from case import Case
-from original import clip_hf_entries
+from original import clip_entries, clip_hf_entries
 
 TEXT_RULES = [
     ["*layer_norm.weight", 0.2, 1.0],
@@ -29,6 +35,13 @@ IMAGE = {
     "image_c": (40, 5, 80, 4, 21, 3, 0.18, None),
     "image_squash_a": (32, 4, 64, 3, 28, 7, 0.2, (45, 37)),
     "image_squash_b": (24, 2, 48, 2, 42, 14, 0.25, (16, 61)),
+}
+# name: as IMAGE, then projection width or None, and the layout of the names
+EMBED = {
+    "embed_plain": (32, 2, 64, 3, 28, 14, 0.2, None, None, "diffusers"),
+    "embed_projected": (36, 3, 100, 2, 35, 7, 0.2, None, 20, "diffusers"),
+    "embed_squash": (24, 4, 48, 4, 42, 14, 0.25, (16, 61), 40, "diffusers"),
+    "embed_original": (32, 4, 64, 3, 28, 7, 0.2, None, 24, "original"),
 }
 
 
@@ -100,8 +113,66 @@ def make_image(name):
     return case
 
 
-CASES = {**TEXT, **IMAGE}
+def embed_entries(model, layout, layers, hidden, projection):
+    """Names of the files: hub checkpoints as they are, the original with fused and turned weights."""
+    tower = getattr(model, "vision_model", model)
+    if layout == "original":
+        entries = clip_entries(tower, layers, hidden)
+    else:
+        entries = clip_hf_entries(tower)
+    if tower is not model:
+        entries = [
+            (name, shape, [("vision_model." + key, pick) for key, pick in places])
+            for name, shape, places in entries
+        ]
+    if projection and layout == "original":
+        turned = [("visual_projection.weight", lambda data: data.T)]
+        entries.append(("visual.head", [hidden, projection], turned))
+    elif projection:
+        entries.append(("visual_projection.weight", [projection, hidden], None))
+    return entries
+
+
+def make_embed(name):
+    hidden, heads, mlp, layers, size, patch, scale, source, projection, layout = EMBED[name]
+    output = "image_embeds" if projection else "pooler_output"
+    kind = CLIPVisionModelWithProjection if projection else CLIPVisionModel
+    case = Case(name, "image-embed", f"{kind.__name__}.{output}", layout=layout)
+    config = CLIPVisionConfig(
+        hidden_size=hidden,
+        intermediate_size=mlp,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        image_size=size,
+        patch_size=patch,
+        hidden_act="gelu",
+        layer_norm_eps=1e-5,
+        projection_dim=projection or 512,
+    )
+    config.architectures = [kind.__name__]
+    model = kind(config).eval()
+    rules = [
+        *CLIP_RULES,
+        ["*position_embedding.weight", 0.4, 0.0],
+        ["*pos_embedding", 0.4, 0.0],
+        ["*", scale, 0.0],
+    ]
+    entries = embed_entries(model, layout, layers, hidden, projection)
+    case.model("image_encoder", config.to_dict(), rules, model, entries)
+    if source:
+        pixels = squash(case.filled("image", [3, *source]), size)
+    else:
+        pixels = case.filled("pixels", [3, size, size], 2.0)
+    with torch.no_grad():
+        out = model(pixel_values=pixels[None])
+    case.expect("embedding", out[output][0], 1e-5)
+    return case
+
+
+CASES = {**TEXT, **IMAGE, **EMBED}
 
 
 def make(name):
+    if name in EMBED:
+        return make_embed(name)
     return make_text(name) if name in TEXT else make_image(name)

@@ -183,6 +183,18 @@ static void t_bad_models_are_named(void)
     rs_device_destroy(&d);
 }
 
+/* A checkpoint that ends with the layer that Wan uses gives tokens, and says what an embedding
+ * lacks. */
+static void t_embedding_needs_the_head(void)
+{
+    int64_t dim;
+    fixture f = open_encoder(t_write_model(&k_tiny, "m", false), 1);
+    (void)encode(f.enc, t_input("input.img", 2.0, RS_SHAPE(3, 28, 28)));
+    T_FAILS(rs_image_embed_dim(&dim, f.enc), MODEL,
+            "\"vision_model.encoder.layers.2.layer_norm1.weight\" is missing");
+    close_encoder(&f);
+}
+
 static const rs_test_case k_cases[] = {
     T_CASE(t_layout_has_the_real_counts),
     T_CASE(t_encode_gives_the_spec_values),
@@ -190,6 +202,7 @@ static const rs_test_case k_cases[] = {
     T_CASE(t_bits_do_not_depend_on_threads),
     T_CASE(t_bicubic_gives_the_spec_values),
     T_CASE(t_preprocessing_squashes_and_normalises),
+    T_CASE(t_embedding_needs_the_head),
     T_CASE(t_bad_models_are_named),
 };
 RS_TEST_MAIN(k_cases)

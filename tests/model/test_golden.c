@@ -4,8 +4,9 @@
 
 static const char k_cases_dir[] = RS_SOURCE_DIR "/tests/golden/cases";
 
-static const char *const k_components[] = {
-    "dit", "dit-grad", "train", "sample", "schedule", "vae-encode", "vae-decode", "text", "image"};
+static const char *const k_components[] = {"dit",      "dit-grad",   "train",      "sample",
+                                           "schedule", "vae-encode", "vae-decode", "text",
+                                           "image",    "image-embed"};
 enum { N_COMPONENTS = sizeof k_components / sizeof k_components[0] };
 
 static void t_dit(void)
@@ -53,6 +54,11 @@ static void t_image(void)
     t_run_component(k_cases_dir, "image", false);
 }
 
+static void t_image_embed(void)
+{
+    t_run_component(k_cases_dir, "image-embed", false);
+}
+
 /* No case is left out because nobody runs its component. */
 static void t_every_component_is_known(void)
 {
@@ -86,5 +92,6 @@ static const rs_test_case k_cases[] = {
     T_CASE(t_vae_decode),
     T_CASE(t_text),
     T_CASE(t_image),
+    T_CASE(t_image_embed),
 };
 RS_TEST_MAIN(k_cases)

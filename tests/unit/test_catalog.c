@@ -30,6 +30,7 @@ static const char *const k_full =
     "        first_frame: /abs/red.png\n"
     "        prompt: a red car turns\n"
     "        seed: 3\n"
+    "        truth: red/frames\n"
     "        references:\n"
     "          - {frame: 12, image: red_12.png}\n"
     "          - {frame: 4, image: red_4.png, prompt: the red car}\n"
@@ -60,6 +61,9 @@ static void t_reads_everything(void)
     T_EQ_I(v->n_edits, 2);
     T_EQ_S(v->edits[0].first_frame.path, "/abs/red.png");
     T_EQ_I(v->edits[0].seed, 3);
+    T_EQ_S(v->edits[0].truth.path, rs_path_join(t_arena(), t_tmpdir(), "red/frames"));
+    T_EQ_S(v->edits[0].truth.where, rs_arena_printf(t_arena(), "%s:15:16", path));
+    T_CHECK(!v->edits[1].truth.path);
     T_EQ_I(v->edits[0].n_references, 2);
     T_EQ_I(v->edits[0].references[0].frame, 12);
     T_EQ_S(v->edits[0].references[0].prompt, "a red car turns");
@@ -214,7 +218,7 @@ static void t_missing_files_and_references_past_the_end(void)
     rs_catalog_video *video = (rs_catalog_video *)&c->videos[0];
     video->frames = 12; /* frames 0..11 */
     rs_catalog_check(p, cfg, c);
-    T_FAILS(rs_problems_status(p), CONFIG, "c.yaml:16:13: video 'car-shadow', edit 'red': ");
+    T_FAILS(rs_problems_status(p), CONFIG, "c.yaml:17:13: video 'car-shadow', edit 'red': ");
     T_EQ_I(rs_problems_count(p), 1);
     rs_problems_destroy(&p);
     p = rs_problems_create();
@@ -223,13 +227,14 @@ static void t_missing_files_and_references_past_the_end(void)
     (void)write_file("blue.png", "x");
     T_OK(rs_make_dirs(rs_path_join(t_arena(), t_tmpdir(), "red_4.png")));
     rs_catalog_check_files(p, c);
-    T_EQ_I(rs_problems_count(p), 5);
+    T_EQ_I(rs_problems_count(p), 6);
     T_CHECK(strstr(rs_problems_text(p, 0), "c.yaml:5:13: video 'car-shadow': source: "));
     T_CHECK(strstr(rs_problems_text(p, 1), "c.yaml:6:11: video 'car-shadow': mask: "));
     T_CHECK(strstr(rs_problems_text(p, 2), "c.yaml:12:22: "));
     T_CHECK(strstr(rs_problems_text(p, 2), "/abs/red.png: no such file"));
-    T_CHECK(strstr(rs_problems_text(p, 3), "c.yaml:16:32: "));
-    T_CHECK(strstr(rs_problems_text(p, 4), "is a folder, not an image"));
+    T_CHECK(strstr(rs_problems_text(p, 3), "c.yaml:15:16: video 'car-shadow': truth: "));
+    T_CHECK(strstr(rs_problems_text(p, 4), "c.yaml:17:32: "));
+    T_CHECK(strstr(rs_problems_text(p, 5), "is a folder, not an image"));
     rs_problems_destroy(&p);
     rs_catalog_destroy(&c);
     rs_config_destroy(&cfg);

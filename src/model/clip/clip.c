@@ -1,6 +1,6 @@
 /* CLIP vision tower (wan21.md 5): patches and a class token, learned positions, pre-norm blocks
- * with exact GELU. The output is the input of the last layer (hidden_states[-2]), which is not run.
- */
+ * with exact GELU. The tokens are the input of the last layer (hidden_states[-2]); that layer, the
+ * final norm and the projection are the head and run for embeddings only. */
 #include <math.h>
 
 #include "base/num.h"
@@ -13,13 +13,18 @@ struct rs_image_encoder {
     rs_clip_config config;
     rs_layout layout; /* the stream looks into it */
     rs_wstream *stream;
+    const char *weights; /* file or folder */
+    rs_layout head_layout;
+    rs_wstream *head; /* NULL until an embedding is asked for */
     rs_pool pool;
-    rs_tensor pixels;  /* (3,1,S,S) */
-    rs_tensor patches; /* (tokens-1, 3*patch*patch) */
-    rs_tensor x;       /* (tokens,dim): residual stream */
-    rs_tensor h, o;    /* (tokens,dim) */
-    rs_tensor q, k, v; /* (tokens,dim) */
-    rs_tensor ff;      /* (tokens,ffn) */
+    rs_tensor pixels;    /* (3,1,S,S) */
+    rs_tensor patches;   /* (tokens-1, 3*patch*patch) */
+    rs_tensor x;         /* (tokens,dim): residual stream */
+    rs_tensor h, o;      /* (tokens,dim) */
+    rs_tensor q, k, v;   /* (tokens,dim) */
+    rs_tensor ff;        /* (tokens,ffn) */
+    rs_tensor pooled;    /* (1,dim) */
+    rs_tensor embedding; /* (1,projection) */
 };
 
 static void bind(void *object, rs_carver *c)
@@ -32,6 +37,8 @@ static void bind(void *object, rs_carver *c)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         *rows[i] = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(g->tokens, g->dim));
     e->ff = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(g->tokens, g->ffn));
+    e->pooled = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(1, g->dim));
+    e->embedding = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(1, g->projection));
 }
 
 static rs_status init(rs_image_encoder *e, const char *model_dir)
@@ -41,6 +48,8 @@ static rs_status init(rs_image_encoder *e, const char *model_dir)
     RS_TRY(rs_component_open(&found, e->arena, model_dir, RS_COMPONENT_IMAGE));
     RS_TRY_OUT(rs_clip_config_read(&e->config, found.config));
     RS_TRY_OUT(rs_clip_layout(&e->layout, e->arena, found.config, found.original));
+    RS_TRY_OUT(rs_clip_head_layout(&e->head_layout, e->arena, found.config, found.original));
+    e->weights = rs_arena_strdup(e->arena, found.weights);
     RS_TRY_OUT(rs_wstream_open(&e->stream, e->dev, found.weights, &e->layout, RS_HOME_MAPPED));
     RS_TRY_OUT(rs_pool_bind(&e->pool, e->dev, bind, e));
 out:
@@ -68,6 +77,7 @@ void rs_image_encoder_close(rs_image_encoder **e)
         return;
     rs_pool_release(&(*e)->pool);
     rs_wstream_close(&(*e)->stream);
+    rs_wstream_close(&(*e)->head);
     rs_arena_destroy(&(*e)->arena);
     rs_dealloc(*e);
     *e = NULL;
@@ -131,13 +141,12 @@ static void run_block(rs_image_encoder *e, const rs_tensor *w)
     linear(e, e->x, e->ff, &w[RS_CLIP_FC2], 1.0f);
 }
 
-rs_status rs_image_encode(rs_image_encoder *e, rs_tensor states, rs_tensor pixels)
+/* e->x = the tokens of pixels. */
+static rs_status run_tower(rs_image_encoder *e, rs_tensor pixels)
 {
     const rs_clip_config *g = &e->config;
     RS_ASSERT(pixels.ndim == 3 && pixels.dtype == RS_DTYPE_F32 && rs_tensor_contiguous(pixels) &&
               pixels.shape[0] == 3 && pixels.shape[1] == g->image && pixels.shape[2] == g->image);
-    RS_ASSERT(states.ndim == 2 && states.dtype == RS_DTYPE_F32 && rs_tensor_contiguous(states) &&
-              states.shape[0] == g->tokens && states.shape[1] == g->dim);
     rs_device_put(e->dev, e->pixels.data, pixels.data, rs_tensor_bytes(pixels));
     embed(e, rs_wstream_globals(e->stream));
     int blocks = rs_i32(g->layers - 1);
@@ -149,7 +158,49 @@ rs_status rs_image_encode(rs_image_encoder *e, rs_tensor states, rs_tensor pixel
         run_block(e, w);
         rs_wstream_release(e->stream, i);
     }
+    return RS_OK;
+}
+
+rs_status rs_image_encode(rs_image_encoder *e, rs_tensor states, rs_tensor pixels)
+{
+    const rs_clip_config *g = &e->config;
+    RS_ASSERT(states.ndim == 2 && states.dtype == RS_DTYPE_F32 && rs_tensor_contiguous(states) &&
+              states.shape[0] == g->tokens && states.shape[1] == g->dim);
+    RS_TRY(run_tower(e, pixels));
     rs_device_get(e->dev, states.data, e->x.data, rs_tensor_bytes(states));
+    RS_TRY(rs_device_check(e->dev));
+    return RS_OK;
+}
+
+rs_status rs_image_embed_dim(int64_t *dim, rs_image_encoder *e)
+{
+    if (!e->head)
+        RS_TRY(rs_wstream_open(&e->head, e->dev, e->weights, &e->head_layout, RS_HOME_MAPPED));
+    const rs_tensor *w = rs_wstream_globals(e->head);
+    bool projected = rs_has(w[RS_CLIP_PROJECTION]) || rs_has(w[RS_CLIP_PROJECTION_T]);
+    *dim = projected ? e->config.projection : e->config.dim;
+    return RS_OK;
+}
+
+rs_status rs_image_embed(rs_image_encoder *e, rs_tensor embedding, rs_tensor pixels)
+{
+    int64_t dim;
+    RS_TRY(rs_image_embed_dim(&dim, e));
+    RS_ASSERT(embedding.dtype == RS_DTYPE_F32 && rs_tensor_contiguous(embedding) &&
+              rs_tensor_count(embedding) == dim);
+    RS_TRY(run_tower(e, pixels));
+    const rs_tensor *w = rs_wstream_globals(e->head);
+    run_block(e, w);
+    norm(e, e->pooled, rs_tensor_rows_view(e->x, 0, 1), &w[RS_CLIP_POST_NORM]);
+    rs_tensor result = e->embedding;
+    if (rs_has(w[RS_CLIP_PROJECTION]))
+        RS_OP(e->dev, gemm, .y = result, .a = e->pooled, .b = w[RS_CLIP_PROJECTION],
+              .trans_b = true);
+    else if (rs_has(w[RS_CLIP_PROJECTION_T]))
+        RS_OP(e->dev, gemm, .y = result, .a = e->pooled, .b = w[RS_CLIP_PROJECTION_T]);
+    else
+        result = e->pooled;
+    rs_device_get(e->dev, embedding.data, result.data, rs_tensor_bytes(embedding));
     RS_TRY(rs_device_check(e->dev));
     return RS_OK;
 }

@@ -1,5 +1,5 @@
-/* CLIP vision tower: configuration and weight layout (names of wan21.md 2.4). Listed is what the
- * output needs: no last layer, no final norm, no projection, no text tower. */
+/* CLIP vision tower: configuration and weight layouts (names of wan21.md 2.4). The tower has what
+ * the tokens need: no last layer, no final norm, no projection; the head has these. */
 #include <string.h>
 
 #include "model/clip/clip_priv.h"
@@ -16,6 +16,7 @@ rs_status rs_clip_config_read(rs_clip_config *c, const rs_json *config)
     RS_TRY(rs_json_i64_in(&c->heads, config, "num_attention_heads", 1, 4096));
     RS_TRY(rs_json_i64_in(&c->image, config, "image_size", 1, 1 << 14));
     RS_TRY(rs_json_i64_in(&c->patch, config, "patch_size", 1, 1 << 14));
+    RS_TRY(rs_json_i64_in_or(&c->projection, config, "projection_dim", 1, MOST, 512));
     RS_TRY(rs_json_i64_in_or(&channels, config, "num_channels", 3, 3, 3));
     RS_TRY(rs_json_f64_or(&eps, config, "layer_norm_eps", 1e-5));
     RS_TRY(rs_json_string_or(&act, config, "hidden_act", "quick_gelu"));
@@ -83,6 +84,31 @@ static void add_embeddings(rs_layout *l, rs_arena *a, const rs_clip_config *c)
     rs_layout_add(l, a, position);
 }
 
+/* Rows of a transformer layer, at names that begin with `name` and `original`. */
+static void add_layer(rs_layout *out, rs_arena *a, int block, const char *name,
+                      const char *original, const rs_clip_config *c)
+{
+    const struct {
+        int slot;
+        const char *name, *original;
+        int64_t rows, cols;
+        int part;
+    } pairs[] = {
+        {RS_CLIP_NORM1, "layer_norm1", "norm1", c->dim, 0, -1},
+        {RS_CLIP_Q, "self_attn.q_proj", "attn.to_qkv", c->dim, c->dim, 0},
+        {RS_CLIP_K, "self_attn.k_proj", "attn.to_qkv", c->dim, c->dim, 1},
+        {RS_CLIP_V, "self_attn.v_proj", "attn.to_qkv", c->dim, c->dim, 2},
+        {RS_CLIP_O, "self_attn.out_proj", "attn.proj", c->dim, c->dim, -1},
+        {RS_CLIP_NORM2, "layer_norm2", "norm2", c->dim, 0, -1},
+        {RS_CLIP_FC1, "mlp.fc1", "mlp.0", c->ffn, c->dim, -1},
+        {RS_CLIP_FC2, "mlp.fc2", "mlp.2", c->dim, c->ffn, -1},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        add_pair(out, a, block, pairs[i].slot, rs_arena_printf(a, "%s.%s", name, pairs[i].name),
+                 rs_arena_printf(a, "%s.%s", original, pairs[i].original), pairs[i].rows,
+                 pairs[i].cols, pairs[i].part);
+}
+
 rs_status rs_clip_layout(rs_layout *out, rs_arena *a, const rs_json *config, bool original)
 {
     (void)original; /* the original repository has no CLIP config: always transformers' form */
@@ -91,17 +117,34 @@ rs_status rs_clip_layout(rs_layout *out, rs_arena *a, const rs_json *config, boo
     *out = (rs_layout){.blocks = (int)c.layers - 1};
     add_embeddings(out, a, &c);
     add_pair(out, a, -1, RS_CLIP_NORM_W, "pre_layrnorm", "pre_norm", c.dim, 0, -1);
-#define PAIR(slot, name, original_name, rows, cols, part)                                          \
-    add_pair(out, a, 0, slot, "encoder.layers.%d." name, "transformer.%d." original_name, rows,    \
-             cols, part)
-    PAIR(RS_CLIP_NORM1, "layer_norm1", "norm1", c.dim, 0, -1);
-    PAIR(RS_CLIP_Q, "self_attn.q_proj", "attn.to_qkv", c.dim, c.dim, 0);
-    PAIR(RS_CLIP_K, "self_attn.k_proj", "attn.to_qkv", c.dim, c.dim, 1);
-    PAIR(RS_CLIP_V, "self_attn.v_proj", "attn.to_qkv", c.dim, c.dim, 2);
-    PAIR(RS_CLIP_O, "self_attn.out_proj", "attn.proj", c.dim, c.dim, -1);
-    PAIR(RS_CLIP_NORM2, "layer_norm2", "norm2", c.dim, 0, -1);
-    PAIR(RS_CLIP_FC1, "mlp.fc1", "mlp.0", c.ffn, c.dim, -1);
-    PAIR(RS_CLIP_FC2, "mlp.fc2", "mlp.2", c.dim, c.ffn, -1);
-#undef PAIR
+    add_layer(out, a, 0, "encoder.layers.%d", "transformer.%d", &c);
+    return RS_OK;
+}
+
+rs_status rs_clip_head_layout(rs_layout *out, rs_arena *a, const rs_json *config, bool original)
+{
+    (void)original;
+    rs_clip_config c;
+    RS_TRY(rs_clip_config_read(&c, config));
+    *out = (rs_layout){0};
+    rs_weight_row projection = {.slot = RS_CLIP_PROJECTION,
+                                .block = -1,
+                                .diffusers = "visual_projection.weight",
+                                .original = "visual_projection.weight",
+                                .ndim = 2,
+                                .shape = {c.projection, c.dim},
+                                .optional = true};
+    rs_weight_row transposed = {.slot = RS_CLIP_PROJECTION_T,
+                                .block = -1,
+                                .diffusers = "visual.head",
+                                .original = "visual.head",
+                                .ndim = 2,
+                                .shape = {c.dim, c.projection},
+                                .optional = true};
+    add_layer(out, a, -1, rs_arena_printf(a, "encoder.layers.%lld", (long long)c.layers - 1),
+              rs_arena_printf(a, "transformer.%lld", (long long)c.layers - 1), &c);
+    add_pair(out, a, -1, RS_CLIP_POST_NORM, "post_layernorm", "post_norm", c.dim, 0, -1);
+    rs_layout_add(out, a, projection);
+    rs_layout_add(out, a, transposed);
     return RS_OK;
 }

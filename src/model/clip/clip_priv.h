@@ -7,7 +7,8 @@
 
 typedef struct rs_clip_config {
     int64_t dim, ffn, heads;
-    int64_t layers; /* of the checkpoint; the last one is neither listed nor run */
+    int64_t layers;     /* of the checkpoint; the last one belongs to the head */
+    int64_t projection; /* width of the projection, where there is one */
     int64_t image, patch;
     int64_t tokens; /* patches + 1 */
     float eps;
@@ -25,6 +26,8 @@ enum {
     RS_CLIP_FC1 = 12,
     RS_CLIP_FC2 = 14
 };
+/* Of the head, behind the slots of its one block. The original keeps the projection transposed. */
+enum { RS_CLIP_POST_NORM = 16, RS_CLIP_PROJECTION = 18, RS_CLIP_PROJECTION_T = 19 };
 
 /* RS_MODEL names file and key. */
 rs_status rs_clip_config_read(rs_clip_config *out, const rs_json *config) RS_NODISCARD;
