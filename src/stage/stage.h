@@ -32,6 +32,10 @@ typedef struct rs_run {
     const rs_config *cfg;
     const rs_catalog *catalog;
     const char *output; /* run directory */
+    /* Folder of states that several runs (the arms of an experiment) share: a state's name has the
+     * first 16 digits of its key behind a '~'. NULL: <output>/state, one state per job and stage.
+     */
+    const char *shared_states;
     rs_models models;
     char transformer_id[RS_HASH_HEX], vae_id[RS_HASH_HEX], encoders_id[RS_HASH_HEX];
     const volatile sig_atomic_t *stop; /* non-zero: finish the step, save, return RS_STOPPED */
@@ -87,8 +91,11 @@ rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran) RS_N
 /* Bring the ingest state into memory (the parent's, for an edit). */
 rs_status rs_job_load_source(const rs_run *run, rs_job *job) RS_NODISCARD;
 
-/* Paths in the run directory (job arena). checkpoint: of the running stage. */
+/* Paths in the run directory (job arena); they need the job's keys where states are shared.
+ * checkpoint: of the running stage. */
 char *rs_stage_path(const rs_run *run, const rs_job *job, rs_stage_id id);
+/* Folder of a video's states. */
+char *rs_stage_folder(const rs_run *run, const rs_job *job);
 char *rs_stage_checkpoint_path(const rs_run *run, const rs_job *job, rs_stage_id id);
 
 extern const rs_stage rs_stage_ingest, rs_stage_motion, rs_stage_appearance, rs_stage_edit,

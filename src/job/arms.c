@@ -1,0 +1,82 @@
+/* The arms of an experiment: the same jobs under each arm's settings, then the comparison. */
+#include <fnmatch.h>
+
+#include "base/fsio.h"
+#include "base/log.h"
+#include "job/comparison.h"
+#include "job/job.h"
+
+static bool is_chosen(const rs_run_opts *o, const rs_arm *arm)
+{
+    return !o->arms || fnmatch(o->arms, arm->name, 0) == 0;
+}
+
+static rs_status count_chosen(const rs_run_session *s, const rs_run_opts *o)
+{
+    for (int64_t i = 0; i < s->arms->n; i++)
+        if (is_chosen(o, &s->arms->items[i]))
+            return RS_OK;
+    return RS_FAIL(USAGE, "--arms: \"%s\" matches none of the %lld arms", o->arms,
+                   (long long)s->arms->n);
+}
+
+/* Jobs that fail are counted; anything else ends the run. */
+static rs_status run_each(rs_run_session *s, const rs_run_opts *o, rs_outcomes *outcomes,
+                          int64_t *failed)
+{
+    for (int64_t i = 0; i < s->arms->n; i++) {
+        const rs_arm *arm = &s->arms->items[i];
+        if (!is_chosen(o, arm))
+            continue;
+        RS_LOG(INFO, "arm %s (%lld of %lld)%s%s", arm->name, (long long)i + 1,
+               (long long)s->arms->n, *arm->set ? ": " : "", arm->set);
+        RS_TRY(rs_session_use(s, arm->cfg));
+        rs_status st = rs_run_jobs(s, o, &outcomes[i]);
+        if (st != RS_OK && st != RS_JOBS)
+            return st;
+        for (int64_t k = 0; k < outcomes[i].n; k++)
+            *failed += outcomes[i].items[k].status != RS_OK;
+    }
+    return RS_OK;
+}
+
+/* A state that no job of any arm refers to. Failed jobs may not have had their keys: then all
+ * stays. */
+static rs_status sweep(rs_run_session *s)
+{
+    int64_t removed = 0;
+    for (int64_t i = 0; i < s->catalog->n_videos; i++) {
+        const char *folder = rs_path_join(s->arena, s->run.shared_states, s->catalog->videos[i].id);
+        if (rs_path_is_dir(folder))
+            RS_TRY(rs_used_states_sweep(&s->used, folder, &removed));
+    }
+    if (removed)
+        RS_LOG(INFO, "%lld states that no arm needs any more were removed", (long long)removed);
+    return RS_OK;
+}
+
+rs_status rs_run_arms(rs_run_session *s, const rs_run_opts *o)
+{
+    int64_t failed = 0;
+    bool whole = !o->arms && !o->videos && !o->only;
+    rs_outcomes *outcomes = RS_NEW(s->arena, rs_outcomes, s->arms->n);
+    RS_TRY(count_chosen(s, o));
+    s->run.shared_states = rs_path_join(s->arena, s->cfg->output, "state");
+    RS_TRY(run_each(s, o, outcomes, &failed));
+    if (whole && !failed)
+        RS_TRY(sweep(s));
+    if (!o->only) {
+        rs_comparison c = rs_compare(s->arena, s->cfg->name, s->arms, outcomes);
+        rs_comparison_log(s->arena, &c);
+        if (whole) {
+            RS_TRY(rs_comparison_write(s->cfg->output, &c));
+            RS_LOG(INFO, "comparison: %s/comparison.md, .csv, .json", s->cfg->output);
+        } else {
+            RS_LOG(INFO,
+                   "comparison.md, .csv and .json are written by runs of all arms and videos");
+        }
+    }
+    if (failed)
+        return RS_FAIL(JOBS, "%lld edits of the arms failed", (long long)failed);
+    return RS_OK;
+}
