@@ -20,9 +20,22 @@ static rs_status count_chosen(const rs_run_session *s, const rs_run_opts *o)
                    (long long)s->arms->n);
 }
 
+typedef struct tally {
+    int64_t jobs, failed, arms; /* arms: with failures */
+} tally;
+
+static void add_up(tally *t, const rs_outcomes *l)
+{
+    int64_t failed = 0;
+    for (int64_t k = 0; k < l->n; k++)
+        failed += l->items[k].status != RS_OK;
+    t->jobs += l->n;
+    t->failed += failed;
+    t->arms += failed > 0;
+}
+
 /* Jobs that fail are counted; anything else ends the run. */
-static rs_status run_each(rs_run_session *s, const rs_run_opts *o, rs_outcomes *outcomes,
-                          int64_t *failed)
+static rs_status run_each(rs_run_session *s, const rs_run_opts *o, rs_outcomes *outcomes, tally *t)
 {
     for (int64_t i = 0; i < s->arms->n; i++) {
         const rs_arm *arm = &s->arms->items[i];
@@ -34,8 +47,7 @@ static rs_status run_each(rs_run_session *s, const rs_run_opts *o, rs_outcomes *
         rs_status st = rs_run_jobs(s, o, &outcomes[i]);
         if (st != RS_OK && st != RS_JOBS)
             return st;
-        for (int64_t k = 0; k < outcomes[i].n; k++)
-            *failed += outcomes[i].items[k].status != RS_OK;
+        add_up(t, &outcomes[i]);
     }
     return RS_OK;
 }
@@ -57,13 +69,13 @@ static rs_status sweep(rs_run_session *s)
 
 rs_status rs_run_arms(rs_run_session *s, const rs_run_opts *o)
 {
-    int64_t failed = 0;
+    tally t = {0};
     bool whole = !o->arms && !o->videos && !o->only;
     rs_outcomes *outcomes = RS_NEW(s->arena, rs_outcomes, s->arms->n);
     RS_TRY(count_chosen(s, o));
     s->run.shared_states = rs_path_join(s->arena, s->cfg->output, "state");
-    RS_TRY(run_each(s, o, outcomes, &failed));
-    if (whole && !failed)
+    RS_TRY(run_each(s, o, outcomes, &t));
+    if (whole && !t.failed)
         RS_TRY(sweep(s));
     if (!o->only) {
         rs_comparison c = rs_compare(s->arena, s->cfg->name, s->arms, outcomes);
@@ -76,7 +88,8 @@ rs_status rs_run_arms(rs_run_session *s, const rs_run_opts *o)
                    "comparison.md, .csv and .json are written by runs of all arms and videos");
         }
     }
-    if (failed)
-        return RS_FAIL(JOBS, "%lld edits of the arms failed", (long long)failed);
+    if (t.failed)
+        return RS_FAIL(JOBS, "%lld of %lld edits failed, in %lld arms", (long long)t.failed,
+                       (long long)t.jobs, (long long)t.arms);
     return RS_OK;
 }
