@@ -6,7 +6,8 @@
  * Every stage writes one state file <output>/state/<video>/<stage>[@<edit>].safetensors that
  * carries its *key*: the hash of everything the result depends on (input contents, the settings it
  * reads, upstream keys, weight files, format version). A stage whose state has the right key is not
- * run again, so a restart after a crash is a normal run. */
+ * run again, so a restart after a crash is a normal run. Arms of one experiment share a folder of
+ * states whose names have the key in them (rs_run.shared_states). */
 #ifndef RS_STAGE_STAGE_H
 #define RS_STAGE_STAGE_H
 
