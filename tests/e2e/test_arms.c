@@ -335,6 +335,8 @@ static void t_failures_are_counted_and_named(void)
 {
     const char *dir = world();
     char *out;
+    T_CHECKF(run(&out, dir, "exp.yaml", "run", "") == 0, "%s", out);
+    T_CHECK(t_shell(&out, "cp %s/catalog/edits/ball-green.png %s/good.png", dir, dir) == 0);
     write_text(dir, "catalog/edits/ball-green.png", "garbage");
     T_CHECKF(run(&out, dir, "exp.yaml", "run", "") == 3, "%s", out);
     T_CHECKF(strstr(out, "4 of 12 edits failed, in 4 arms"), "%s", out);
@@ -345,6 +347,12 @@ static void t_failures_are_counted_and_named(void)
     T_CHECKF(strstr(md, "| seed | 2 | 1 | "), "%s", md);
     T_EQ_I(count(md, "ball#green: "), 4);
     T_CHECKF(strstr(md, "- plain: ball#green: ") && strstr(md, "ball-green.png"), "%s", md);
+    /* the keys of a job that failed may not be known: its states stay */
+    T_EQ_I(count_files(dir, "/run/state/*.safetensors"), 29);
+    T_CHECK(t_shell(&out, "cp %s/good.png %s/catalog/edits/ball-green.png", dir, dir) == 0);
+    T_CHECKF(run(&out, dir, "exp.yaml", "run", "") == 0, "%s", out);
+    T_EQ_I(count(out, "edit done") + count(out, "decode done"), 0);
+    T_CHECK(!strstr(read_text(dir, "run/comparison.md"), "## Failed"));
 }
 
 /* Another model for one arm; the next has the experiment's again. */
