@@ -45,9 +45,9 @@ static sw_rgb ground_at(const sw_clip *c, double x, double y)
     sw_rgb first = tinted(g->first, g->tint);
     sw_rgb second = sw_mix(first, tinted(g->second, g->tint), 0.45);
     double share =
-        sw_share(g->pattern, x / c->ground_cell, y / c->ground_cell, 4.0 / c->ground_cell);
-    double noise = sw_noise((uint32_t)c->seed ^ 0x5bd1e995u, x / 13, y / 13);
-    return lit(sw_mix(second, first, share), 0.78 + 0.30 * noise);
+        sw_share(g->pattern, x / c->ground_cell, y / c->ground_cell, 8.0 / c->ground_cell);
+    double noise = sw_noise((uint32_t)c->seed ^ 0x5bd1e995u, x / 22, y / 22);
+    return lit(sw_mix(second, first, share), 0.84 + 0.22 * noise);
 }
 
 /* A frame's pose with everything that all pixels share worked out. */
@@ -83,7 +83,8 @@ static void to_sprite(const stance *st, double x, double y, double *u, double *v
     *v = -st->s * dx + st->c * dy;
 }
 
-/* How much of the pixel the sprite covers: distance to the outline over its slope. */
+/* How much of the pixel the sprite covers: distance to the outline over its slope, two pixels wide
+ * (nothing here is sharper than a lens would show it). */
 static double cover(const stance *st, sw_shape shape, double x, double y, double *n)
 {
     double u, v;
@@ -96,19 +97,19 @@ static double cover(const stance *st, sw_shape shape, double x, double y, double
     nx = (sw_outline(shape, u, v) - *n) / e;
     to_sprite(st, x, y + e, &u, &v);
     ny = (sw_outline(shape, u, v) - *n) / e;
-    double slope = sqrt(nx * nx + ny * ny) + 1e-9, d = 0.5 + (1 - *n) / slope;
+    double slope = sqrt(nx * nx + ny * ny) + 1e-9, d = 0.5 + 0.5 * (1 - *n) / slope;
     return d < 0 ? 0 : d > 1 ? 1 : d;
 }
 
 static sw_rgb sprite_at(const stance *st, const sw_look *look, double x, double y, double n)
 {
-    const sw_rgb rim = {30, 28, 36};
+    const sw_rgb rim = {44, 42, 50};
     double u, v;
     to_sprite(st, x, y, &u, &v);
     const sw_surface *s = st->back ? &look->back : &look->front;
     double cell = 0.95, light = 1 - 0.16 * ((x - st->p.x) + (y - st->p.y)) / st->r;
-    sw_rgb c = lit(surface_at(s, u / cell + 0.25, v / cell + 0.25, 0.18 / cell), light);
-    return sw_mix(c, rim, 0.5 + (n - 0.88) * st->r / 2.0);
+    sw_rgb c = lit(surface_at(s, u / cell + 0.25, v / cell + 0.25, 0.34 / cell), light);
+    return sw_mix(c, rim, fmin(0.75, 0.4 + (n - 0.90) * st->r / 4.0));
 }
 
 static uint8_t to_byte(double v)

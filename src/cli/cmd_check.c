@@ -42,6 +42,13 @@ static const char *plural(int64_t n)
     return n == 1 ? "" : "s";
 }
 
+static void print_arms(const rs_arms *arms)
+{
+    if (arms)
+        rs_out("  arms     %lld, %lld claim%s\n", (long long)arms->n, (long long)arms->n_claims,
+               plural(arms->n_claims));
+}
+
 static void print_summary(const char *file, const rs_config *cfg, const rs_check_model_info *m,
                           const totals *t)
 {
@@ -71,22 +78,31 @@ static rs_status run(const rs_call *call)
     const char *file = call->positional.items[0];
     rs_config *cfg;
     rs_catalog *catalog;
+    rs_arms *arms;
     rs_check_model_info model = {0};
     totals t = {0};
     rs_problems *problems = rs_problems_create();
     rs_check_load(&cfg, &catalog, problems, file, o->sets.items, o->sets.n);
     bool sizes = rs_problems_count(problems) == 0;
-    if (*cfg->model.path)
+    rs_check_arms(&arms, problems, cfg, catalog);
+    if (*cfg->model.path) {
+        int64_t before = rs_problems_count(problems);
         rs_check_model(problems, &model, cfg);
+        if (rs_problems_count(problems) == before)
+            rs_check_arm_models(problems, cfg, arms);
+    }
     if (catalog)
         check_media(&t, problems, cfg, catalog, o->videos, sizes);
     rs_status st = RS_OK;
-    if (rs_problems_count(problems))
+    if (rs_problems_count(problems)) {
         st = report(file, problems);
-    else
+    } else {
         print_summary(file, cfg, &model, &t);
+        print_arms(arms);
+    }
     rs_problems_destroy(&problems);
     rs_catalog_destroy(&catalog);
+    rs_arms_destroy(&arms);
     rs_config_destroy(&cfg);
     return st;
 }

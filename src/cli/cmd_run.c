@@ -25,7 +25,7 @@ static void catch_signals(void)
 
 typedef struct options {
     rs_opt_list sets;
-    const char *videos, *only;
+    const char *videos, *only, *arms;
 } options;
 
 static const rs_opt k_opts[] = {
@@ -34,6 +34,8 @@ static const rs_opt k_opts[] = {
      "run up to this stage: ingest, motion, appearance, edit, decode"},
     {"--videos", RS_OPT_STRING, offsetof(options, videos), "GLOB",
      "only videos whose id matches the pattern"},
+    {"--arms", RS_OPT_STRING, offsetof(options, arms), "GLOB",
+     "only arms whose name matches the pattern"},
 };
 
 static rs_status run(const rs_call *call)
@@ -44,6 +46,7 @@ static rs_status run(const rs_call *call)
                      .n_sets = given->sets.n,
                      .videos = given->videos,
                      .only = given->only,
+                     .arms = given->arms,
                      .stop = &g_stop};
     catch_signals();
     return rs_run_catalog(&o);
@@ -59,7 +62,11 @@ const rs_command rs_cmd_run = {
         "repeated; after a crash or a kill the same command continues.\n\n"
         "SIGUSR1, SIGTERM or SIGINT: finish the step, save, exit 75; the same command resumes.\n\n"
         "Writes to the output folder: archive/<video>.h5, videos/<video>/<edit>.mp4,\n"
-        "sheets/<video>.png, catalog.h5, state/ (for resuming), config.yaml, reshoot.log.\n",
+        "sheets/<video>.png, catalog.h5, state/ (for resuming), config.yaml, reshoot.log.\n\n"
+        "An experiment with arms runs all of this for every arm, in arms/<arm>, with what the "
+        "arms\n"
+        "have in common computed once, and writes comparison.md, .csv and .json: measures of\n"
+        "every arm with standard errors, and which of the experiment's claims hold.\n",
     .n_min = 1,
     .n_max = 1,
     RS_COMMAND_OPTS(k_opts, options),

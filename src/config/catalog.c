@@ -7,7 +7,7 @@
 #include "config/tree_priv.h"
 
 /* Aliases can make a short file stand for a huge catalog: stop counting there. */
-enum { ENTRIES_MAX = 100000, ID_MAX = 64, PIXEL_MAX = 65535, FRAME_MAX = 10000000, CLIP_MAX = 401 };
+enum { ENTRIES_MAX = 100000, PIXEL_MAX = 65535, FRAME_MAX = 10000000, CLIP_MAX = 401 };
 
 typedef struct reader {
     rs_yctx c;
@@ -65,19 +65,9 @@ static bool given(reader *r, const rs_ynode *n, const rs_ynode *owner, const cha
 
 static const char *read_id(reader *r, const rs_ynode *n, const rs_ynode *owner, const char *path)
 {
-    static const char *const letters =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     const char *id = "";
-    if (!given(r, n, owner, path, "id") || !rs_yread_text(&r->c, n, join(r, path, "id"), &id))
-        return "";
-    size_t bytes = strlen(id);
-    if (bytes == 0 || bytes > ID_MAX || strspn(id, letters) != bytes || strchr(".-", id[0])) {
-        rs_problems_add(r->c.problems, rs_ywhere(&r->c, n), join(r, path, "id"),
-                        "%s is no id: 1 to %d letters, digits, '.', '_', '-', not starting with "
-                        "'.' or '-'",
-                        rs_ydescribe(&r->c, n), ID_MAX);
-        return "";
-    }
+    if (given(r, n, owner, path, "id"))
+        (void)rs_yread_id(&r->c, n, join(r, path, "id"), &id);
     return id;
 }
 

@@ -80,54 +80,135 @@ static void read_section(const rs_yctx *c, rs_config *cfg, const char *section,
     }
 }
 
-/* The top level holds its own rows and the sections. */
-static void read_root(const rs_yctx *c, rs_config *cfg, const rs_ynode *root, const char *folder,
-                      rs_where *where)
+/* The top level holds its own rows, the sections, and what config/arms.h reads. */
+static void read_root(const rs_yctx *c, rs_config *cfg, struct rs_cfg_origin *o, rs_where *where)
 {
     int64_t n, n_sections, first = 0, n_top = rs_cfg_section_rows(&first, "");
     const rs_cfg_row *rows = rs_cfg_rows(&n);
     const rs_cfg_word *sections = rs_cfg_sections(&n_sections);
-    const char **names = RS_NEW(c->arena, const char *, n_top + n_sections);
-    const rs_ynode **values = RS_NEW(c->arena, const rs_ynode *, n_top + n_sections);
+    int64_t n_keys = n_top + n_sections, n_names = n_keys + 2;
+    const char **names = RS_NEW(c->arena, const char *, n_names);
+    const rs_ynode **values = RS_NEW(c->arena, const rs_ynode *, n_names);
     for (int64_t i = 0; i < n_top; i++)
         names[i] = rows[first + i].key;
     for (int64_t i = 0; i < n_sections; i++)
         names[n_top + i] = sections[i].word;
-    if (!rs_ymap_pick(c, root, NULL, names, n_top + n_sections, values, hint_elsewhere))
+    names[n_keys] = "arms";
+    names[n_keys + 1] = "claims";
+    if (!rs_ymap_pick(c, o->root, NULL, names, n_names, values, hint_elsewhere))
         return;
     for (int64_t i = 0; i < n_top; i++) {
         if (!values[i])
             continue;
         where[first + i] = rs_ywhere(c, values[i]);
-        (void)rs_cfg_set_node(c, cfg, &rows[first + i], values[i], folder);
+        (void)rs_cfg_set_node(c, cfg, &rows[first + i], values[i], o->folder);
     }
     for (int64_t i = 0; i < n_sections; i++)
         if (values[n_top + i])
-            read_section(c, cfg, sections[i].word, values[n_top + i], folder, where);
+            read_section(c, cfg, sections[i].word, values[n_top + i], o->folder, where);
+    o->arms = values[n_keys];
+    o->claims = values[n_keys + 1];
 }
 
-/* root NULL: the file could not be parsed, which is a problem already. */
-static rs_status finish(rs_config **out, rs_config *cfg, const rs_yctx *c, const rs_ynode *root,
-                        const char *folder, const char *const *sets, int64_t n_sets)
+/* File, then overrides; the place of every value. */
+static rs_where *read_values(const rs_yctx *c, rs_config *cfg, struct rs_cfg_origin *o)
 {
     int64_t n;
     (void)rs_cfg_rows(&n);
     rs_where *where = RS_NEW(c->arena, rs_where, n);
     for (int64_t i = 0; i < n; i++)
         where[i] = (rs_where){c->file, 1, 1};
+    if (o->root)
+        read_root(c, cfg, o, where);
+    for (int64_t i = 0; i < o->n_sets; i++)
+        (void)rs_cfg_override(c->arena, c->problems, cfg, o->sets[i], where);
+    return where;
+}
+
+/* root NULL: the file could not be parsed, which is a problem already. */
+static rs_status finish(rs_config **out, rs_config *cfg, const rs_yctx *c, const rs_ynode *root,
+                        const char *folder, const char *const *sets, int64_t n_sets)
+{
     if (root && rs_ynull(root)) {
         rs_problems_add(c->problems, rs_ywhere(c, root), NULL, "the file is empty");
         root = NULL;
     }
-    if (root)
-        read_root(c, cfg, root, folder, where);
+    const char **kept = RS_NEW(cfg->arena, const char *, n_sets);
     for (int64_t i = 0; i < n_sets; i++)
-        (void)rs_cfg_override(c->arena, c->problems, cfg, sets[i], where);
+        kept[i] = rs_arena_strdup(cfg->arena, sets[i]);
+    struct rs_cfg_origin *o = RS_NEW(cfg->arena, struct rs_cfg_origin, 1);
+    *o = (struct rs_cfg_origin){.root = root,
+                                .folder = rs_arena_strdup(cfg->arena, folder),
+                                .sets = kept,
+                                .n_sets = n_sets};
+    const rs_where *where = read_values(c, cfg, o);
     if (root && root->kind == RS_Y_MAP)
         rs_cfg_check(cfg, c->problems, where);
     resolve(cfg);
+    cfg->origin = o;
     *out = cfg;
     return rs_problems_status(c->problems);
+}
+
+/* Settings that belong to the whole experiment, whatever its arms. */
+static bool is_common(const rs_cfg_row *row)
+{
+    static const char *const common[] = {"name",         "output",  "catalog",
+                                         "catalog_root", "cluster", "log"};
+    for (size_t i = 0; i < sizeof common / sizeof common[0]; i++)
+        if (strcmp(row->path, common[i]) == 0 || strcmp(row->section, common[i]) == 0)
+            return true;
+    return false;
+}
+
+static void set_one(const rs_yctx *c, rs_config *cfg, const rs_ynode *key, const rs_ynode *value,
+                    const char *path, rs_where *where, bool *seen)
+{
+    int64_t n;
+    const rs_cfg_row *rows = rs_cfg_rows(&n), *row;
+    rs_where at = rs_ywhere(c, key);
+    if (key->kind != RS_Y_SCALAR) {
+        rs_problems_add(c->problems, at, path, "a setting must be a word, found %s",
+                        rs_ydescribe(c, key));
+        return;
+    }
+    row = rs_cfg_need_row(c->arena, c->problems, at, key->text);
+    if (!row)
+        return;
+    if (is_common(row))
+        rs_problems_add(c->problems, at, row->path, "is common to all arms");
+    else if (seen[row - rows])
+        rs_problems_add(c->problems, at, row->path, "is set twice");
+    else if (rs_cfg_set_node(c, cfg, row, value, cfg->origin->folder))
+        where[row - rows] = rs_ywhere(c, value);
+    seen[row - rows] = true;
+}
+
+rs_config *rs_cfg_variant(const rs_yctx *c, const rs_config *base, const rs_ynode *set,
+                          const char *path, rs_problems *rules)
+{
+    int64_t n;
+    (void)rs_cfg_rows(&n);
+    rs_problems *known = rs_problems_create(); /* of the base itself */
+    rs_config *cfg = create(known);
+    struct rs_cfg_origin *o = RS_NEW(cfg->arena, struct rs_cfg_origin, 1);
+    rs_yctx again = {cfg->arena, known, base->file, false};
+    rs_yctx on_top = {cfg->arena, c->problems, base->file, false};
+    *o = *base->origin;
+    cfg->file = base->file;
+    cfg->origin = o;
+    rs_where *where = read_values(&again, cfg, o);
+    bool *seen = RS_NEW(cfg->arena, bool, n);
+    if (set && set->kind == RS_Y_MAP)
+        for (int64_t i = 0; i < set->n; i++)
+            set_one(&on_top, cfg, set->items[2 * i], set->items[2 * i + 1], path, where, seen);
+    else if (!rs_ynull(set))
+        rs_problems_add(c->problems, rs_ywhere(c, set), path,
+                        "expected a mapping (setting: value), found %s", rs_ydescribe(c, set));
+    rs_cfg_check(cfg, rules, where);
+    resolve(cfg);
+    rs_problems_destroy(&known);
+    return cfg;
 }
 
 rs_status rs_config_load_all(rs_config **out, rs_problems *problems, const char *path,

@@ -53,11 +53,14 @@ RS_CFG_ENUMS(RS_CFG_ENUM_TYPE_)
 
 RS_CFG_SECTIONS(RS_CFG_STRUCT_)
 
+struct rs_cfg_origin;
+
 /* Read-only after loading. Strings live as long as the config; "" where a text or path is not
  * given. */
 typedef struct rs_config {
-    const char *file; /* where it was loaded from */
-    rs_arena *arena;  /* owns all strings */
+    const char *file;                   /* where it was loaded from */
+    rs_arena *arena;                    /* owns all strings */
+    const struct rs_cfg_origin *origin; /* private to src/config: for config/arms.h */
     RS_CFG_ROWS_top(RS_CFG_FIELD_) RS_CFG_SECTIONS(RS_CFG_MEMBER_)
 } rs_config;
 

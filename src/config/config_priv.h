@@ -44,6 +44,16 @@ typedef struct rs_cfg_row {
     rs_cfg_limit limit;
 } rs_cfg_row;
 
+/* What a configuration was read from, kept so that its arms can be read on top of it. Everything
+ * lives in the configuration's arena. */
+struct rs_cfg_origin {
+    const rs_ynode *root; /* NULL: the file could not be read */
+    const char *folder;
+    const char *const *sets;
+    int64_t n_sets;
+    const rs_ynode *arms, *claims; /* NULL: not given */
+};
+
 /* Rows in file order; rows of one section are adjacent, the top level's come first. */
 const rs_cfg_row *rs_cfg_rows(int64_t *n);
 /* Sections in file order: name and doc; the top level is not among them. */
@@ -64,6 +74,15 @@ bool rs_cfg_set_text(const rs_yctx *c, rs_config *cfg, const rs_cfg_row *row, co
 /* Apply "a.b=v"; *where of the row is updated. False after adding a problem. */
 bool rs_cfg_override(rs_arena *a, rs_problems *problems, rs_config *cfg, const char *set,
                      rs_where *where);
+/* The row of a setting; NULL after adding a problem that suggests what may be meant. */
+const rs_cfg_row *rs_cfg_need_row(rs_arena *a, rs_problems *problems, rs_where where,
+                                  const char *path);
+/* What `base` was read from, once more, with a mapping of settings to values on top ("motion.steps:
+ * 0"; NULL: nothing). Problems of the mapping, called `path`, are added through `c`; what the rules
+ * across settings find goes to `rules`, also where it is true of `base`. Never NULL; borrows
+ * strings of `base`, which has to live longer. */
+rs_config *rs_cfg_variant(const rs_yctx *c, const rs_config *base, const rs_ynode *set,
+                          const char *path, rs_problems *rules);
 /* Required settings, then rules across settings. where[i]: place of row i's value. */
 void rs_cfg_check(const rs_config *cfg, rs_problems *problems, const rs_where *where);
 

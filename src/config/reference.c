@@ -83,6 +83,51 @@ static void add_yaml_row(rs_strbuf *b, const rs_cfg_row *row)
     rs_strbuf_printf(b, "%s%s: %s\n", indent, row->key, value);
 }
 
+/* What an experiment may hold beside settings (config/arms.h). */
+static const char k_arms[] =
+    "arms:\n"
+    "  - name: unguided                 # its results are in output/arms/<name>\n"
+    "    note: half the work            # optional\n"
+    "    set: {edit.guidance: 1}        # settings by their full names; left out: as in the file\n"
+    "  - name: guided\n"
+    "claims:                            # optional\n"
+    "  - name: guidance-helps\n"
+    "    says: guidance brings the edit closer to its first frame\n"
+    "    measure: clip_score            # a measure, train_s or sample_s\n"
+    "    better: guided                 # the arm that should be better, ...\n"
+    "    than: unguided\n"
+    "    margin: 0.01                   # ... optionally by more than this\n"
+    "  - name: guidance-harmless\n"
+    "    says: guidance keeps the background\n"
+    "    measure: psnr_outside\n"
+    "    no_worse: guided               # or: not worse by `margin`, which is required here\n"
+    "    than: unguided\n"
+    "    margin: 0.5\n";
+
+static void add_yaml_arms(rs_strbuf *b)
+{
+    add(b, "\n# Variants of the experiment, run on the same catalog and compared in one table.\n");
+    for (const char *line = k_arms; *line;) {
+        size_t n = strcspn(line, "\n");
+        rs_strbuf_printf(b, "# %.*s\n", (int)n, line);
+        line += n + 1;
+    }
+}
+
+static void add_md_arms(rs_strbuf *b)
+{
+    add(b,
+        "\n## arms and claims\n\nVariants of the experiment, run on the same catalog and compared "
+        "in one table. What arms have in common is\ncomputed once. An arm's settings lie on top "
+        "of the file and of `--set`; what belongs to the whole run (name,\noutput, catalog, "
+        "catalog_root, cluster, log) cannot differ. A claim is tested on the differences "
+        "of the\n(video, edit) pairs that have the measure in both arms: `reproduced` when the "
+        "mean difference, in the measure's own\ndirection, is more than two standard errors "
+        "above `margin` (for `no_worse`: above minus `margin`).\n\n```yaml\n");
+    add(b, k_arms);
+    add(b, "```\n");
+}
+
 char *rs_config_schema_yaml(rs_arena *a)
 {
     rs_strbuf b = rs_strbuf_on(a);
@@ -103,6 +148,7 @@ char *rs_config_schema_yaml(rs_arena *a)
         }
         add_yaml_row(&b, &rows[i]);
     }
+    add_yaml_arms(&b);
     return b.data;
 }
 
@@ -154,5 +200,6 @@ char *rs_config_schema_md(rs_arena *a)
     add_md_section(&b, "", "The experiment.");
     for (int64_t i = 0; i < n_sections; i++)
         add_md_section(&b, sections[i].word, sections[i].doc);
+    add_md_arms(&b);
     return b.data;
 }

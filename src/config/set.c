@@ -135,6 +135,24 @@ static const char *hint_path(rs_arena *a, const char *path)
     return rs_nearest(path, paths, n);
 }
 
+const rs_cfg_row *rs_cfg_need_row(rs_arena *a, rs_problems *problems, rs_where where,
+                                  const char *path)
+{
+    const rs_cfg_row *row = rs_cfg_find_row(path);
+    if (row)
+        return row;
+    const char *near = hint_path(a, path);
+    int64_t first;
+    if (rs_cfg_section_rows(&first, path) > 0)
+        rs_problems_add(problems, where, path, "a section; name one of its settings, e.g. %s",
+                        rs_cfg_rows(&(int64_t){0})[first].path);
+    else if (near)
+        rs_problems_add(problems, where, path, "unknown setting, did you mean '%s'?", near);
+    else
+        rs_problems_add(problems, where, path, "unknown setting");
+    return NULL;
+}
+
 bool rs_cfg_override(rs_arena *a, rs_problems *problems, rs_config *cfg, const char *set,
                      rs_where *where)
 {
@@ -146,21 +164,9 @@ bool rs_cfg_override(rs_arena *a, rs_problems *problems, rs_config *cfg, const c
     }
     const char *path = rs_arena_strndup(a, set, (size_t)(equals - set));
     rs_yctx c = {a, problems, rs_arena_printf(a, "--set %s", path), true};
-    const rs_cfg_row *row = rs_cfg_find_row(path);
-    if (!row) {
-        const char *near = hint_path(a, path);
-        int64_t first;
-        if (rs_cfg_section_rows(&first, path) > 0)
-            rs_problems_add(problems, rs_ywhere(&c, NULL), NULL,
-                            "a section; name one of its settings, e.g. %s",
-                            rs_cfg_rows(&(int64_t){0})[first].path);
-        else if (near)
-            rs_problems_add(problems, rs_ywhere(&c, NULL), NULL,
-                            "unknown setting, did you mean '%s'?", near);
-        else
-            rs_problems_add(problems, rs_ywhere(&c, NULL), NULL, "unknown setting");
+    const rs_cfg_row *row = rs_cfg_need_row(a, problems, rs_ywhere(&c, NULL), path);
+    if (!row)
         return false;
-    }
     int64_t n;
     where[row - rs_cfg_rows(&n)] = rs_ywhere(&c, NULL);
     return rs_cfg_set_text(&c, cfg, row, equals + 1);

@@ -51,6 +51,8 @@ bool rs_ymap_pick(const rs_yctx *c, const rs_ynode *n, const char *path, const c
 
 /* Typed values; false after adding a problem. Bounds are inclusive. */
 bool rs_yread_text(const rs_yctx *c, const rs_ynode *n, const char *path, const char **out);
+/* A name that is also one of a file: letters, digits and . _ - */
+bool rs_yread_id(const rs_yctx *c, const rs_ynode *n, const char *path, const char **out);
 bool rs_yread_int(const rs_yctx *c, const rs_ynode *n, const char *path, int64_t lo, int64_t hi,
                   int64_t *out);
 /* open: lo itself is excluded */

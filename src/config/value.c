@@ -8,7 +8,7 @@
 #include "base/str.h"
 #include "config/tree_priv.h"
 
-enum { SHOWN_MAX = 48 };
+enum { SHOWN_MAX = 48, ID_MAX = 64 };
 
 bool rs_ynull(const rs_ynode *n)
 {
@@ -61,6 +61,25 @@ bool rs_yread_text(const rs_yctx *c, const rs_ynode *n, const char *path, const 
         return false;
     }
     *out = n->text;
+    return true;
+}
+
+bool rs_yread_id(const rs_yctx *c, const rs_ynode *n, const char *path, const char **out)
+{
+    static const char *const letters =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    const char *id;
+    if (!rs_yread_text(c, n, path, &id))
+        return false;
+    size_t bytes = strlen(id);
+    if (bytes == 0 || bytes > ID_MAX || strspn(id, letters) != bytes || strchr(".-", id[0])) {
+        rs_problems_add(c->problems, rs_ywhere(c, n), path,
+                        "%s is no id: 1 to %d letters, digits, '.', '_', '-', not starting with "
+                        "'.' or '-'",
+                        rs_ydescribe(c, n), ID_MAX);
+        return false;
+    }
+    *out = id;
     return true;
 }
 

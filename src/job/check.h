@@ -7,6 +7,7 @@
 #ifndef RS_JOB_CHECK_H
 #define RS_JOB_CHECK_H
 
+#include "config/arms.h"
 #include "config/catalog.h"
 #include "media/fit.h"
 
@@ -27,6 +28,14 @@ typedef struct rs_check_model_info {
 /* The model directory against the settings: configurations, names and shapes of all weights from
  * the headers of their files, tokenizer, widths that must agree, clip size, LoRA targets. */
 void rs_check_model(rs_problems *problems, rs_check_model_info *info, const rs_config *cfg);
+
+/* Arms and claims of an experiment, and the catalog (NULL: not read) under the settings of every
+ * arm. *arms is NULL where there are none, or where some have problems. */
+void rs_check_arms(rs_arms **arms, rs_problems *problems, const rs_config *cfg,
+                   const rs_catalog *catalog);
+/* The model of every arm whose model, clip or adapters are not those of `cfg`, which was checked.
+ * arms may be NULL. */
+void rs_check_arm_models(rs_problems *problems, const rs_config *cfg, const rs_arms *arms);
 
 /* Source and mask of a video: readable, of one size and, for folders, of one length (lengths of
  * videos are compared by decoding only where their containers disagree). False after adding a

@@ -3,6 +3,8 @@
 #ifndef RS_JOB_JOB_H
 #define RS_JOB_JOB_H
 
+#include "config/arms.h"
+#include "job/used_states.h"
 #include "stage/measure.h"
 #include "stage/stage.h"
 
@@ -11,6 +13,7 @@ typedef struct rs_run_opts {
     const char *const *sets;
     int64_t n_sets;
     const char *videos; /* glob over video ids, NULL: all */
+    const char *arms;   /* glob over the names of arms, NULL: all */
     const char *only; /* last stage to run ("ingest" ... "decode"), NULL: everything and publish */
     const volatile sig_atomic_t *stop;
 } rs_run_opts;
@@ -36,7 +39,8 @@ typedef struct rs_outcomes {
     size_t cap;
 } rs_outcomes;
 
-/* The whole command. RS_CONFIG / RS_MODEL before any job; RS_JOBS when some job failed; RS_STOPPED
+/* The whole command; of an experiment with arms every chosen arm, one after the other, and then
+ * their comparison. RS_CONFIG / RS_MODEL before any job; RS_JOBS when some job failed; RS_STOPPED
  * when asked to stop. Prints the table of results to the log. */
 rs_status rs_run_catalog(const rs_run_opts *o) RS_NODISCARD;
 
@@ -47,14 +51,27 @@ rs_status rs_run_catalog(const rs_run_opts *o) RS_NODISCARD;
 typedef struct rs_run_session {
     rs_run run;
     rs_config *cfg;
+    rs_arms *arms; /* NULL: an ordinary experiment */
     rs_catalog *catalog;
     rs_device *dev;
     rs_arena *arena;
-    int lock; /* file descriptor of <output>/.lock */
+    rs_used_states used; /* by the jobs that ran */
+    int lock;            /* file descriptor of <output>/.lock */
 } rs_run_session;
 
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;
 void rs_session_close(rs_run_session *s);
+/* Go on with the settings of an arm: its output folder, and another model if it names one. */
+rs_status rs_session_use(rs_run_session *s, const rs_config *cfg) RS_NODISCARD;
+
+/* All chosen jobs under the session's present settings, the index of their archives, and the
+ * report. *outcomes: one per edit of the chosen videos, in the order of the catalog (session's
+ * arena). */
+rs_status rs_run_jobs(rs_run_session *s, const rs_run_opts *o, rs_outcomes *outcomes) RS_NODISCARD;
+/* The arms of an experiment (job/arms.c): states are shared in <output>/state, everything else of
+ * an arm is in <output>/arms/<arm>. When all of them ran on all videos, states that no arm needs
+ * are removed and <output>/comparison.md, .csv and .json are written. */
+rs_status rs_run_arms(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;
 
 /* The device and the model directory of the settings; components open when they are needed. */
 rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config *cfg) RS_NODISCARD;

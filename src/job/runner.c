@@ -11,6 +11,7 @@
 /* One video while it is being worked on. */
 typedef struct video_work {
     rs_run *run;
+    rs_used_states *used;
     rs_stage_id last; /* last stage wanted */
     bool publish;
     rs_job video;
@@ -66,8 +67,10 @@ static rs_status run_edit_job(video_work *w, int64_t i, rs_arena *a)
     if (w->unusable[i])
         return RS_INPUT;
     rs_status st = rs_job_keys(w->run, w->edits[i]);
-    if (st == RS_OK)
+    if (st == RS_OK) {
+        rs_used_states_add(w->used, w->run, w->edits[i]);
         st = run_stages(w, w->edits[i], true, &o->ran, &stage);
+    }
     if (st != RS_OK) {
         fail(o, a, st, stage);
     } else {
@@ -126,12 +129,13 @@ static rs_status run_video(video_work *w, rs_arena *a)
     const char *stage = NULL;
     if (!mark_unusable(w))
         return RS_OK;
-    rs_status st = rs_atomic_sweep(
-        rs_arena_printf(w->video.arena, "%s/state/%s", w->run->output, w->video.video->id));
+    rs_status st = rs_atomic_sweep(rs_stage_folder(w->run, &w->video));
     if (st == RS_OK)
         st = rs_job_keys(w->run, &w->video);
-    if (st == RS_OK)
+    if (st == RS_OK) {
+        rs_used_states_add(w->used, w->run, &w->video);
         st = run_stages(w, &w->video, false, &ran, &stage);
+    }
     if (st != RS_OK) {
         fail_all(w, a, st, stage);
         return st == RS_STOPPED ? st : RS_OK;
@@ -173,7 +177,11 @@ static rs_status work_on(rs_run_session *s, const rs_catalog_video *v, rs_outcom
                          rs_stage_id last, bool publish_too, const char *const *unusable)
 {
     rs_arena *arena = rs_arena_create();
-    video_work w = {.run = &s->run, .last = last, .publish = publish_too, .unusable = unusable};
+    video_work w = {.run = &s->run,
+                    .used = &s->used,
+                    .last = last,
+                    .publish = publish_too,
+                    .unusable = unusable};
     w.video = (rs_job){.video = v, .name = v->id, .arena = arena};
     w.edits = RS_NEW(arena, rs_job *, v->n_edits);
     w.arenas = RS_NEW(arena, rs_arena *, v->n_edits);
@@ -219,7 +227,7 @@ static const char *const *find_unusable(rs_run_session *s, const char *glob)
 {
     const rs_catalog *c = s->catalog;
     const char **reasons = RS_NEW(s->arena, const char *, rs_check_count_jobs(c) + 1);
-    rs_check_jobs(reasons, s->arena, s->cfg, c, glob);
+    rs_check_jobs(reasons, s->arena, s->run.cfg, c, glob);
     for (int64_t i = 0, k = 0; i < c->n_videos; i++)
         for (int64_t e = 0; e < c->videos[i].n_edits; e++, k++)
             if (reasons[k])
@@ -228,9 +236,8 @@ static const char *const *find_unusable(rs_run_session *s, const char *glob)
     return reasons;
 }
 
-static rs_status run_all(rs_run_session *s, const rs_run_opts *o)
+rs_status rs_run_jobs(rs_run_session *s, const rs_run_opts *o, rs_outcomes *l)
 {
-    rs_outcomes l = {0};
     rs_stage_id last;
     bool publish_too;
     int64_t matched = 0;
@@ -241,29 +248,39 @@ static rs_status run_all(rs_run_session *s, const rs_run_opts *o)
         const rs_catalog_video *v = &s->catalog->videos[i];
         if (rs_check_chosen(o->videos, v)) {
             matched++;
-            st = work_on(s, v, &l, last, publish_too, unusable);
+            st = work_on(s, v, l, last, publish_too, unusable);
         }
         unusable += v->n_edits;
     }
     if (matched == 0)
         return RS_FAIL(USAGE, "--videos: \"%s\" matches none of the %lld videos", o->videos,
                        (long long)s->catalog->n_videos);
-    rs_status indexed = update_index(s, &l);
+    rs_status indexed = update_index(s, l);
     if (indexed == RS_OK && publish_too)
         indexed = rs_report_write(s->catalog, s->run.output);
     if (indexed != RS_OK)
         RS_LOG(ERROR, "the overview of the run could not be written: %s", rs_error_message());
-    rs_report_log(s, &l);
+    rs_report_log(s, l);
     if (st != RS_OK)
         return st;
     int64_t failed = 0;
-    for (int64_t i = 0; i < l.n; i++)
-        failed += l.items[i].status != RS_OK;
+    for (int64_t i = 0; i < l->n; i++)
+        failed += l->items[i].status != RS_OK;
     if (indexed != RS_OK && !failed)
         return RS_FAIL(IO, "the overview of %s could not be written", s->run.output);
     if (failed)
-        return RS_FAIL(JOBS, "%lld of %lld edits failed", (long long)failed, (long long)l.n);
+        return RS_FAIL(JOBS, "%lld of %lld edits failed", (long long)failed, (long long)l->n);
     return RS_OK;
+}
+
+static rs_status run_all(rs_run_session *s, const rs_run_opts *o)
+{
+    rs_outcomes outcomes = {0};
+    if (s->arms)
+        return rs_run_arms(s, o);
+    if (o->arms)
+        return RS_FAIL(USAGE, "--arms: %s has no arms", o->config);
+    return rs_run_jobs(s, o, &outcomes);
 }
 
 rs_status rs_run_catalog(const rs_run_opts *o)

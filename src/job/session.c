@@ -47,16 +47,15 @@ static rs_status identify_model(rs_run *run)
 
 static rs_status write_config(rs_run_session *s)
 {
-    const char *dump = rs_config_dump(s->arena, s->cfg);
-    RS_TRY(rs_write_file_atomic(rs_path_join(s->arena, s->cfg->output, "config.yaml"), dump,
-                                strlen(dump)));
-    return rs_log_open_file(rs_path_join(s->arena, s->cfg->output, "reshoot.log"));
+    const char *dump = rs_config_dump(s->arena, s->run.cfg);
+    return rs_write_file_atomic(rs_path_join(s->arena, s->run.output, "config.yaml"), dump,
+                                strlen(dump));
 }
 
 /* What the run will hold in memory, from sizes alone. */
 static rs_status announce(rs_run_session *s)
 {
-    const rs_config *c = s->cfg;
+    const rs_config *c = s->run.cfg;
     rs_denoiser *m;
     rs_vae *vae;
     RS_TRY(rs_models_denoiser(&s->run.models, &m));
@@ -87,10 +86,13 @@ static rs_status load(rs_run_session *s, const rs_run_opts *o)
     rs_check_model_info model;
     rs_problems *problems = rs_problems_create();
     rs_check_load(&s->cfg, &s->catalog, problems, o->config, o->sets, o->n_sets);
+    rs_check_arms(&s->arms, problems, s->cfg, s->catalog);
     if (rs_log_level_parse(&level, rs_cfg_log_level_text(s->cfg->log.level)))
         rs_log_set_level(level);
     if (rs_problems_count(problems) == 0)
         rs_check_model(problems, &model, s->cfg);
+    if (rs_problems_count(problems) == 0)
+        rs_check_arm_models(problems, s->cfg, s->arms);
     rs_status st = rs_problems_status(problems);
     rs_problems_destroy(&problems);
     return st;
@@ -112,6 +114,7 @@ rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
 {
     *s = (rs_run_session){.arena = rs_arena_create(), .lock = -1};
+    s->used.arena = s->arena;
     RS_TRY(load(s, o));
     s->run =
         (rs_run){.cfg = s->cfg, .catalog = s->catalog, .output = s->cfg->output, .stop = o->stop};
@@ -120,6 +123,27 @@ rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
     RS_TRY(announce(s));
     RS_TRY(lock_output(s, s->cfg->output));
     RS_TRY(rs_atomic_sweep(s->cfg->output));
+    RS_TRY(write_config(s));
+    return rs_log_open_file(rs_path_join(s->arena, s->cfg->output, "reshoot.log"));
+}
+
+rs_status rs_session_use(rs_run_session *s, const rs_config *cfg)
+{
+    const rs_config *old = s->run.cfg;
+    bool same = strcmp(old->model.path, cfg->model.path) == 0 &&
+                old->memory.recompute == cfg->memory.recompute;
+    s->run.cfg = cfg;
+    s->run.output = cfg->output;
+    if (!same) {
+        rs_models_close(&s->run.models); /* opened again when a job needs them */
+        s->run.models.dir = cfg->model.path;
+        s->run.models.denoiser_opts.recompute =
+            cfg->memory.recompute == RS_CFG_RECOMPUTE_NONE ? RS_RECOMPUTE_NONE : RS_RECOMPUTE_BLOCK;
+        RS_TRY(identify_model(&s->run));
+        RS_TRY(announce(s));
+    }
+    RS_TRY(rs_make_dirs(cfg->output));
+    RS_TRY(rs_atomic_sweep(cfg->output));
     return write_config(s);
 }
 
@@ -128,6 +152,7 @@ void rs_session_close(rs_run_session *s)
     rs_models_close(&s->run.models);
     rs_device_destroy(&s->dev);
     rs_catalog_destroy(&s->catalog);
+    rs_arms_destroy(&s->arms);
     rs_config_destroy(&s->cfg);
     rs_log_close_file();
     if (s->lock >= 0)

@@ -6,7 +6,8 @@
  * Every stage writes one state file <output>/state/<video>/<stage>[@<edit>].safetensors that
  * carries its *key*: the hash of everything the result depends on (input contents, the settings it
  * reads, upstream keys, weight files, format version). A stage whose state has the right key is not
- * run again, so a restart after a crash is a normal run. */
+ * run again, so a restart after a crash is a normal run. Arms of one experiment share a folder of
+ * states whose names have the key in them (rs_run.shared_states). */
 #ifndef RS_STAGE_STAGE_H
 #define RS_STAGE_STAGE_H
 
@@ -32,6 +33,10 @@ typedef struct rs_run {
     const rs_config *cfg;
     const rs_catalog *catalog;
     const char *output; /* run directory */
+    /* Folder of states that several runs (the arms of an experiment) share: a state's name has the
+     * first 16 digits of its key behind a '~'. NULL: <output>/state, one state per job and stage.
+     */
+    const char *shared_states;
     rs_models models;
     char transformer_id[RS_HASH_HEX], vae_id[RS_HASH_HEX], encoders_id[RS_HASH_HEX];
     const volatile sig_atomic_t *stop; /* non-zero: finish the step, save, return RS_STOPPED */
@@ -90,8 +95,11 @@ int64_t rs_job_references(const rs_run *run, const rs_job *job);
 /* Bring the ingest state into memory (the parent's, for an edit). */
 rs_status rs_job_load_source(const rs_run *run, rs_job *job) RS_NODISCARD;
 
-/* Paths in the run directory (job arena). checkpoint: of the running stage. */
+/* Paths in the run directory (job arena); they need the job's keys where states are shared.
+ * checkpoint: of the running stage. */
 char *rs_stage_path(const rs_run *run, const rs_job *job, rs_stage_id id);
+/* Folder of a video's states. */
+char *rs_stage_folder(const rs_run *run, const rs_job *job);
 char *rs_stage_checkpoint_path(const rs_run *run, const rs_job *job, rs_stage_id id);
 
 extern const rs_stage rs_stage_ingest, rs_stage_motion, rs_stage_appearance, rs_stage_edit,

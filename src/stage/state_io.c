@@ -16,13 +16,20 @@ const char *rs_meta_get(const rs_meta_list *meta, const char *key)
     return NULL;
 }
 
+char *rs_stage_folder(const rs_run *run, const rs_job *job)
+{
+    if (run->shared_states)
+        return rs_path_join(job->arena, run->shared_states, job->video->id);
+    return rs_arena_printf(job->arena, "%s/state/%s", run->output, job->video->id);
+}
+
 static char *state_path(const rs_run *run, const rs_job *job, rs_stage_id id, const char *suffix)
 {
     const rs_stage *s = rs_stage_get(id);
-    bool per_edit = s->per_edit && job->edit;
-    return rs_arena_printf(job->arena, "%s/state/%s/%s%s%s%s.safetensors", run->output,
-                           job->video->id, s->name, per_edit ? "@" : "",
-                           per_edit ? job->edit->id : "", suffix);
+    bool per_edit = s->per_edit && job->edit, keyed = run->shared_states != NULL;
+    return rs_arena_printf(job->arena, "%s/%s%s%s%s%.16s%s.safetensors", rs_stage_folder(run, job),
+                           s->name, per_edit ? "@" : "", per_edit ? job->edit->id : "",
+                           keyed ? "~" : "", keyed ? job->key[id] : "", suffix);
 }
 
 char *rs_stage_path(const rs_run *run, const rs_job *job, rs_stage_id id)

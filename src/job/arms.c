@@ -1,0 +1,95 @@
+/* The arms of an experiment: the same jobs under each arm's settings, then the comparison. */
+#include <fnmatch.h>
+
+#include "base/fsio.h"
+#include "base/log.h"
+#include "job/comparison.h"
+#include "job/job.h"
+
+static bool is_chosen(const rs_run_opts *o, const rs_arm *arm)
+{
+    return !o->arms || fnmatch(o->arms, arm->name, 0) == 0;
+}
+
+static rs_status count_chosen(const rs_run_session *s, const rs_run_opts *o)
+{
+    for (int64_t i = 0; i < s->arms->n; i++)
+        if (is_chosen(o, &s->arms->items[i]))
+            return RS_OK;
+    return RS_FAIL(USAGE, "--arms: \"%s\" matches none of the %lld arms", o->arms,
+                   (long long)s->arms->n);
+}
+
+typedef struct tally {
+    int64_t jobs, failed, arms; /* arms: with failures */
+} tally;
+
+static void add_up(tally *t, const rs_outcomes *l)
+{
+    int64_t failed = 0;
+    for (int64_t k = 0; k < l->n; k++)
+        failed += l->items[k].status != RS_OK;
+    t->jobs += l->n;
+    t->failed += failed;
+    t->arms += failed > 0;
+}
+
+/* Jobs that fail are counted; anything else ends the run. */
+static rs_status run_each(rs_run_session *s, const rs_run_opts *o, rs_outcomes *outcomes, tally *t)
+{
+    for (int64_t i = 0; i < s->arms->n; i++) {
+        const rs_arm *arm = &s->arms->items[i];
+        if (!is_chosen(o, arm))
+            continue;
+        RS_LOG(INFO, "arm %s (%lld of %lld)%s%s", arm->name, (long long)i + 1,
+               (long long)s->arms->n, *arm->set ? ": " : "", arm->set);
+        RS_TRY(rs_session_use(s, arm->cfg));
+        rs_status st = rs_run_jobs(s, o, &outcomes[i]);
+        if (st != RS_OK && st != RS_JOBS)
+            return st;
+        add_up(t, &outcomes[i]);
+    }
+    return RS_OK;
+}
+
+/* A state that no job of any arm refers to. Failed jobs may not have had their keys: then all
+ * stays. */
+static rs_status sweep(rs_run_session *s)
+{
+    int64_t removed = 0;
+    for (int64_t i = 0; i < s->catalog->n_videos; i++) {
+        const char *folder = rs_path_join(s->arena, s->run.shared_states, s->catalog->videos[i].id);
+        if (rs_path_is_dir(folder))
+            RS_TRY(rs_used_states_sweep(&s->used, folder, &removed));
+    }
+    if (removed)
+        RS_LOG(INFO, "%lld states that no arm needs any more were removed", (long long)removed);
+    return RS_OK;
+}
+
+rs_status rs_run_arms(rs_run_session *s, const rs_run_opts *o)
+{
+    tally t = {0};
+    bool whole = !o->arms && !o->videos && !o->only;
+    rs_outcomes *outcomes = RS_NEW(s->arena, rs_outcomes, s->arms->n);
+    RS_TRY(count_chosen(s, o));
+    s->run.shared_states = rs_path_join(s->arena, s->cfg->output, "state");
+    RS_TRY(run_each(s, o, outcomes, &t));
+    if (whole && !t.failed)
+        RS_TRY(sweep(s));
+    if (!o->only) {
+        rs_comparison c = rs_compare(s->arena, s->cfg->name, s->arms, outcomes);
+        rs_comparison_log(s->arena, &c);
+        if (whole) {
+            RS_TRY(rs_comparison_write(s->cfg->output, &c));
+            RS_LOG(INFO, "comparison: %s/comparison.md, .csv, .json", s->cfg->output);
+        } else {
+            RS_LOG(INFO,
+                   "comparison.md, .csv and .json are written by runs of all arms and videos");
+        }
+    }
+    if (t.failed)
+        return RS_FAIL(JOBS, "%lld of %lld edits failed, in %lld arms", (long long)t.failed,
+                       (long long)t.jobs, (long long)t.arms);
+    return RS_OK;
+}
