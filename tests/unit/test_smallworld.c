@@ -54,6 +54,7 @@ static uint8_t around(const uint8_t *mask, int64_t i, int64_t d, bool least)
     return v;
 }
 
+/* Borders are two pixels soft, and the thin tips of a star reach a little further. */
 static void a_recoloured_clip_differs_on_the_mask_only(void)
 {
     uint8_t *mask = rs_arena_alloc(t_arena(), PIXELS, 1),
@@ -67,12 +68,12 @@ static void a_recoloured_clip_differs_on_the_mask_only(void)
             T_CHECK(memcmp(mask, other, PIXELS) == 0);
             for (int64_t i = 0; i < PIXELS; i++) {
                 bool differs = memcmp(a + 3 * i, b + 3 * i, 3) != 0;
-                T_CHECKF(!differs || around(mask, i, 1, false),
+                T_CHECKF(!differs || around(mask, i, 4, false),
                          "seed %d frame %d pixel %d differs "
                          "outside the sprite",
                          (int)seed, (int)t, (int)i);
-                inside += around(mask, i, 2, true) != 0;
-                changed += around(mask, i, 2, true) && differs;
+                inside += around(mask, i, 3, true) != 0;
+                changed += around(mask, i, 3, true) && differs;
             }
         }
         T_CHECKF(inside > 0 && changed > inside / 3, "seed %d: %d of %d sprite pixels changed",
