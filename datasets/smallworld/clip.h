@@ -84,8 +84,8 @@ double sw_back_share(const sw_clip *c);
  * unsteadily the sprite moves. */
 char *sw_caption(rs_arena *a, const sw_clip *c, const sw_look *look);
 
-/* rgb: (height, width, 3); mask: (height, width), 255 where the sprite covers half a pixel or more.
- * Either may be NULL. */
+/* rgb: (height, width, 3); mask: (height, width), 255 on every pixel that the sprite touches, so
+ * that nothing of it is outside. Either may be NULL. */
 void sw_draw(uint8_t *rgb, uint8_t *mask, const sw_clip *c, const sw_look *look, int64_t frame);
 
 /* RGB of a named colour, 0..255. */

@@ -124,7 +124,7 @@ void sw_draw(uint8_t *rgb, uint8_t *mask, const sw_clip *c, const sw_look *look,
         double x = (double)(i % c->width) + 0.5, y = (double)(i / c->width) + 0.5, n;
         double share = cover(&st, look->shape, x, y, &n);
         if (mask)
-            mask[i] = share >= 0.5 ? 255 : 0;
+            mask[i] = share > 0 ? 255 : 0;
         if (!rgb)
             continue;
         double pan = (double)frame;
