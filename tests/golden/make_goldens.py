@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 
 import torch
 
-MODULES = ["dit", "adapters", "vae", "encoders", "samplers", "sample", "spec11"]
+MODULES = ["dit", "adapters", "vae", "encoders", "samplers", "sample", "spec11", "smallworld"]
 
 
 def report(case, tensors):

@@ -140,6 +140,8 @@ static inline void t_read_values(rs_tensor t, const rs_json *values)
         T_OK(rs_json_as_f64(&v, rs_json_at(values, i)));
         if (t.dtype == RS_DTYPE_I32)
             ((int32_t *)t.data)[i] = (int32_t)v;
+        else if (t.dtype == RS_DTYPE_U8)
+            ((uint8_t *)t.data)[i] = (uint8_t)v;
         else
             rs_f32(t)[i] = (float)v;
     }
@@ -242,6 +244,17 @@ static inline double t_tensor_error(const t_golden *g, rs_tensor got, const char
     return rs_rel_l2(rs_f32(got), rs_f32(*want), rs_tensor_count(got)) / tol;
 }
 
+/* Ids, as numbers. */
+static inline rs_tensor t_as_f32(rs_tensor t)
+{
+    if (t.dtype != RS_DTYPE_I32)
+        return t;
+    rs_tensor out = rs_tensor_new(t_arena(), t.ndim, t.shape);
+    for (int64_t i = 0; i < rs_tensor_count(t); i++)
+        rs_f32(out)[i] = (float)((const int32_t *)t.data)[i];
+    return out;
+}
+
 /* Prints the error of every output; returns the number of failed ones. */
 static inline int t_compare(const t_golden *g)
 {
@@ -249,12 +262,13 @@ static inline int t_compare(const t_golden *g)
     int failed = 0, n = 0;
     T_OK(rs_safetensors_open(&out, g->out));
     for (rs_json_iter it = {0}; rs_json_next(t_member(g->doc, "expect"), &it); n++) {
-        const rs_tensor *got = rs_safetensors_find(out, it.key);
+        const rs_tensor *found = rs_safetensors_find(out, it.key);
+        rs_tensor got = found ? t_as_f32(*found) : (rs_tensor){0};
         double tol, error = INFINITY;
         T_OK(rs_json_f64(&tol, it.value, "tol"));
-        T_CHECKF(got && got->dtype == RS_DTYPE_F32, "%s: no output \"%s\"", g->name, it.key);
-        error = rs_json_has(it.value, "sum") ? t_digest_error(*got, it.value, tol)
-                                             : t_tensor_error(g, *got, it.key, tol);
+        T_CHECKF(rs_has(got) && got.dtype == RS_DTYPE_F32, "%s: no output \"%s\"", g->name, it.key);
+        error = rs_json_has(it.value, "sum") ? t_digest_error(got, it.value, tol)
+                                             : t_tensor_error(g, got, it.key, tol);
         bool ok = error <= 1.0;
         failed += !ok;
         printf("     %s %s: error %.2e, tolerance %.0e%s\n", g->name, it.key, error * tol, tol,
@@ -284,8 +298,14 @@ static inline int t_run_case(const char *folder, const rs_json *doc, const char 
     T_OK(rs_make_dirs(g.model_dir));
     if (rs_path_exists(stored))
         T_OK(rs_safetensors_open(&g.want, stored));
-    for (rs_json_iter it = {0}; rs_json_next(t_member(doc, "config"), &it);)
-        t_write_component(&g, it.key, it.value);
+    if (rs_json_has(doc, "model")) { /* one that is in the repository */
+        const char *model;
+        T_OK(rs_json_string(&model, doc, "model"));
+        g.model_dir = rs_arena_printf(a, RS_SOURCE_DIR "/%s", model);
+    } else {
+        for (rs_json_iter it = {0}; rs_json_next(t_member(doc, "config"), &it);)
+            t_write_component(&g, it.key, it.value);
+    }
     t_write_inputs(&g);
     int rc = t_reshoot(&text, "probe %s --component %s --in %s --out %s%s", g.model_dir, component,
                        g.in, g.out, t_options(&g));

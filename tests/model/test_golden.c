@@ -4,9 +4,9 @@
 
 static const char k_cases_dir[] = RS_SOURCE_DIR "/tests/golden/cases";
 
-static const char *const k_components[] = {"dit",      "dit-grad",   "train",      "sample",
-                                           "schedule", "vae-encode", "vae-decode", "text",
-                                           "image",    "image-embed"};
+static const char *const k_components[] = {"dit",      "dit-grad",    "train",      "sample",
+                                           "schedule", "vae-encode",  "vae-decode", "text",
+                                           "image",    "image-embed", "tokens"};
 enum { N_COMPONENTS = sizeof k_components / sizeof k_components[0] };
 
 static void t_dit(void)
@@ -59,6 +59,11 @@ static void t_image_embed(void)
     t_run_component(k_cases_dir, "image-embed", false);
 }
 
+static void t_tokens(void)
+{
+    t_run_component(k_cases_dir, "tokens", false);
+}
+
 /* No case is left out because nobody runs its component. */
 static void t_every_component_is_known(void)
 {
@@ -93,5 +98,6 @@ static const rs_test_case k_cases[] = {
     T_CASE(t_text),
     T_CASE(t_image),
     T_CASE(t_image_embed),
+    T_CASE(t_tokens),
 };
 RS_TEST_MAIN(k_cases)
