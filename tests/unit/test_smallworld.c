@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "datasets/smallworld/smallworld.h"
 #include "harness/test.h"
+#include "stage/measure.h"
 
 enum { T = 17, W = 96, H = 96, PIXELS = W * H, SEEDS = 300 };
 
@@ -174,6 +175,27 @@ static void the_sine_is_a_sine(void)
         T_NEAR(sw_sine(k / 97.0), sin(2 * acos(-1) * k / 97.0), 1e-9);
 }
 
+/* The measure of motion finds every exact edit where the source's sprite is, within a pixel,
+ * however it turns, flips and grows, over grounds that stand or slide. */
+static void exact_edits_have_no_motion_error(void)
+{
+    const int64_t shape[] = {T, H, W, 3};
+    rs_arena *a = t_arena();
+    for (int k = 0; k < 12; k++) {
+        sw_clip c = clip_of((uint64_t)(SW_HELD_OUT + k));
+        sw_look look = sw_edited_look(&c, (sw_change)(k % SW_CHANGES), 0);
+        rs_tensor source = rs_tensor_of(rs_arena_alloc(a, T * PIXELS, 3), RS_DTYPE_U8, 4, shape);
+        rs_tensor edited = rs_tensor_of(rs_arena_alloc(a, T * PIXELS, 3), RS_DTYPE_U8, 4, shape);
+        rs_tensor mask = rs_tensor_of(rs_arena_alloc(a, T, PIXELS), RS_DTYPE_U8, 3, shape);
+        for (int64_t t = 0; t < T; t++) {
+            uint8_t *m = (uint8_t *)mask.data + t * PIXELS;
+            sw_draw((uint8_t *)source.data + t * PIXELS * 3, m, &c, &c.look, t);
+            sw_draw((uint8_t *)edited.data + t * PIXELS * 3, NULL, &c, &look, t);
+        }
+        T_NEAR(rs_measure_motion(a, edited, source, mask), 0, 1.0);
+    }
+}
+
 static const rs_test_case cases[] = {
     T_CASE(a_seed_gives_the_same_bytes_everywhere),
     T_CASE(a_recoloured_clip_differs_on_the_mask_only),
@@ -183,5 +205,6 @@ static const rs_test_case cases[] = {
     T_CASE(a_flip_shows_the_back),
     T_CASE(outlines_are_linear_along_rays),
     T_CASE(the_sine_is_a_sine),
+    T_CASE(exact_edits_have_no_motion_error),
 };
 RS_TEST_MAIN(cases)
