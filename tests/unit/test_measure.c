@@ -276,7 +276,7 @@ static void t_motion_knows_the_ground(void)
         uint8_t *g = ground.data, *f = source.data;
         for (int64_t i = 0; i < T * H * W; i++) {
             int64_t t = i / (H * W), u = i % W, v = i / W % H;
-            int value = slides ? (int)(60 + u + 5 * t) : (u / 6 + v / 6) % 2 ? 80 : 160;
+            int value = slides ? (int)(60 + u / 2 + 5 * t) : (u / 6 + v / 6) % 2 ? 80 : 160;
             memset(g + 3 * i, value, 3);
             if (((uint8_t *)object.data)[i] == 0)
                 memset(f + 3 * i, value, 3);
