@@ -64,7 +64,7 @@ static const char *world(void)
     const char *dir = t_tmpdir();
     char *out;
     int rc = t_shell(&out,
-                     T_BIN "/reshoot-world quickstart %s/catalog && " T_BIN
+                     T_BIN "/reshoot-world formats %s/catalog && " T_BIN
                            "/reshoot-world model --preset tiny %s/model " T_SRC
                            "/datasets/smallmodel/tokenizer",
                      dir, dir);
