@@ -11,7 +11,7 @@
 
 static const char k_usage[] =
     "usage: reshoot-world COMMAND ...\n"
-    "  quickstart OUT_DIR                the bundled synthetic catalog\n"
+    "  formats OUT_DIR                   a catalog with every way to give a source and a mask\n"
     "  car-shadow DATA_DIR OUT_DIR       edits and catalog for DAVIS car-shadow (frames/, masks/)\n"
     "  pedestrians VTEST_AVI OUT_DIR     edits and catalog for OpenCV's vtest.avi\n"
     "  model OUT_DIR [TOKENIZER_DIR]     a small randomly initialised Wan2.1-I2V model\n"
@@ -213,8 +213,8 @@ static rs_status run(int argc, char **argv)
     int n = argc - 1 - optind;
     if (is_recolour && n == 0)
         return recolour(&a);
-    if (strcmp(command, "quickstart") == 0 && n == 1)
-        return world_quickstart(rest[0]);
+    if (strcmp(command, "formats") == 0 && n == 1)
+        return world_formats(rest[0]);
     if (is_small_world && n == 1)
         return is_catalog ? catalog(rest[0], &a) : clips(rest[0], &a);
     if (strcmp(command, "car-shadow") == 0 && n == 2)

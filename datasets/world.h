@@ -27,8 +27,9 @@ void world_recolour_pixels(uint8_t *rgb, const uint8_t *mask, int64_t n, const w
 rs_status world_write_recoloured(const char *path, rs_arena *a, const rs_clip *clip, rs_tensor mask,
                                  int64_t frame, const world_recolour *r) RS_NODISCARD;
 
-/* Two synthetic videos with masks and edited frames, and catalog.yaml, in `out`. */
-rs_status world_quickstart(const char *out) RS_NODISCARD;
+/* Two synthetic videos with masks and edited frames, and catalog.yaml, in `out`: a video and a
+ * folder of pictures as sources, mask pictures and boxes, with a reference frame and without. */
+rs_status world_formats(const char *out) RS_NODISCARD;
 /* Edited frames and catalog.yaml for real footage: a folder with frames/ and masks/ of DAVIS
  * car-shadow; OpenCV's vtest.avi. clip: what the experiment will ask for. */
 rs_status world_car_shadow(const char *data, const char *out,

@@ -1,6 +1,6 @@
 /* What `reshoot-world` makes of the small world. */
-#ifndef RS_SMALLWORLD_H
-#define RS_SMALLWORLD_H
+#ifndef RS_SMALLWORLD_SMALLWORLD_H
+#define RS_SMALLWORLD_SMALLWORLD_H
 
 #include "base/status.h"
 #include "datasets/smallworld/clip.h"

@@ -66,7 +66,8 @@ const rs_command rs_cmd_run = {
         "An experiment with arms runs all of this for every arm, in arms/<arm>, with what the "
         "arms\n"
         "have in common computed once, and writes comparison.md, .csv and .json: measures of\n"
-        "every arm with standard errors, and which of the experiment's claims hold.\n",
+        "every arm with standard errors, and which of the experiment's claims hold; and\n"
+        "comparison/<video>@<edit>.png: frames of the source and of every arm below each other.\n",
     .n_min = 1,
     .n_max = 1,
     RS_COMMAND_OPTS(k_opts, options),

@@ -81,11 +81,15 @@ rs_status rs_run_arms(rs_run_session *s, const rs_run_opts *o)
         rs_comparison c = rs_compare(s->arena, s->cfg->name, s->arms, outcomes);
         rs_comparison_log(s->arena, &c);
         if (whole) {
+            const char *sheets = rs_path_join(s->arena, s->cfg->output, "comparison");
             RS_TRY(rs_comparison_write(s->cfg->output, &c));
-            RS_LOG(INFO, "comparison: %s/comparison.md, .csv, .json", s->cfg->output);
-        } else {
+            RS_TRY(rs_comparison_sheets(sheets, &s->run, &c));
             RS_LOG(INFO,
-                   "comparison.md, .csv and .json are written by runs of all arms and videos");
+                   "comparison: %s.md, .csv, .json; strips of all arms, a picture per edit: "
+                   "%s/",
+                   sheets, sheets);
+        } else {
+            RS_LOG(INFO, "comparison files and strips are written by runs of all arms and videos");
         }
     }
     if (t.failed)

@@ -62,5 +62,12 @@ const char *rs_comparison_json(rs_arena *a, const rs_comparison *c);
 void rs_comparison_log(rs_arena *a, const rs_comparison *c);
 /* <output>/comparison.md, .csv and .json; a file that holds this already is not touched. */
 rs_status rs_comparison_write(const char *output, const rs_comparison *c) RS_NODISCARD;
+/* <folder>/<video>@<edit>.png of every pair of the catalog, from the archives: strips of the same
+ * frames of the source, of the truth where the catalog has one, and of every arm in order; of an
+ * arm that failed, the reason. Source and truth are those of the first arm with a result. Every arm
+ * must have all pairs. A picture that is there already is not touched. RS_IO / RS_FORMAT /
+ * RS_INPUT: an archive, a truth or the folder. */
+rs_status rs_comparison_sheets(const char *folder, const rs_run *run,
+                               const rs_comparison *c) RS_NODISCARD;
 
 #endif

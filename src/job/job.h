@@ -70,7 +70,8 @@ rs_status rs_session_use(rs_run_session *s, const rs_config *cfg) RS_NODISCARD;
 rs_status rs_run_jobs(rs_run_session *s, const rs_run_opts *o, rs_outcomes *outcomes) RS_NODISCARD;
 /* The arms of an experiment (job/arms.c): states are shared in <output>/state, everything else of
  * an arm is in <output>/arms/<arm>. When all of them ran on all videos, states that no arm needs
- * are removed and <output>/comparison.md, .csv and .json are written. */
+ * are removed and <output>/comparison.md, .csv, .json and comparison/<video>@<edit>.png are
+ * written. */
 rs_status rs_run_arms(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;
 
 /* The device and the model directory of the settings; components open when they are needed. */

@@ -71,6 +71,14 @@ static void scale_tile(uint8_t *dst, int64_t w, int64_t h, const uint8_t *src, i
     }
 }
 
+int64_t rs_sheet_choose(int64_t *frames, int64_t n, int64_t columns)
+{
+    int64_t tiles = rs_min_i64(n, columns), last = rs_max_i64(tiles - 1, 1);
+    for (int64_t i = 0; i < tiles; i++)
+        frames[i] = n > columns ? (i * (n - 1) + last / 2) / last : i;
+    return tiles;
+}
+
 void rs_sheet_strip(rs_sheet *s, const char *label, rs_tensor frames, const int64_t *numbers)
 {
     RS_ASSERTF(frames.dtype == RS_DTYPE_U8 && rs_tensor_contiguous(frames) &&
@@ -80,14 +88,14 @@ void rs_sheet_strip(rs_sheet *s, const char *label, rs_tensor frames, const int6
     int channels = frames.ndim == 4 ? 3 : 1;
     int64_t n = frames.shape[0], src_h = frames.shape[1], src_w = frames.shape[2];
     row *r = add_row(s, label);
-    r->tiles = rs_min_i64(n, s->columns);
+    int64_t *chosen = RS_NEW(s->arena, int64_t, s->columns);
+    r->tiles = rs_sheet_choose(chosen, n, s->columns);
     r->w = src_w > s->tile_width ? s->tile_width : src_w * (s->tile_width / src_w);
     r->h = rs_max_i64(1, (src_h * r->w + src_w / 2) / src_w);
     r->rgb = RS_NEW(s->arena, uint8_t *, r->tiles);
     r->number = RS_NEW(s->arena, int64_t, r->tiles);
     for (int64_t i = 0; i < r->tiles; i++) {
-        int64_t last = rs_max_i64(r->tiles - 1, 1);
-        int64_t t = n > s->columns ? (i * (n - 1) + last / 2) / last : i;
+        int64_t t = chosen[i];
         r->number[i] = numbers ? numbers[t] : t;
         r->rgb[i] = RS_NEW(s->arena, uint8_t, r->w * r->h * 3);
         scale_tile(r->rgb[i], r->w, r->h, rs_tensor_slice(frames, t, t + 1).data, src_w, src_h,

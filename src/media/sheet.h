@@ -19,6 +19,8 @@ rs_sheet *rs_sheet_create(rs_arena *a, int64_t columns, int64_t tile_width);
  * the first, the last and evenly spread ones in between are shown. numbers: [T] what to call each
  * frame, NULL: 0, 1, ... */
 void rs_sheet_strip(rs_sheet *s, const char *label, rs_tensor frames, const int64_t *numbers);
+/* Which of n frames a strip of `columns` tiles shows, ascending; returns how many. */
+int64_t rs_sheet_choose(int64_t *frames, int64_t n, int64_t columns);
 /* Add a line of text (printable ASCII; other bytes show as '?'). */
 void rs_sheet_text(rs_sheet *s, const char *line);
 

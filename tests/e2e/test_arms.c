@@ -11,7 +11,10 @@
 #include "base/fsio.h"
 #include "base/hash.h"
 #include "base/str.h"
+#include "harness/sheets.h"
 #include "harness/test.h"
+#include "media/image.h"
+#include "store/archive.h"
 #include "store/json.h"
 #include "store/safetensors.h"
 
@@ -61,7 +64,7 @@ static const char *world(void)
     const char *dir = t_tmpdir();
     char *out;
     int rc = t_shell(&out,
-                     T_BIN "/reshoot-world quickstart %s/catalog && " T_BIN
+                     T_BIN "/reshoot-world formats %s/catalog && " T_BIN
                            "/reshoot-world model --preset tiny %s/model " T_SRC
                            "/datasets/smallmodel/tokenizer",
                      dir, dir);
@@ -223,6 +226,129 @@ static void t_comparison_is_that_of_the_archives(void)
     T_CHECKF(strstr(md, "| plain | 3 | 0 | ") && strstr(md, "| short | `motion.steps=3` |  |"),
              "%s", md);
     T_CHECK(count(read_text(dir, "run/comparison.csv"), "\nseed,") >= 3);
+}
+
+/* ---- strips ---- */
+
+static rs_tensor archived(const char *archive, const char *object)
+{
+    rs_archive *f;
+    rs_tensor t;
+    T_OK(rs_archive_open(&f, archive));
+    T_OK(rs_archive_read_tensor(&t, t_arena(), f, object));
+    rs_archive_close(&f);
+    return t;
+}
+
+enum { TILES = 9, SCALE = 3 }; /* 64x48 frames: 3 times is what fits into 208 pixels */
+
+/* The label, and below it nine evenly spread frames of the clip. Returns their row. */
+static int64_t check_strip(rs_tensor sheet, const char *label, rs_tensor clip, int64_t from)
+{
+    int64_t at = t_sheet_find_label(sheet, label, from), row = -1, last = clip.shape[0] - 1;
+    T_CHECKF(at >= 0, "no strip is called %s", label);
+    for (int64_t i = 0; i < TILES; i++) {
+        int64_t t = (i * last + 4) / (TILES - 1); /* rounded */
+        int64_t y = t_sheet_find_picture(sheet, t_sheet_tile(clip, t, SCALE), at);
+        T_CHECKF(y > at && y < at + 40 && (i == 0 || y == row), "%s: frame %d is in row %d", label,
+                 (int)t, (int)y);
+        row = y;
+    }
+    return row;
+}
+
+static rs_tensor sheet_of(const char *dir, const char *pair)
+{
+    rs_tensor sheet;
+    T_OK(rs_image_load(&sheet, t_arena(),
+                       rs_arena_printf(t_arena(), "%s/run/comparison/%s.png", dir, pair)));
+    return sheet;
+}
+
+/* Strips of one pair in the order of the arms. */
+static void check_sheet(const char *dir, const char *video, const char *edit, rs_tensor truth)
+{
+    static const char *const arms[] = {"plain", "seed", "pasted", "short"};
+    rs_tensor sheet = sheet_of(dir, rs_arena_printf(t_arena(), "%s@%s", video, edit));
+    int64_t y = 0;
+    for (int i = 0; i < 4; i++) {
+        const char *archive =
+            rs_arena_printf(t_arena(), "%s/run/arms/%s/archive/%s.h5", dir, arms[i], video);
+        if (i == 0)
+            y = check_strip(sheet, "source", archived(archive, "/source/frames"), 0);
+        if (i == 0 && truth.ndim)
+            y = check_strip(sheet, "truth", truth, y);
+        int64_t number = t_sheet_find_number(sheet, 11, y); /* of the last frame in the source */
+        y = check_strip(sheet, arms[i],
+                        archived(archive, rs_arena_printf(t_arena(), "/edits/%s/frames", edit)), y);
+        T_CHECK(number > y - 20 && number < y);
+    }
+    T_EQ_I(t_sheet_find_label(sheet, "truth", 0) >= 0, truth.ndim > 0);
+}
+
+static void t_strips_show_every_arm(void)
+{
+    const char *dir = world();
+    char *out, *before, *after;
+    /* any clip of the right size is a truth: here that of the other video */
+    T_EQ_I(t_shell(&out,
+                   "sed -i 's/^\\( *\\)first_frame: .*green.png/&\\n\\1truth: block/' "
+                   "%s/catalog/catalog.yaml",
+                   dir),
+           0);
+    T_CHECKF(run(&out, dir, "exp.yaml", "run", "") == 0, "%s", out);
+    T_CHECKF(strstr(out, "run/comparison/"), "%s", out);
+    T_CHECK(strstr(read_text(dir, "run/comparison.md"), "](comparison/)"));
+    T_EQ_I(count_files(dir, "/run/comparison/*"), 3);
+    check_sheet(dir, "ball", "green",
+                archived(in(dir, "run/arms/plain/archive/block.h5"), "/source/frames"));
+    check_sheet(dir, "ball", "gold", (rs_tensor){0});
+    check_sheet(dir, "block", "chequered", (rs_tensor){0});
+    /* nothing new: not touched; damaged: made again */
+    T_EQ_I(t_shell(&before, "stat -c '%%n %%i %%y' %s/run/comparison/*", dir), 0);
+    T_CHECKF(run(&out, dir, "exp.yaml", "run", "") == 0, "%s", out);
+    T_EQ_I(t_shell(&after, "stat -c '%%n %%i %%y' %s/run/comparison/*", dir), 0);
+    T_EQ_S(after, before);
+    T_EQ_I(t_shell(&before, "sha256sum %s/run/comparison/*", dir), 0);
+    write_text(dir, "run/comparison/ball@gold.png", "garbage");
+    T_CHECKF(run(&out, dir, "exp.yaml", "run", "") == 0, "%s", out);
+    T_EQ_I(t_shell(&after, "sha256sum %s/run/comparison/*", dir), 0);
+    T_EQ_S(after, before);
+    /* a changed arm */
+    T_CHECK(t_shell(&out, "sed -i 's/motion.steps: 3/motion.steps: 2/' %s/exp.yaml", dir) == 0);
+    T_CHECKF(run(&out, dir, "exp.yaml", "run", "--arms short") == 0, "%s", out);
+    T_EQ_I(t_shell(&after, "sha256sum %s/run/comparison/*", dir), 0);
+    T_EQ_S(after, before); /* part of the arms */
+    T_CHECKF(run(&out, dir, "exp.yaml", "run", "") == 0, "%s", out);
+    T_EQ_I(t_shell(&after, "sha256sum %s/run/comparison/*", dir), 0);
+    T_CHECK(strcmp(after, before) != 0);
+    check_sheet(dir, "block", "chequered", (rs_tensor){0});
+}
+
+/* One arm fails where the others have frames. */
+static void t_strips_say_what_failed(void)
+{
+    const char *dir = world();
+    char *out;
+    write_text(dir, "exp.yaml",
+               COMMON "arms:\n  - {name: wild, set: {mask.min_area: 100000}}\n"
+                      "  - {name: seed, set: {edit.seed: 5}}\n");
+    write_text(dir, "catalog/edits/ball-green.png", "garbage");
+    T_CHECKF(run(&out, dir, "exp.yaml", "run", "--set clip.frames=13") == 3, "%s", out);
+    rs_tensor sheet = sheet_of(dir, "ball@gold");
+    int64_t y = check_strip(
+        sheet, "source", archived(in(dir, "run/arms/seed/archive/ball.h5"), "/source/frames"), 0);
+    T_CHECK(t_sheet_find_label(sheet, "wild: failed: ", y) > y);
+    check_strip(sheet, "seed",
+                archived(in(dir, "run/arms/seed/archive/ball.h5"), "/edits/gold/frames"), y);
+    sheet = sheet_of(dir, "ball@green");
+    T_CHECK(t_sheet_find_label(sheet, "wild: failed: ", 0) >= 0);
+    T_CHECK(t_sheet_find_label(sheet, "seed: failed: ", 0) >= 0 &&
+            t_sheet_find_label(sheet, "source", 0) < 0);
+    /* a folder that cannot be made is an error of the run */
+    T_EQ_I(t_shell(&out, "rm -r %s/run/comparison && touch %s/run/comparison", dir, dir), 0);
+    T_EQ_I(run(&out, dir, "exp.yaml", "run", ""), 3);
+    T_CHECKF(strstr(out, "run/comparison: exists and is not a folder"), "%s", out);
 }
 
 static pid_t start(const char *dir, const char *output)
@@ -415,6 +541,8 @@ static void t_mistakes_are_found_before_anything_runs(void)
 static const rs_test_case cases[] = {
     T_CASE(t_arms_share_what_is_equal),
     T_CASE(t_comparison_is_that_of_the_archives),
+    T_CASE(t_strips_show_every_arm),
+    T_CASE(t_strips_say_what_failed),
     T_CASE(t_killed_and_stopped_runs_go_on_to_the_same_bits),
     T_CASE(t_what_no_arm_needs_goes),
     T_CASE(t_failures_are_counted_and_named),

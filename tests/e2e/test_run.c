@@ -19,7 +19,7 @@ static const char *world(void)
 {
     const char *dir = t_tmpdir();
     char *out;
-    int rc = t_shell(&out, T_BIN "/reshoot-world quickstart %s/catalog", dir);
+    int rc = t_shell(&out, T_BIN "/reshoot-world formats %s/catalog", dir);
     T_CHECKF(rc == 0, "%s", out);
     rc = t_shell(&out,
                  T_BIN "/reshoot-world model --preset tiny %s/model " T_SRC

@@ -61,10 +61,10 @@ static void check_catalog(const char *path, int64_t videos, int64_t edits)
     rs_catalog_destroy(&c);
 }
 
-static void t_quickstart_is_the_same_each_time(void)
+static void t_formats_are_the_same_each_time(void)
 {
-    world(rs_arena_printf(t_arena(), "quickstart %s", temp("a")));
-    world(rs_arena_printf(t_arena(), "quickstart %s", temp("b")));
+    world(rs_arena_printf(t_arena(), "formats %s", temp("a")));
+    world(rs_arena_printf(t_arena(), "formats %s", temp("b")));
     char *output;
     T_EQ_I(t_shell(&output, "diff -r %s %s", temp("a"), temp("b")), 0);
     check_catalog(temp("a/catalog.yaml"), 2, 3);
@@ -82,9 +82,9 @@ static void t_quickstart_is_the_same_each_time(void)
     T_EQ_S(hex, "a435b6356dd2e5ed21ddfd07ad8c29baa4fae32766a1caa2350d861bce9de36b");
 }
 
-static void t_quickstart_edits_keep_the_geometry(void)
+static void t_formats_edits_keep_the_geometry(void)
 {
-    world(rs_arena_printf(t_arena(), "quickstart %s", temp("a")));
+    world(rs_arena_printf(t_arena(), "formats %s", temp("a")));
     rs_clip block, ball;
     rs_clip_opts o = {0};
     rs_mask_opts exact = {.shape = RS_MASK_EXACT, .threshold = 127};
@@ -118,7 +118,7 @@ static void t_quickstart_edits_keep_the_geometry(void)
 
 static void t_recolour_stays_inside_the_mask(void)
 {
-    world(rs_arena_printf(t_arena(), "quickstart %s", temp("a")));
+    world(rs_arena_printf(t_arena(), "formats %s", temp("a")));
     world(rs_arena_printf(t_arena(), "recolour --source %s --mask %s --frame 4 --hue 120 --out %s",
                           temp("a/ball.mp4"), temp("a/ball-masks"), temp("g.png")));
     rs_clip ball;
@@ -143,7 +143,7 @@ static void t_bad_commands_say_so(void)
     static const char *const rows[][2] = {
         {"", "no command"},
         {"paint x", "paint: unknown command"},
-        {"quickstart", "quickstart: unknown command, or not its arguments"},
+        {"formats", "formats: unknown command, or not its arguments"},
         {"recolour --source a --mask b", "recolour wants"},
         {"recolour --hue red", "--hue red: a number"},
         {"car-shadow /nowhere /tmp/x --frames 0", "--frames 0: a whole number"},
@@ -182,8 +182,8 @@ static void t_pedestrians_catalog(void)
 }
 
 static const rs_test_case k_cases[] = {
-    T_CASE(t_quickstart_is_the_same_each_time),
-    T_CASE(t_quickstart_edits_keep_the_geometry),
+    T_CASE(t_formats_are_the_same_each_time),
+    T_CASE(t_formats_edits_keep_the_geometry),
     T_CASE(t_recolour_stays_inside_the_mask),
     T_CASE(t_bad_commands_say_so),
     T_CASE(t_car_shadow_catalog),

@@ -1,3 +1,5 @@
+/* A small catalog that uses every way to give a source and a mask: input of tests, and an example
+ * to write one's own after. */
 #include <string.h>
 
 #include "base/fsio.h"
@@ -46,11 +48,11 @@ static const scene_look k_block_looks[] = {
 };
 
 static const char k_catalog_head[] =
-    "# Made by `reshoot-world quickstart`: two synthetic videos. The ball is an mp4 with one mask "
-    "image\n"
-    "# per frame and two edits, one of them with a reference frame; the block is a folder of PNG "
-    "files\n"
-    "# whose mask is boxes.\n"
+    "# Made by `reshoot-world formats`: every way to give a source and a mask. The ball is an mp4 "
+    "with one\n"
+    "# mask image per frame and two edits, one of them with a reference frame; the block is a "
+    "folder of\n"
+    "# PNG files whose mask is boxes.\n"
     "note: synthetic, made by reshoot-world\n"
     "license: Apache-2.0\n"
     "videos:\n"
@@ -132,7 +134,7 @@ static rs_status write_all(rs_arena *a, const char *out)
     return write_catalog(a, out);
 }
 
-rs_status world_quickstart(const char *out)
+rs_status world_formats(const char *out)
 {
     rs_arena *a = rs_arena_create();
     rs_status st = write_all(a, out);
