@@ -1,5 +1,6 @@
 #include "comm/watchdog.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -160,7 +161,16 @@ static void report(char text[REPORT_MAX], const rs_watchdog *w, const watch_wait
     }
 }
 
-/* Questions go out a grace before the answers are needed. */
+static bool all_answered(const rs_watchdog *w, const watch_wait *wait)
+{
+    for (int i = 0; i < wait->n; i++)
+        if (wait->world_rank[i] != w->comm->rank && !w->notes[wait->world_rank[i]].answered)
+            return false;
+    return true;
+}
+
+/* Questions go out a grace before the answers are needed; who has not answered then gets another.
+ */
 static rs_status look(rs_watchdog *w, double *asked_for, double *asked_due)
 {
     watch_wait wait;
@@ -176,7 +186,7 @@ static rs_status look(rs_watchdog *w, double *asked_for, double *asked_due)
         *asked_for = wait.since;
         *asked_due = due;
     }
-    if (age < due)
+    if (age < due || (age < due + w->grace_s && !all_answered(w, &wait)))
         return RS_OK;
     report(text, w, &wait);
     if (to_warn) {
@@ -234,8 +244,9 @@ rs_status rs_watchdog_start(rs_watchdog **out, rs_comm *c, const rs_watchdog_opt
     w->opts = *opts;
     w->notes = rs_alloc((size_t)c->size, sizeof *w->notes);
     w->members = rs_alloc((size_t)c->size, sizeof *w->members);
-    w->grace_s = opts->timeout_s / 8 < 1 ? opts->timeout_s / 8 : 1;
-    w->tick_s = w->grace_s / 4;
+    double soonest = opts->warn_s > 0 ? fmin(opts->warn_s, opts->timeout_s) : opts->timeout_s;
+    w->grace_s = fmin(soonest / 4, 1);
+    w->tick_s = w->grace_s / 8;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->wake, NULL);
     if (pthread_create(&w->thread, NULL, watch, w) != 0) {
