@@ -43,13 +43,16 @@ static int64_t nearest_equal(const rs_director *d, int64_t gang, int64_t task, d
 {
     const rs_dtask *t = &d->tasks[task];
     const rs_dgang *g = &d->gangs[gang];
-    int64_t near = g->near[t->stage];
-    for (int i = 0; i < NEAR_LOOK && near >= 0 && t->near != gang; i++) {
-        if (d->tasks[near].remaining == t->remaining && may_run(g, &d->tasks[near], now))
-            return near;
-        near = d->tasks[near].next;
+    int64_t near = g->near[t->stage], best = -1;
+    if (t->near == gang)
+        return task;
+    for (int i = 0; i < NEAR_LOOK && near >= 0; i++, near = d->tasks[near].next) {
+        const rs_dtask *n = &d->tasks[near];
+        if (n->remaining == t->remaining && may_run(g, n, now) &&
+            (best < 0 || n->rank < d->tasks[best].rank))
+            best = near;
     }
-    return task;
+    return best < 0 ? task : best;
 }
 
 /* The gang among those that ask (a tree of them) that gets this task: the one that is near, or the

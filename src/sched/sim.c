@@ -35,6 +35,7 @@ typedef struct sim {
     rs_events queue;
     worker *gangs;
     double *saved;      /* by task: seconds done that no failure takes away */
+    bool *begun;        /* by video */
     bool *down;         /* by world */
     uint32_t *failures; /* by node */
     int64_t per_world, n_done;
@@ -127,7 +128,8 @@ static void take_answers(sim *s)
 {
     rs_answer a;
     while (rs_director_next(s->d, s->at, &a)) {
-        if (a.kind == RS_ANSWER_TASK) {
+        if (a.kind == RS_ANSWER_TASK && !s->begun[a.video]) {
+            s->begun[a.video] = true;
             s->r->handed = s->at;
             s->handed_useful = s->busy_s - s->r->lost;
         }
@@ -272,6 +274,7 @@ rs_status rs_sim_run(rs_sim_result *r, const rs_sim_opts *o)
     s.per_world = o->per_world ? rs_ceil_div(o->per_world, o->per_node) * o->per_node : o->per_node;
     s.gangs = RS_NEW(s.arena, worker, gangs);
     s.saved = RS_NEW(s.arena, double, rs_director_tasks(s.d));
+    s.begun = RS_NEW(s.arena, bool, o->work.n_videos);
     s.down = RS_NEW(s.arena, bool, rs_ceil_div(gangs, s.per_world));
     s.failures = RS_NEW(s.arena, uint32_t, rs_ceil_div(gangs, o->per_node));
     rs_status st = run(&s);

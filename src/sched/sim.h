@@ -33,8 +33,9 @@ typedef struct rs_sim_result {
     double chain;    /* the longest chain of tasks that have to follow each other */
     double bound;    /* max(work / gangs, chain): no schedule is shorter */
     double makespan; /* until the last task ended */
-    double handed;   /* when the last task was handed out */
-    /* Useful seconds / (gangs * time), over all and until the last task was handed out. */
+    double handed;   /* when the last video's first task was handed out: there the tail begins */
+    /* Useful seconds / (gangs * time), over all, and until `handed` (work that a later failure
+     * makes void counts there). */
     double utilisation, utilisation_handed;
     double even; /* makespan of an even static split of the catalog, in its order, no failures */
     double stage_s[RS_TASK_COUNT]; /* gang-seconds of useful work; also of chains by stage */
