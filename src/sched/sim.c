@@ -55,7 +55,7 @@ static void send(sim *s, double at, kind k, int64_t gang, const rs_answer *a)
 static double chain_part(const sim *s, double *at, int64_t v, int64_t e, rs_task_stage stage,
                          double position)
 {
-    double begin = *at, step = s->o->checkpoint;
+    double begin = *at, step = s->o->checkpoint[stage];
     *at += rs_sim_seconds(s->o, v, e, stage);
     if (position < begin)
         return 0;
@@ -258,15 +258,15 @@ static void measure(sim *s)
     double gangs = (double)s->o->work.n_gangs;
     r->tasks = rs_director_tasks(s->d);
     r->utilisation = r->makespan > 0 ? (s->busy_s - r->lost) / (gangs * r->makespan) : 1;
-    r->utilisation_handed = r->handed > 0 ? s->handed_useful / (gangs * r->handed) : 1;
+    r->utilisation_handed = s->handed_useful > 0 ? s->handed_useful / (gangs * r->handed) : NAN;
 }
 
 rs_status rs_sim_run(rs_sim_result *r, const rs_sim_opts *o)
 {
     sim s = {.o = o, .r = r};
     int64_t gangs = o->work.n_gangs;
-    RS_ASSERT(o->latency >= 0 && o->ahead >= 0 && o->checkpoint >= 0 && o->mtbf >= 0);
-    RS_ASSERT(o->restart >= 0 && o->per_node >= 1 && o->per_world >= 0);
+    RS_ASSERT(o->latency >= 0 && o->ahead >= 0 && o->mtbf >= 0 && o->restart >= 0);
+    RS_ASSERT(o->per_node >= 1 && o->per_world >= 0);
     rs_sim_bounds(r, o);
     RS_TRY(rs_director_create(&s.d, &o->work));
     s.arena = rs_arena_create();

@@ -17,10 +17,11 @@ typedef struct rs_sim_opts {
     rs_director_opts work;    /* videos: expected seconds; n_gangs: that work side by side */
     double cv[RS_TASK_COUNT]; /* standard deviation / mean, by stage; that of CHAIN is not read */
     uint64_t seed;
-    double latency;    /* seconds, one way */
-    double ahead;      /* seconds */
-    double checkpoint; /* seconds of work between saved states; 0: nothing is lost but the stages
-                          without checkpoints */
+    double latency; /* seconds, one way */
+    double ahead;   /* seconds */
+    /* Seconds of work between saved states, by stage; 0: saved all the time. Read of the stages of
+     * RS_TASK_CHECKPOINTED, and by stage inside of chains. */
+    double checkpoint[RS_TASK_COUNT];
     double mtbf;       /* of a node, seconds; 0: no failures */
     int64_t per_node;  /* gangs of a node, >= 1 */
     int64_t per_world; /* gangs that stop when one of them is lost, rounded up to whole nodes; 0:

@@ -91,29 +91,32 @@ static void t_latest_stage_first(void)
 
 static void t_longest_remainder_first(void)
 {
-    rs_sched_video *v = shape_videos(4, 2, k_equal, false);
+    rs_sched_video *v = shape_videos(5, 2, k_equal, false);
     v[1].seconds[RS_TASK_MOTION] = 9;
-    shape_edit(&v[2], 1)->seconds[RS_TASK_EDIT] = 5; /* its longest edit counts */
+    shape_edit(&v[2], 1)->seconds[RS_TASK_EDIT] = 5;
     shape_edit(&v[3], 0)->seconds[RS_TASK_EDIT] = 5;
-    shape_edit(&v[3], 0)->skip |= RS_TASK_BIT(RS_TASK_EDIT); /* what is skipped does not */
-    rs_director *d = create(v, 4, 4, NULL);
+    shape_edit(&v[3], 0)->skip |= RS_TASK_BIT(RS_TASK_EDIT); /* what is skipped does not count */
+    for (int e = 0; e < 2; e++) /* side by side, no longer than the longer one */
+        shape_edit(&v[4], e)->seconds[RS_TASK_EDIT] = 4;
+    rs_director *d = create(v, 5, 5, NULL);
     T_TASK(ask(d, 0), 1, -1, INGEST);
     T_TASK(ask(d, 1), 2, -1, INGEST);
-    T_TASK(ask(d, 2), 0, -1, INGEST); /* equal to 3: the catalog's order */
-    T_TASK(ask(d, 3), 3, -1, INGEST);
+    T_TASK(ask(d, 2), 4, -1, INGEST);
+    T_TASK(ask(d, 3), 0, -1, INGEST); /* equal to 3: the catalog's order */
+    T_TASK(ask(d, 4), 3, -1, INGEST);
     rs_director_destroy(&d);
 }
 
-/* Two videos after their motion, on gang 0 and 1. */
+/* Two videos after their motion, 0 on gang 2 and 1 on gang 1. */
 static rs_director *two_after_motion(void)
 {
     rs_director *d = create(shape_videos(2, 2, k_equal, false), 2, 3, NULL);
-    rs_answer a = ask(d, 0), b = ask(d, 1);
+    rs_answer a = ask(d, 2), b = ask(d, 1);
     T_TASK(a, 0, -1, INGEST);
     T_TASK(b, 1, -1, INGEST);
     end(d, a, RS_TASK_OK);
     end(d, b, RS_TASK_OK);
-    b = ask(d, 1), a = ask(d, 0);
+    b = ask(d, 1), a = ask(d, 2);
     T_TASK(b, 1, -1, MOTION); /* not video 0, which is the first of the equals */
     T_TASK(a, 0, -1, MOTION);
     end(d, b, RS_TASK_OK);
@@ -125,19 +128,19 @@ static void t_among_equals_the_gang_that_has_the_source(void)
 {
     rs_director *d = two_after_motion();
     T_TASK(ask(d, 1), 1, 0, EDIT);
-    T_TASK(ask(d, 2), 0, 0, EDIT);
-    T_TASK(ask(d, 0), 0, 1, EDIT);
+    T_TASK(ask(d, 0), 0, 0, EDIT);
+    T_TASK(ask(d, 2), 0, 1, EDIT);
     rs_director_destroy(&d);
-    d = two_after_motion(); /* several ask before the director answers */
-    for (int64_t g = 2; g >= 0; g--)
+    d = two_after_motion(); /* all ask before the director answers */
+    for (int64_t g = 0; g < 3; g++)
         rs_director_ask(d, g);
     rs_answer a;
-    T_CHECK(rs_director_next(d, 0, &a) && a.gang == 0);
-    T_TASK(a, 0, 0, EDIT);
-    T_CHECK(rs_director_next(d, 0, &a) && a.gang == 1);
-    T_TASK(a, 1, 0, EDIT); /* the other edit of video 0 is left to gang 2, which has nothing */
     T_CHECK(rs_director_next(d, 0, &a) && a.gang == 2);
+    T_TASK(a, 0, 0, EDIT);
+    T_CHECK(rs_director_next(d, 0, &a) && a.gang == 0); /* it has nothing */
     T_TASK(a, 0, 1, EDIT);
+    T_CHECK(rs_director_next(d, 0, &a) && a.gang == 1);
+    T_TASK(a, 1, 0, EDIT);
     rs_director_destroy(&d);
 }
 
@@ -349,6 +352,35 @@ static void t_a_time_limit_keeps_what_has_no_checkpoints(void)
     rs_director_destroy(&d);
 }
 
+/* The first gang has no time for an ingest and, later, none for the decode that comes next. */
+static void t_a_time_limit_leaves_tasks_to_others(void)
+{
+    rs_sched_video *v = shape_videos(1, 1, k_equal, false);
+    rs_sched_gang gangs[2] = {{RS_TASK_ANY, 20}, {RS_TASK_ANY, 40}};
+    rs_answer a;
+    v[0].seconds[RS_TASK_INGEST] = shape_edit(&v[0], 0)->seconds[RS_TASK_DECODE] = 30;
+    rs_director *d = create(v, 1, 2, gangs);
+    rs_director_ask(d, 0);
+    rs_director_ask(d, 1);
+    T_CHECK(rs_director_next(d, 5, &a) && a.gang == 1);
+    T_TASK(a, 0, -1, INGEST);
+    end(d, a, RS_TASK_OK);
+    T_CHECK(rs_director_next(d, 5, &a) && a.gang == 0);
+    T_TASK(a, 0, -1, MOTION);
+    end(d, a, RS_TASK_OK);
+    rs_director_ask(d, 0);
+    T_CHECK(rs_director_next(d, 5, &a));
+    T_TASK(a, 0, 0, EDIT);
+    rs_director_ask(d, 0);
+    rs_answer ahead;
+    T_CHECK(!rs_director_next(d, 5, &ahead));
+    rs_director_ask(d, 1);
+    end(d, a, RS_TASK_OK);
+    T_CHECK(rs_director_next(d, 5, &a) && a.gang == 1);
+    T_TASK(a, 0, 0, DECODE);
+    rs_director_destroy(&d);
+}
+
 static void t_nobody_left_for_the_rest_is_the_end(void)
 {
     rs_sched_gang gangs[2] = {{RS_TASK_ANY & ~RS_TASK_BIT(RS_TASK_EDIT), INFINITY},
@@ -428,6 +460,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_stopped_tasks_go_back_and_a_stop_ends_everybody),
     T_CASE(t_pinned_gangs_run_their_stages_only),
     T_CASE(t_a_time_limit_keeps_what_has_no_checkpoints),
+    T_CASE(t_a_time_limit_leaves_tasks_to_others),
     T_CASE(t_nobody_left_for_the_rest_is_the_end),
     T_CASE(t_what_is_done_or_unusable_is_not_handed_out),
     T_CASE(t_chains_are_one_task_per_video),

@@ -6,7 +6,7 @@
 #include "base/rng.h"
 #include "sched_shapes.h"
 
-enum { SHAPES = 400, MAX_GANGS = 9, MOST_STEPS = 200000 };
+enum { SHAPES = 3000, MAX_GANGS = 9, MOST_STEPS = 200000 };
 
 typedef struct worker {
     rs_answer held[2];

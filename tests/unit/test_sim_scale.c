@@ -1,4 +1,4 @@
-// ctest: LABELS long TIMEOUT 900
+// ctest: TIMEOUT 900
 // Simulation at the size it is meant for: 100,000 videos on 10,000 and on 1,000 ranks.
 #include "sched/sim.h"
 #include "sched_shapes.h"
@@ -15,12 +15,13 @@ static rs_sim_result simulate(int64_t ranks, rs_granularity granularity, double 
                               .n_gangs = ranks},
                      .latency = 0.001,
                      .ahead = 1,
-                     .checkpoint = 80,
                      .mtbf = mtbf,
                      .per_node = 8,
                      .restart = 300};
-    for (int s = 0; s < RS_TASK_COUNT; s++)
+    for (int s = 0; s < RS_TASK_COUNT; s++) {
         o.cv[s] = 0.3;
+        o.checkpoint[s] = 80;
+    }
     T_OK(rs_sim_run(&r, &o));
     T_CHECK(r.makespan >= r.bound * (1 - 1e-9));
     T_NEAR(r.utilisation * r.makespan * (double)ranks / r.work, 1, 1e-9);
