@@ -8,16 +8,17 @@
  * - Collective calls are made by all ranks of the communicator in the same order; one thread at a
  *   time makes them on one communicator. Messages (send, probe, take, receive), test, wait and
  *   progress may be used by any thread.
- * - Counts and lists of counts are host memory. Bulk data (dst and src of the collectives) is
- * memory of the communicator's rs_comm_space; all three backends have the host's. Messages are host
- *   memory everywhere. That is the only place where the memory matters: a device backend brings
- *   another space, and blocking then means "readable by this rank's next work on the device".
+ * - Counts and lists of counts are host memory. Bulk data (dst and src of the collectives) is in
+ *   the memory of the communicator's rs_comm_space: with all three backends the host's. Messages
+ *   are host memory everywhere. That is the only place where the memory matters: a device backend
+ *   brings another space, and a call that is over then means "readable by this rank's next work on
+ *   the device".
  * - dst and src of one call do not overlap except where a call says so.
  * - `what` says in a few words what the call is for ("block stream"); error texts, the watchdog and
  *   traces show it. Borrowed until the call, or its request, is over. NULL for nothing.
  * - Wrong arguments are our own bugs and assert. A call that fails has failed on this rank only,
- * and its dst is undefined: agree (comm/agree.h) at the next step boundary. RS_PEER: another rank
- *   ended or called something else; RS_INTERNAL: MPI's own text. After RS_PEER or an MPI error the
+ *   its dst undefined: agree (comm/agree.h) at the next step boundary. RS_PEER: another rank ended
+ *   or called something else; RS_INTERNAL: MPI's own text. After RS_PEER or an MPI error the
  *   communicator is of no more use.
  * - No call gives up by itself: waiting is limited by the watchdog (comm/watchdog.h). */
 #ifndef RS_COMM_COMM_H
@@ -134,15 +135,16 @@ typedef struct rs_comm_message {
     void *handle; /* the backend's */
 } rs_comm_message;
 
-/* Returns when src may be reused: at once for small messages, for larger ones when the receiver has
- * taken them. To itself: always at once up to 4 KB, else not at all. */
+/* Returns when src may be reused: at once up to 512 bytes, for larger messages perhaps only when
+ * the receiver takes them. So a rank sends nothing larger to itself. */
 rs_status rs_comm_send(rs_comm *c, const void *src, size_t bytes, int to, int tag) RS_NODISCARD;
-/* Not waiting. If a message of that sender and tag (or RS_COMM_ANY) is there, found is set and it
- * is this caller's: it must be taken, nobody else sees it any more. */
+/* Not waiting, not watched. If a message of that sender and tag (or RS_COMM_ANY) is there, found is
+ * set and it is this caller's: it must be taken, nobody else sees it any more. */
 rs_status rs_comm_probe(rs_comm_message *m, rs_comm *c, int from, int tag) RS_NODISCARD;
 /* Into dst, m->bytes bytes. */
 rs_status rs_comm_take(rs_comm *c, rs_comm_message *m, void *dst) RS_NODISCARD;
-/* Wait for one and take it; RS_PEER if it does not have exactly `bytes` bytes. */
+/* Wait for one and take it; RS_PEER if it does not have exactly `bytes` bytes (it is taken then,
+ * too). */
 rs_status rs_comm_receive(void *dst, rs_comm *c, size_t bytes, int from, int tag) RS_NODISCARD;
 
 /* Collective. One communicator per colour (>= 0), its ranks in the order of (key, rank of c); with

@@ -224,13 +224,16 @@ static rs_status hub_probe(rs_comm_message *m, rs_comm *c, int from, int tag)
                     (tag == RS_COMM_ANY || (*at)->tag == tag)))
         at = &(*at)->next;
     hub_message *got = *at;
+    rs_status st = RS_OK;
+    if (!got && h->world->aborted)
+        st = RS_FAIL(PEER, "%s", h->world->reason);
     if (got) {
         *at = got->next;
         *m = (rs_comm_message){
             .found = true, .from = got->from, .tag = got->tag, .bytes = got->bytes, .handle = got};
     }
     pthread_mutex_unlock(&h->world->lock);
-    return RS_OK;
+    return st;
 }
 
 static rs_status hub_take(rs_comm *c, rs_comm_message *m, void *dst)

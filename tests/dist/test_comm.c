@@ -41,7 +41,7 @@ static void t_table_in_chunks(void)
 {
     table(2, 1000, 1000);
     table(3, 97, 400);
-    table(4, 4096, 40);
+    table(4, 4096, 400);
 }
 
 /* mpirun is never left hanging: its own limit is 90 s. */

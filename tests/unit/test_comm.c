@@ -43,7 +43,7 @@ static void t_table_threads(void)
 static void t_table_small_windows(void)
 {
     T_OK(rs_comm_threads_run(3, table_rank, NULL, &(rs_comm_opts){.window_bytes = 1000}));
-    T_OK(rs_comm_threads_run(8, table_rank, NULL, &(rs_comm_opts){.window_bytes = 40}));
+    T_OK(rs_comm_threads_run(8, table_rank, NULL, &(rs_comm_opts){.window_bytes = 400}));
 }
 
 static void t_launcher_variables(void)
