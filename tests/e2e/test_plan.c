@@ -144,6 +144,28 @@ static void t_spread_of_a_finished_run(void)
     rs_json_destroy(&s);
 }
 
+static double lost(const char *dir, int every)
+{
+    rs_json *p = plan(dir, rs_arena_printf(t_arena(),
+                                           "--costs costs.json --simulate --copies 64 --ranks 4 "
+                                           "--mtbf 0.05 --set motion.steps=10 --set edit.steps=10 "
+                                           "--set appearance.steps=10 --set checkpoint.every=%d",
+                                           every));
+    const rs_json *r = object(object(p, "simulation"), "stages");
+    double failures = number(r, "failures"), s = number(r, "lost");
+    T_CHECK(failures > 5);
+    rs_json_destroy(&p);
+    return s / failures;
+}
+
+/* Steps of 1 s: of training and sampling, half of the work, at most one step is lost, or all. */
+static void t_checkpoints_of_the_settings(void)
+{
+    const char *dir = world();
+    double often = lost(dir, 1), never = lost(dir, 1000);
+    T_CHECKF(often > 0 && often < never && never <= 10, "%g and %g s lost", often, never);
+}
+
 static void t_a_simulation_by_hand(void)
 {
     const char *dir = world();
@@ -272,6 +294,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_sizes_are_those_of_a_run),
     T_CASE(t_costs_of_a_finished_run),
     T_CASE(t_spread_of_a_finished_run),
+    T_CASE(t_checkpoints_of_the_settings),
     T_CASE(t_a_simulation_by_hand),
     T_CASE(t_text),
     T_CASE(t_bad_input),
