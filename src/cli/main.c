@@ -86,7 +86,7 @@ int main(int argc, char **argv)
         return 0;
     }
     rs_status st = dispatch(argc, argv);
-    if (st != RS_OK) {
+    if (st != RS_OK && rs_log_rank() <= 0) { /* all ranks of a run have the same */
         fprintf(stderr, "reshoot: %s\n", rs_error_message());
         if (rs_log_level_get() >= RS_LOG_DEBUG)
             fprintf(stderr, "%s\n", rs_error_trace());

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* The usual case, nobody failed, costs one gather of four bytes per rank. */
-static rs_status gather_statuses(rs_verdict *v, rs_comm *c, rs_status mine)
+static rs_status gather_statuses(rs_vote *v, rs_comm *c, rs_status mine)
 {
     int n = rs_comm_size(c);
     int32_t code = (int32_t)mine;
@@ -24,11 +24,11 @@ static rs_status gather_statuses(rs_verdict *v, rs_comm *c, rs_status mine)
     return st;
 }
 
-rs_status rs_comm_vote(rs_verdict *v, rs_comm *c, rs_status mine, const char *message)
+rs_status rs_comm_vote(rs_vote *v, rs_comm *c, rs_status mine, const char *message)
 {
     char text[sizeof v->message] = {0};
     snprintf(text, sizeof text, "%s", mine == RS_OK || !message ? "" : message);
-    *v = (rs_verdict){.status = RS_OK, .rank = -1};
+    *v = (rs_vote){.status = RS_OK, .rank = -1};
     RS_TRY(gather_statuses(v, c, mine));
     if (v->rank < 0)
         return RS_OK;
@@ -39,7 +39,7 @@ rs_status rs_comm_vote(rs_verdict *v, rs_comm *c, rs_status mine, const char *me
 
 rs_status rs_comm_agree(rs_comm *c, rs_status mine)
 {
-    rs_verdict v;
+    rs_vote v;
     if (rs_comm_size(c) == 1)
         return mine;
     RS_TRY(rs_comm_vote(&v, c, mine, rs_error_message()));

@@ -406,7 +406,7 @@ static rs_status agreement_names_the_lowest(rs_comm *c)
         rs_status mine = RS_OK;
         if (me >= bad)
             mine = me == bad ? RS_FAIL(FORMAT, "file %d is bad", me) : RS_FAIL(IO, "other %d", me);
-        rs_verdict v;
+        rs_vote v;
         RS_TRY(rs_comm_vote(&v, c, mine, rs_error_message()));
         char want[64], first[64];
         snprintf(first, sizeof first, "file %d is bad", bad);
