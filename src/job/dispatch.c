@@ -75,7 +75,8 @@ static rs_status take_note(rs_dispatch *d, int rank, const note *n)
     else if (n->kind == NOTE_REPORT)
         d->o.on_report(d->o.ctx, n->video, n->edit, &n->report);
     else if (n->kind == NOTE_END)
-        rs_director_end(d->director, rank, n->task, n->stopped ? RS_TASK_STOPPED : RS_TASK_OK, NULL);
+        rs_director_end(d->director, rank, n->task, n->stopped ? RS_TASK_STOPPED : RS_TASK_OK,
+                        NULL);
     else
         return RS_FAIL(INTERNAL, "rank %d sent a note of kind %d", rank, n->kind);
     return answer_all(d);

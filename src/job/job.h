@@ -41,15 +41,15 @@ typedef struct rs_outcomes {
 } rs_outcomes;
 
 /* The whole command, collective over the started ranks (job/world.h): videos go to whoever is free,
- * and rank 0 reports; the status is the same on all ranks. Of an experiment with arms every chosen arm, one after the other, and then
- * their comparison. RS_CONFIG / RS_MODEL before any job; RS_JOBS when some job failed; RS_STOPPED
- * when asked to stop. Prints the table of results to the log. */
+ * and rank 0 reports; the status is the same on all ranks. Of an experiment with arms every chosen
+ * arm, one after the other, and then their comparison. RS_CONFIG / RS_MODEL before any job; RS_JOBS
+ * when some job failed; RS_STOPPED when asked to stop. Prints the table of results to the log. */
 rs_status rs_run_catalog(const rs_run_opts *o) RS_NODISCARD;
 
 /* ---- parts, used by rs_run_catalog ---- */
 
-/* Collective. Load config and catalog, open the device, hash the model's files, create and lock the run
- * directory. */
+/* Collective. Load config and catalog, open the device, hash the model's files, create and lock the
+ * run directory. */
 typedef struct rs_run_session {
     rs_world world;
     rs_run run;
@@ -65,23 +65,23 @@ typedef struct rs_run_session {
 
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;
 void rs_session_close(rs_run_session *s);
-/* Collective. Go on with the settings of an arm: its output folder, and another model if it names one. */
+/* Collective. Go on with the settings of an arm: its output folder, and another model if it names
+ * one. */
 rs_status rs_session_use(rs_run_session *s, const rs_config *cfg) RS_NODISCARD;
 
-/* Collective. All chosen jobs under the session's present settings, the index of their archives, and
- * the report. *outcomes: one per edit of the chosen videos, in the order of the catalog (session's
- * arena); complete on rank 0 only. */
+/* Collective. All chosen jobs under the session's present settings, the index of their archives,
+ * and the report. *outcomes: one per edit of the chosen videos, in the order of the catalog
+ * (session's arena); complete on rank 0 only. */
 rs_status rs_run_jobs(rs_run_session *s, const rs_run_opts *o, rs_outcomes *outcomes) RS_NODISCARD;
-/* One video on this rank: its stages, those of its edits, and the archive (job/video.c). outcomes and
- * unusable (what is wrong with its media, or NULL): one per edit. Failures are in the outcomes;
+/* One video on this rank: its stages, those of its edits, and the archive (job/video.c). outcomes
+ * and unusable (what is wrong with its media, or NULL): one per edit. Failures are in the outcomes;
  * RS_STOPPED when asked to stop. */
 rs_status rs_run_video(rs_run_session *s, const rs_catalog_video *v, rs_outcome *outcomes,
-                       rs_stage_id last, bool publish,
-                       const char *const *unusable) RS_NODISCARD;
-/* Collective. The arms of an experiment (job/arms.c): states are shared in <output>/state, everything else of
- * an arm is in <output>/arms/<arm>. When all of them ran on all videos, states that no arm needs
- * are removed and <output>/comparison.md, .csv, .json and comparison/<video>@<edit>.png are
- * written. */
+                       rs_stage_id last, bool publish, const char *const *unusable) RS_NODISCARD;
+/* Collective. The arms of an experiment (job/arms.c): states are shared in <output>/state,
+ * everything else of an arm is in <output>/arms/<arm>. When all of them ran on all videos, states
+ * that no arm needs are removed and <output>/comparison.md, .csv, .json and
+ * comparison/<video>@<edit>.png are written. */
 rs_status rs_run_arms(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;
 
 /* The device and the model directory of the settings; components open when they are needed. cores:

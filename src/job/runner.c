@@ -18,9 +18,9 @@ typedef struct work {
     rs_outcomes *l;
     rs_stage_id last;
     bool publish;
-    rs_sched_video *todo; /* (n) chosen videos */
-    int64_t *video;       /* (n) index in the catalog */
-    int64_t *first;       /* (n) of its edits' outcomes */
+    rs_sched_video *todo;  /* (n) chosen videos */
+    int64_t *video;        /* (n) index in the catalog */
+    int64_t *first;        /* (n) of its edits' outcomes */
     const char **unusable; /* (n edits) what is wrong with its media, or NULL */
     int64_t n;
 } work;
@@ -87,8 +87,8 @@ static rs_status choose(work *w, const char *glob)
     return RS_OK;
 }
 
-/* What is wrong with the media of the chosen jobs, said before hours are spent on the others. Rank 0
- * looks, all know. */
+/* What is wrong with the media of the chosen jobs, said before hours are spent on the others. Rank
+ * 0 looks, all know. */
 static rs_status find_unusable(work *w, const char *glob)
 {
     const rs_catalog *c = w->s->catalog;
@@ -104,7 +104,8 @@ static rs_status find_unusable(work *w, const char *glob)
             if (chosen)
                 w->unusable[j++] = all[k];
             if (all[k] && rs_world_leads(&w->s->world))
-                RS_LOG(ERROR, "%s#%s failed: %s", c->videos[i].id, c->videos[i].edits[e].id, all[k]);
+                RS_LOG(ERROR, "%s#%s failed: %s", c->videos[i].id, c->videos[i].edits[e].id,
+                       all[k]);
         }
     }
     return RS_OK;
@@ -160,8 +161,7 @@ static rs_status work_on(work *w, rs_dispatch *d, int64_t k)
 {
     const rs_catalog_video *v = &w->s->catalog->videos[w->video[k]];
     rs_outcome *outcomes = &w->l->items[w->first[k]];
-    rs_status st =
-        rs_run_video(w->s, v, outcomes, w->last, w->publish, w->unusable + w->first[k]);
+    rs_status st = rs_run_video(w->s, v, outcomes, w->last, w->publish, w->unusable + w->first[k]);
     for (int64_t e = 0; e < v->n_edits; e++) {
         rs_edit_report r = report_of(&outcomes[e]);
         RS_TRY(rs_dispatch_report(d, e, &r));
@@ -183,11 +183,8 @@ static rs_status work_off(work *w, rs_dispatch *d)
 static rs_status run_all_videos(work *w, const volatile sig_atomic_t *stop, bool *finished)
 {
     rs_dispatch *d = NULL;
-    rs_dispatch_opts o = {.videos = w->todo,
-                          .n_videos = w->n,
-                          .on_report = take_report,
-                          .ctx = w,
-                          .stop = stop};
+    rs_dispatch_opts o = {
+        .videos = w->todo, .n_videos = w->n, .on_report = take_report, .ctx = w, .stop = stop};
     RS_TRY(rs_dispatch_open(&d, &w->s->world, &o));
     rs_status st = work_off(w, d);
     if (st != RS_OK) /* the others wait for this rank, or it for them */

@@ -118,8 +118,8 @@ typedef struct list_size {
     size_t bytes;
 } list_size;
 
-rs_status rs_world_gather(const char ***all, int64_t *n_all, rs_arena *a, const char *const *strings,
-                          int64_t n, const rs_world *w)
+rs_status rs_world_gather(const char ***all, int64_t *n_all, rs_arena *a,
+                          const char *const *strings, int64_t n, const rs_world *w)
 {
     list_size mine = {.n = n};
     list_size *sizes = RS_NEW(a, list_size, w->size);

@@ -1,5 +1,6 @@
-/* The ranks of a run: how many there are, their share of this machine, and what they tell each other
- * outside of the hand-out of jobs (job/dispatch.h). A plain `reshoot run` is a world of one. */
+/* The ranks of a run: how many there are, their share of this machine, and what they tell each
+ * other outside of the hand-out of jobs (job/dispatch.h). A plain `reshoot run` is a world of one.
+ */
 #ifndef RS_JOB_WORLD_H
 #define RS_JOB_WORLD_H
 
@@ -28,12 +29,12 @@ static inline bool rs_world_leads(const rs_world *w)
 /* Collective. Cores that this rank may use, shared evenly among the ranks of this machine that may
  * use the same ones; at least 1. */
 rs_status rs_world_cores(int *cores, const rs_world *w) RS_NODISCARD;
-/* Collective. Rank 0's list of n strings (each may be NULL) to all ranks, in the arena; n is equal on
- * all ranks, the strings of the other ranks are replaced. */
+/* Collective. Rank 0's list of n strings (each may be NULL) to all ranks, in the arena; n is equal
+ * on all ranks, the strings of the other ranks are replaced. */
 rs_status rs_world_share(const char **strings, int64_t n, rs_arena *a,
                          const rs_world *w) RS_NODISCARD;
 /* Collective. Every rank's list of n strings (none NULL) one after the other, in the arena. */
-rs_status rs_world_gather(const char ***all, int64_t *n_all, rs_arena *a, const char *const *strings,
-                          int64_t n, const rs_world *w) RS_NODISCARD;
+rs_status rs_world_gather(const char ***all, int64_t *n_all, rs_arena *a,
+                          const char *const *strings, int64_t n, const rs_world *w) RS_NODISCARD;
 
 #endif

@@ -12,11 +12,12 @@
 int t_mpirun(char **output, int n, const char *fmt, ...) RS_PRINTF(3, 4);
 /* The same with the program `reshoot` itself. */
 int t_mpirun_reshoot(char **output, int n, const char *fmt, ...) RS_PRINTF(3, 4);
-/* The same without waiting, with its output in the file `log`; its end is due with t_mpirun_wait. */
+/* The same without waiting, with its output in the file `log`; its end is due with t_mpirun_wait.
+ */
 pid_t t_mpirun_start(const char *log, int n, const char *args);
 int t_mpirun_wait(char **output, pid_t pid, const char *log);
-/* Send a signal to at most `most` processes whose command line begins with and contains these texts;
- * how many there were. */
+/* Send a signal to at most `most` processes whose command line begins with and contains these
+ * texts; how many there were. */
 int t_signal(int number, int most, const char *begin, const char *has);
 
 #endif
