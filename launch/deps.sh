@@ -11,6 +11,7 @@ packages=(
     libyaml-dev libjansson-dev                     # configuration, model JSON
     libavformat-dev libavcodec-dev libavutil-dev libswscale-dev  # video and images
     libsentencepiece-dev                           # tokenizer
+    libopenmpi-dev openmpi-bin                     # several ranks
 )
 test_packages=(
     hdf5-tools python3-h5py   # independent readers of the archives

@@ -213,21 +213,28 @@ out:
     return st;
 }
 
-rs_status rs_atomic_sweep(const char *folder)
+/* ".<name>.tmp.<pid>" of that name, or of any. */
+static bool is_temp(const char *entry, const char *name)
+{
+    const char *tag = NULL;
+    for (const char *at = strstr(entry, ".tmp."); at; at = strstr(at + 1, ".tmp."))
+        tag = at;
+    if (entry[0] != '.' || !tag || !tag[5] || tag[5 + strspn(tag + 5, "0123456789")])
+        return false;
+    return !name || (strlen(name) == (size_t)(tag - entry - 1) &&
+                     strncmp(entry + 1, name, strlen(name)) == 0);
+}
+
+rs_status rs_atomic_sweep(const char *folder, const char *name)
 {
     DIR *d = opendir(folder);
     if (!d)
         return errno == ENOENT ? RS_OK
                                : RS_FAIL(IO, "%s: cannot open folder: %s", folder, strerror(errno));
     for (struct dirent *e = readdir(d); e; e = readdir(d)) {
-        const char *tag = strstr(e->d_name, ".tmp.");
-        if (e->d_name[0] != '.' || !tag)
-            continue;
-        char *end = NULL;
-        long pid = strtol(tag + 5, &end, 10);
-        if (*end != 0 || pid <= 0 || (kill((pid_t)pid, 0) == 0 || errno != ESRCH))
-            continue;
         char full[4096];
+        if (!is_temp(e->d_name, name))
+            continue;
         snprintf(full, sizeof full, "%s/%s", folder, e->d_name);
         unlink(full);
     }

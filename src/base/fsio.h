@@ -36,7 +36,10 @@ char *rs_atomic_temp(rs_arena *a, const char *path);
 rs_status rs_atomic_commit(const char *temp, const char *path) RS_NODISCARD;
 /* temp + write + commit in one; the temporary is removed on failure. */
 rs_status rs_write_file_atomic(const char *path, const void *data, size_t bytes) RS_NODISCARD;
-/* Remove temporaries in a folder that dead processes left behind. */
-rs_status rs_atomic_sweep(const char *folder) RS_NODISCARD;
+/* Remove temporaries that were left behind in a folder: those of the file `name`, or with NULL all
+ * of them. Nobody else may be writing what they stand for (a process id says nothing of another
+ * host).
+ */
+rs_status rs_atomic_sweep(const char *folder, const char *name) RS_NODISCARD;
 
 #endif

@@ -8,6 +8,7 @@
 
 static rs_log_level g_level = RS_LOG_INFO;
 static FILE *g_file;
+static int g_rank = -1;
 static _Thread_local char t_context[96];
 
 static const char *const k_names[] = {"error", "warn", "info", "detail", "debug"};
@@ -50,6 +51,16 @@ void rs_log_close_file(void)
     g_file = NULL;
 }
 
+void rs_log_set_rank(int rank)
+{
+    g_rank = rank;
+}
+
+int rs_log_rank(void)
+{
+    return g_rank;
+}
+
 void rs_log_set_context(const char *context)
 {
     snprintf(t_context, sizeof t_context, "%s", context ? context : "");
@@ -70,13 +81,15 @@ void rs_log_write(rs_log_level level, const char *fmt, ...)
     localtime_r(&ts.tv_sec, &tm);
     int n = snprintf(line, sizeof line, "%02d:%02d:%02d.%03d %c ", tm.tm_hour, tm.tm_min, tm.tm_sec,
                      (int)(ts.tv_nsec / 1000000), "EWIDT"[level]);
+    if (g_rank >= 0)
+        n += snprintf(line + n, sizeof line - (size_t)n, "r%d ", g_rank);
     if (t_context[0])
         n += snprintf(line + n, sizeof line - (size_t)n, "%s | ", t_context);
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(line + n, sizeof line - (size_t)n, fmt, ap);
     va_end(ap);
-    if (level <= g_level)
+    if (level <= g_level && (g_rank <= 0 || level <= RS_LOG_WARN))
         emit(stderr, line);
     if (g_file && level <= RS_LOG_DETAIL)
         emit(g_file, line);

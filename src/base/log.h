@@ -23,6 +23,10 @@ bool rs_log_level_parse(rs_log_level *out, const char *name);
  */
 rs_status rs_log_open_file(const char *path) RS_NODISCARD;
 void rs_log_close_file(void);
+/* This process is one rank of several: its lines say so, and with rank > 0 the terminal shows
+ * warnings and errors only (the file everything). -1, the default: not one of several. */
+void rs_log_set_rank(int rank);
+int rs_log_rank(void);
 /* "video#edit stage" shown in front of the message; NULL or "" for none. Thread-local copy. */
 void rs_log_set_context(const char *context);
 

@@ -15,7 +15,8 @@ typedef enum rs_rng_use {
     RS_RNG_SAMPLE_NOISE = 4,
     RS_RNG_ORDER = 5,
     RS_RNG_WEIGHTS = 6,
-    RS_RNG_TEST = 7
+    RS_RNG_TEST = 7,
+    RS_RNG_SIMULATION = 8
 } rs_rng_use;
 
 /* One stream: counter words are (element/4 low, element/4 high, step, use) and the key is derived

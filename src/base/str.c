@@ -60,6 +60,16 @@ bool rs_parse_f64(double *out, const char *s)
     return true;
 }
 
+char *rs_bytes_text(rs_arena *a, int64_t bytes)
+{
+    static const char *const units[] = {"B", "KB", "MB", "GB", "TB"};
+    double v = (double)bytes;
+    int u = 0;
+    for (; v >= 1000 && u < 4; u++)
+        v /= 1000;
+    return rs_arena_printf(a, u ? "%.1f %s" : "%.0f %s", v, units[u]);
+}
+
 char *rs_f64_text(rs_arena *a, double v)
 {
     char text[40];

@@ -23,6 +23,8 @@ bool rs_parse_i64(int64_t *out, const char *s);
 bool rs_parse_f64(double *out, const char *s); /* finite only */
 /* Shortest text that reads back as the same double; "inf", "-inf", "nan". */
 char *rs_f64_text(rs_arena *a, double v);
+/* "1.2 MB": units of 1000. */
+char *rs_bytes_text(rs_arena *a, int64_t bytes);
 /* Optimal string alignment distance (inserted, left out, replaced or swapped neighbouring
  * letters); INT_MAX for words above 40 letters. */
 int rs_edit_distance(const char *a, const char *b);

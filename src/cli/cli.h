@@ -63,6 +63,7 @@ typedef struct rs_command {
 #define RS_COMMANDS(X)                                                                             \
     X(run)                                                                                         \
     X(check)                                                                                       \
+    X(plan)                                                                                        \
     X(schema)                                                                                      \
     X(edit)                                                                                        \
     X(show)                                                                                        \

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/fsio.h"
+#include "base/str.h"
 #include "cli/cli.h"
 #include "cli/show.h"
 #include "stage/measure.h"
@@ -16,17 +17,6 @@ static const rs_opt k_opts[] = {
     {"--json", RS_OPT_FLAG, offsetof(show_opts, json), NULL,
      "everything but the tensors' contents, as JSON"},
 };
-
-/* "1.2 MB" */
-static const char *bytes_text(rs_arena *a, int64_t bytes)
-{
-    static const char *const units[] = {"B", "KB", "MB", "GB", "TB"};
-    double v = (double)bytes;
-    int u = 0;
-    for (; v >= 1000 && u < 4; u++)
-        v /= 1000;
-    return rs_arena_printf(a, u ? "%.1f %s" : "%.0f %s", v, units[u]);
-}
 
 static const char *shape_text(rs_arena *a, rs_tensor t)
 {
@@ -59,7 +49,7 @@ static void print_head(rs_arena *a, const rs_show_video *v)
     rs_tensor latents = rs_show_find(v, RS_GROUP_CONDITION "/" RS_DATA_LATENTS);
     rs_tensor text = rs_show_find(v, RS_GROUP_CONDITION "/" RS_DATA_TEXT);
     rs_tensor image = rs_show_find(v, RS_GROUP_CONDITION "/" RS_DATA_IMAGE);
-    rs_out("%s  %s, %s\n\n", v->video, v->path, bytes_text(a, v->bytes));
+    rs_out("%s  %s, %s\n\n", v->video, v->path, rs_bytes_text(a, v->bytes));
     field("made", rs_arena_printf(a, "%s by %s on %s, seed %lld", v->created, v->program, v->host,
                                   (long long)v->seed));
     field("numerics", v->fingerprint);
@@ -78,7 +68,7 @@ static void print_inputs(rs_arena *a, const rs_show_files *files)
     for (int64_t i = 0; i < files->n; i++) {
         const rs_show_file *f = &files->items[i];
         rs_out("  %-16s%-14s %9s  %.12s  %s\n", i ? "" : "inputs", f->role,
-               f->bytes ? bytes_text(a, f->bytes) : "folder", f->hash, f->path);
+               f->bytes ? rs_bytes_text(a, f->bytes) : "folder", f->hash, f->path);
     }
 }
 
@@ -92,7 +82,7 @@ static void print_weights(rs_arena *a, const rs_show_files *files)
         for (next = i; next < files->n && strcmp(files->items[next].role, first->role) == 0; next++)
             bytes += files->items[next].bytes;
         rs_out("  %-16s%-14s %9s  %3lld file%s  %s\n", i ? "" : "weights", first->role,
-               bytes_text(a, bytes), (long long)(next - i), next - i == 1 ? " " : "s",
+               rs_bytes_text(a, bytes), (long long)(next - i), next - i == 1 ? " " : "s",
                rs_path_dirname(a, first->path));
     }
 }

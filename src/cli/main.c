@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "comm/comm.h"
 #include "device/device.h"
 
 #define COMMAND_ROW(name) &rs_cmd_##name,
@@ -62,7 +63,10 @@ static void print_version(void)
     printf("reshoot " RS_VERSION "\n");
     if (rs_device_open(&d, &(rs_device_opts){.threads = 1}) == RS_OK)
         printf("backend: %s\n", rs_device_fingerprint(d));
-    printf("not in this version: cuda, nccl, mpi\n");
+    rs_arena *a = rs_arena_create();
+    printf("mpi: %s\n", rs_comm_mpi_library(a));
+    rs_arena_destroy(&a);
+    printf("not in this version: cuda, nccl\n");
     rs_device_destroy(&d);
 }
 
@@ -82,7 +86,7 @@ int main(int argc, char **argv)
         return 0;
     }
     rs_status st = dispatch(argc, argv);
-    if (st != RS_OK) {
+    if (st != RS_OK && rs_log_rank() <= 0) { /* all ranks of a run have the same */
         fprintf(stderr, "reshoot: %s\n", rs_error_message());
         if (rs_log_level_get() >= RS_LOG_DEBUG)
             fprintf(stderr, "%s\n", rs_error_trace());

@@ -242,8 +242,10 @@
 
 #define RS_CFG_ROWS_cluster(X)                                                                     \
     X(cluster, ENUM, backend, "auto", "", "where the model computes", backend)                     \
-    X(cluster, INT, threads, "0", "threads", "CPU threads per process; 0: all it may use",         \
-      RANGE(0, 4096))
+    X(cluster, INT, threads, "0", "threads", "CPU threads per rank; 0: an even share",             \
+      RANGE(0, 4096))                                                                              \
+    X(cluster, NUM, watchdog, "600", "s", "a rank that waits for another longer ends the run",     \
+      ABOVE(0, 1e9))
 
 #define RS_CFG_ROWS_memory(X)                                                                      \
     X(memory, ENUM, recompute, "block", "", "activations kept for the backward pass", recompute)

@@ -3,6 +3,7 @@
 
 #include "base/fsio.h"
 #include "base/log.h"
+#include "comm/agree.h"
 #include "job/comparison.h"
 #include "job/job.h"
 
@@ -52,6 +53,15 @@ static rs_status run_each(rs_run_session *s, const rs_run_opts *o, rs_outcomes *
     return RS_OK;
 }
 
+/* What the jobs of all ranks have needed. */
+static rs_status share_used(rs_run_session *s)
+{
+    rs_used_states *u = &s->used;
+    RS_TRY(rs_world_gather(&u->paths, &u->n, s->arena, u->paths, u->n, &s->world));
+    u->cap = (size_t)u->n;
+    return RS_OK;
+}
+
 /* A state that no job of any arm refers to. Failed jobs may not have had their keys: then all
  * stays. */
 static rs_status sweep(rs_run_session *s)
@@ -67,33 +77,46 @@ static rs_status sweep(rs_run_session *s)
     return RS_OK;
 }
 
+static rs_status compare(rs_run_session *s, const rs_outcomes *outcomes, bool whole)
+{
+    rs_comparison c = rs_compare(s->arena, s->cfg->name, s->arms, outcomes);
+    rs_comparison_log(s->arena, &c);
+    if (!whole) {
+        RS_LOG(INFO, "comparison files and strips are written by runs of all arms and videos");
+        return RS_OK;
+    }
+    const char *sheets = rs_path_join(s->arena, s->cfg->output, "comparison");
+    RS_TRY(rs_comparison_write(s->cfg->output, &c));
+    RS_TRY(rs_comparison_sheets(sheets, &s->run, &c));
+    RS_LOG(INFO, "comparison: %s.md, .csv, .json; strips of all arms, a picture per edit: %s/",
+           sheets, sheets);
+    return RS_OK;
+}
+
+/* Rank 0 has the outcomes. */
+static rs_status conclude(rs_run_session *s, const rs_run_opts *o, const rs_outcomes *outcomes,
+                          const tally *t)
+{
+    bool whole = !o->arms && !o->videos && !o->only;
+    if (!rs_world_leads(&s->world))
+        return RS_OK;
+    if (whole && !t->failed)
+        RS_TRY(sweep(s));
+    if (!o->only)
+        RS_TRY(compare(s, outcomes, whole));
+    if (t->failed)
+        return RS_FAIL(JOBS, "%lld of %lld edits failed, in %lld arms", (long long)t->failed,
+                       (long long)t->jobs, (long long)t->arms);
+    return RS_OK;
+}
+
 rs_status rs_run_arms(rs_run_session *s, const rs_run_opts *o)
 {
     tally t = {0};
-    bool whole = !o->arms && !o->videos && !o->only;
     rs_outcomes *outcomes = RS_NEW(s->arena, rs_outcomes, s->arms->n);
     RS_TRY(count_chosen(s, o));
     s->run.shared_states = rs_path_join(s->arena, s->cfg->output, "state");
     RS_TRY(run_each(s, o, outcomes, &t));
-    if (whole && !t.failed)
-        RS_TRY(sweep(s));
-    if (!o->only) {
-        rs_comparison c = rs_compare(s->arena, s->cfg->name, s->arms, outcomes);
-        rs_comparison_log(s->arena, &c);
-        if (whole) {
-            const char *sheets = rs_path_join(s->arena, s->cfg->output, "comparison");
-            RS_TRY(rs_comparison_write(s->cfg->output, &c));
-            RS_TRY(rs_comparison_sheets(sheets, &s->run, &c));
-            RS_LOG(INFO,
-                   "comparison: %s.md, .csv, .json; strips of all arms, a picture per edit: "
-                   "%s/",
-                   sheets, sheets);
-        } else {
-            RS_LOG(INFO, "comparison files and strips are written by runs of all arms and videos");
-        }
-    }
-    if (t.failed)
-        return RS_FAIL(JOBS, "%lld of %lld edits failed, in %lld arms", (long long)t.failed,
-                       (long long)t.jobs, (long long)t.arms);
-    return RS_OK;
+    RS_TRY(share_used(s));
+    return rs_comm_agree(s->world.comm, conclude(s, o, outcomes, &t));
 }

@@ -146,7 +146,7 @@ rs_status rs_comparison_sheets(const char *folder, const rs_run *run, const rs_c
 {
     pair p = {.c = c, .run = run};
     RS_TRY(rs_make_dirs(folder));
-    RS_TRY(rs_atomic_sweep(folder));
+    RS_TRY(rs_atomic_sweep(folder, NULL));
     for (int64_t i = 0; i < run->catalog->n_videos; i++) {
         p.video = &run->catalog->videos[i];
         for (int64_t e = 0; e < p.video->n_edits; e++, p.k++) {

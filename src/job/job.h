@@ -5,6 +5,7 @@
 
 #include "config/arms.h"
 #include "job/used_states.h"
+#include "job/world.h"
 #include "stage/measure.h"
 #include "stage/stage.h"
 
@@ -39,46 +40,61 @@ typedef struct rs_outcomes {
     size_t cap;
 } rs_outcomes;
 
-/* The whole command; of an experiment with arms every chosen arm, one after the other, and then
- * their comparison. RS_CONFIG / RS_MODEL before any job; RS_JOBS when some job failed; RS_STOPPED
- * when asked to stop. Prints the table of results to the log. */
+/* The whole command, collective over the started ranks (job/world.h): videos go to whoever is free,
+ * and rank 0 reports; the status is the same on all ranks. Of an experiment with arms every chosen
+ * arm, one after the other, and then their comparison. RS_CONFIG / RS_MODEL before any job; RS_JOBS
+ * when some job failed; RS_STOPPED when asked to stop. Prints the table of results to the log. */
 rs_status rs_run_catalog(const rs_run_opts *o) RS_NODISCARD;
 
 /* ---- parts, used by rs_run_catalog ---- */
 
-/* Load config and catalog, open the device, hash the model's files, create and lock the run
- * directory. */
+/* Collective. Load config and catalog, open the device, hash the model's files, create and lock the
+ * run directory. */
 typedef struct rs_run_session {
+    rs_world world;
     rs_run run;
     rs_config *cfg;
     rs_arms *arms; /* NULL: an ordinary experiment */
     rs_catalog *catalog;
     rs_device *dev;
     rs_arena *arena;
-    rs_used_states used; /* by the jobs that ran */
-    int lock;            /* file descriptor of <output>/.lock */
+    rs_used_states used; /* by the jobs that ran here */
+    rs_arena *reports;   /* rank 0: texts that ranks reported */
+    int lock;            /* rank 0: file descriptor of <output>/.lock */
 } rs_run_session;
 
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;
 void rs_session_close(rs_run_session *s);
-/* Go on with the settings of an arm: its output folder, and another model if it names one. */
+/* Collective. Go on with the settings of an arm: its output folder, and another model if it names
+ * one. */
 rs_status rs_session_use(rs_run_session *s, const rs_config *cfg) RS_NODISCARD;
 
-/* All chosen jobs under the session's present settings, the index of their archives, and the
- * report. *outcomes: one per edit of the chosen videos, in the order of the catalog (session's
- * arena). */
+/* Collective. All chosen jobs under the session's present settings, the index of their archives,
+ * and the report. *outcomes: one per edit of the chosen videos, in the order of the catalog
+ * (session's arena); complete on rank 0 only. */
 rs_status rs_run_jobs(rs_run_session *s, const rs_run_opts *o, rs_outcomes *outcomes) RS_NODISCARD;
-/* The arms of an experiment (job/arms.c): states are shared in <output>/state, everything else of
- * an arm is in <output>/arms/<arm>. When all of them ran on all videos, states that no arm needs
- * are removed and <output>/comparison.md, .csv, .json and comparison/<video>@<edit>.png are
- * written. */
+/* One video on this rank: its stages, those of its edits, and the archive (job/video.c). outcomes
+ * and unusable (what is wrong with its media, or NULL): one per edit. Failures are in the outcomes;
+ * RS_STOPPED when asked to stop. */
+rs_status rs_run_video(rs_run_session *s, const rs_catalog_video *v, rs_outcome *outcomes,
+                       rs_stage_id last, bool publish, const char *const *unusable) RS_NODISCARD;
+/* Collective. The arms of an experiment (job/arms.c): states are shared in <output>/state,
+ * everything else of an arm is in <output>/arms/<arm>. When all of them ran on all videos, states
+ * that no arm needs are removed and <output>/comparison.md, .csv, .json and
+ * comparison/<video>@<edit>.png are written. */
 rs_status rs_run_arms(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;
 
-/* The device and the model directory of the settings; components open when they are needed. */
-rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config *cfg) RS_NODISCARD;
+/* The device and the model directory of the settings; components open when they are needed. cores:
+ * for settings that leave the threads open, 0: all. */
+rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config *cfg,
+                             int cores) RS_NODISCARD;
 /* Frame rate of the mp4 files: edit.fps, or that at which the clip plays as its source does. */
 rs_ratio rs_output_fps(const rs_config *cfg, rs_ratio source);
 
+/* Where a video's archive and an edit's mp4 are. */
+char *rs_archive_path_of(rs_arena *a, const rs_run *run, const rs_catalog_video *v);
+char *rs_mp4_path_of(rs_arena *a, const rs_run *run, const rs_catalog_video *v,
+                     const rs_catalog_edit *e);
 /* Write <output>/archive/<video>.h5, videos/<video>/<edit>.mp4 and sheets/<video>.png from finished
  * states, unless the archive there is already the one these states would give. `edits`: outcomes of
  * this video's edits (those that failed are recorded with their reason); paths and metrics are

@@ -33,7 +33,18 @@ static char *output_path(const publication *p, const char *folder, const char *n
     return rs_arena_printf(p->a, "%s/%s/%s", p->run->output, folder, name);
 }
 
+char *rs_archive_path_of(rs_arena *a, const rs_run *run, const rs_catalog_video *v)
+{
+    return rs_arena_printf(a, "%s/archive/%s.h5", run->output, v->id);
+}
+
 /* One folder per video, so that ids with dots cannot meet in one name. */
+char *rs_mp4_path_of(rs_arena *a, const rs_run *run, const rs_catalog_video *v,
+                     const rs_catalog_edit *e)
+{
+    return rs_arena_printf(a, "%s/videos/%s/%s.mp4", run->output, v->id, e->id);
+}
+
 static char *mp4_folder(const publication *p)
 {
     return output_path(p, "videos", p->video->video->id);
@@ -41,7 +52,8 @@ static char *mp4_folder(const publication *p)
 
 static char *mp4_path(const publication *p, int64_t i)
 {
-    return rs_arena_printf(p->a, "%s/%s.mp4", mp4_folder(p), p->outcomes[i].edit);
+    const rs_catalog_video *v = p->video->video;
+    return rs_mp4_path_of(p->a, p->run, v, &v->edits[i]);
 }
 
 static void fail_edit(publication *p, int64_t i, rs_status st)
@@ -234,17 +246,20 @@ out:
     return st;
 }
 
-static rs_status make_folder(const char *folder)
+/* Other ranks publish other videos into the same folders. */
+static rs_status make_folder_of(const publication *p, const char *path)
 {
+    const char *folder = rs_path_dirname(p->a, path);
     RS_TRY(rs_make_dirs(folder));
-    return rs_atomic_sweep(folder);
+    return rs_atomic_sweep(folder, rs_path_basename(path));
 }
 
 static rs_status make_folders(const publication *p)
 {
-    RS_TRY(make_folder(rs_path_join(p->a, p->run->output, "archive")));
-    RS_TRY(make_folder(rs_path_join(p->a, p->run->output, "sheets")));
-    return make_folder(mp4_folder(p));
+    RS_TRY(make_folder_of(p, p->archive));
+    RS_TRY(make_folder_of(p, p->sheet));
+    RS_TRY(rs_make_dirs(mp4_folder(p)));
+    return rs_atomic_sweep(mp4_folder(p), NULL);
 }
 
 rs_status rs_publish_video(rs_run *run, rs_job *video, rs_job **edits, rs_outcome *outcomes,
@@ -257,7 +272,7 @@ rs_status rs_publish_video(rs_run *run, rs_job *video, rs_job **edits, rs_outcom
                      .n = n,
                      .a = video->arena};
     *ran = false;
-    p.archive = output_path(&p, "archive", rs_arena_printf(p.a, "%s.h5", video->video->id));
+    p.archive = rs_archive_path_of(p.a, run, video->video);
     p.sheet = output_path(&p, "sheets", rs_arena_printf(p.a, "%s.png", video->video->id));
     RS_TRY(rs_job_load_source(run, video));
     p.contact = RS_NEW(p.a, rs_contact_edit, n);
@@ -268,9 +283,7 @@ rs_status rs_publish_video(rs_run *run, rs_job *video, rs_job **edits, rs_outcom
         RS_TRY(make_folders(&p));
         RS_TRY(load_edits(&p));
         RS_TRY(write_videos(&p));
-        RS_TRY(rs_contact_write(
-            output_path(&p, "sheets", rs_arena_printf(p.a, "%s.png", video->video->id)), p.a, run,
-            video, p.contact, n));
+        RS_TRY(rs_contact_write(p.sheet, p.a, run, video, p.contact, n));
         RS_TRY(write_archive(&p));
         RS_LOG(INFO, "publish done in %.2f s", rs_now() - begin);
         *ran = true;

@@ -1,199 +1,29 @@
+/* A catalog over the ranks of a run: who works on what (job/dispatch.h), and what becomes of it. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/fsio.h"
 #include "base/log.h"
+#include "comm/agree.h"
 #include "job/check.h"
+#include "job/dispatch.h"
 #include "job/index.h"
 #include "job/job.h"
 #include "job/report.h"
 
-/* One video while it is being worked on. */
-typedef struct video_work {
-    rs_run *run;
-    rs_used_states *used;
-    rs_stage_id last; /* last stage wanted */
+/* One call of rs_run_jobs. */
+typedef struct work {
+    rs_run_session *s;
+    rs_outcomes *l;
+    rs_stage_id last;
     bool publish;
-    rs_job video;
-    rs_job **edits;
-    rs_outcome *outcomes;        /* n_edits of them, inside the run's list */
-    rs_arena **arenas;           /* one per edit */
-    const char *const *unusable; /* per edit: what is wrong with its media, or NULL */
-} video_work;
-
-static void fail(rs_outcome *o, rs_arena *a, rs_status st, const char *stage)
-{
-    o->status = st;
-    o->stage = stage;
-    o->reason = rs_arena_strdup(a, rs_error_message());
-    if (st != RS_STOPPED)
-        RS_LOG(ERROR, "%s#%s failed%s%s: %s", o->video, o->edit, stage ? " in " : "",
-               stage ? stage : "", o->reason);
-    RS_LOG(DEBUG, "%s", rs_error_trace());
-}
-
-/* Stages of one job in order, up to the last wanted one, per-video or per-edit as asked. */
-static rs_status run_stages(video_work *w, rs_job *job, bool per_edit, bool *ran,
-                            const char **stage)
-{
-    for (int id = 0; id <= (int)w->last; id++) {
-        const rs_stage *s = rs_stage_get((rs_stage_id)id);
-        bool did = false;
-        if (s->per_edit != per_edit)
-            continue;
-        *stage = s->name;
-        RS_TRY(rs_stage_run(w->run, job, (rs_stage_id)id, &did));
-        *ran = *ran || did;
-    }
-    *stage = NULL;
-    return RS_OK;
-}
-
-static rs_job *new_edit_job(video_work *w, int64_t i)
-{
-    const rs_catalog_edit *e = &w->video.video->edits[i];
-    w->arenas[i] = rs_arena_create();
-    rs_job *job = RS_NEW(w->arenas[i], rs_job, 1);
-    *job = (rs_job){.video = w->video.video, .edit = e, .parent = &w->video, .arena = w->arenas[i]};
-    job->name = rs_arena_printf(job->arena, "%s#%s", job->video->id, e->id);
-    return job;
-}
-
-static rs_status run_edit_job(video_work *w, int64_t i, rs_arena *a)
-{
-    rs_outcome *o = &w->outcomes[i];
-    w->edits[i] = new_edit_job(w, i);
-    const char *stage = NULL;
-    if (w->unusable[i])
-        return RS_INPUT;
-    rs_status st = rs_job_keys(w->run, w->edits[i]);
-    if (st == RS_OK) {
-        rs_used_states_add(w->used, w->run, w->edits[i]);
-        st = run_stages(w, w->edits[i], true, &o->ran, &stage);
-    }
-    if (st != RS_OK) {
-        fail(o, a, st, stage);
-    } else {
-        o->status = RS_OK;
-        o->reason = NULL;
-    }
-    return st;
-}
-
-static void fail_all(video_work *w, rs_arena *a, rs_status st, const char *stage)
-{
-    for (int64_t i = 0; i < w->video.video->n_edits; i++)
-        if (!w->unusable[i])
-            fail(&w->outcomes[i], a, st, stage);
-}
-
-/* Edits whose media were found unusable have failed already. False if that is all of them. */
-static bool mark_unusable(video_work *w)
-{
-    int64_t left = 0;
-    for (int64_t i = 0; i < w->video.video->n_edits; i++) {
-        if (!w->unusable[i]) {
-            left++;
-            continue;
-        }
-        w->outcomes[i].status = RS_INPUT;
-        w->outcomes[i].reason = w->unusable[i];
-    }
-    return left > 0;
-}
-
-static rs_status publish(video_work *w, rs_arena *a)
-{
-    int64_t ok = 0, n = w->video.video->n_edits;
-    bool ran = false;
-    for (int64_t i = 0; i < n; i++)
-        ok += w->outcomes[i].status == RS_OK;
-    const char *archive =
-        rs_arena_printf(w->video.arena, "%s/archive/%s.h5", w->run->output, w->video.video->id);
-    if (ok == 0 && !rs_path_exists(archive))
-        return RS_OK; /* nothing to show; an older archive must say that its edits fail now */
-    rs_log_set_context(w->video.video->id);
-    rs_status st = rs_publish_video(w->run, &w->video, w->edits, w->outcomes, n, &ran);
-    rs_log_set_context(NULL);
-    for (int64_t i = 0; i < n && st != RS_OK; i++)
-        if (w->outcomes[i].status == RS_OK)
-            fail(&w->outcomes[i], a, st, "publish");
-    for (int64_t i = 0; i < n; i++)
-        w->outcomes[i].ran = w->outcomes[i].ran || ran;
-    return st == RS_STOPPED ? st : RS_OK;
-}
-
-static rs_status run_video(video_work *w, rs_arena *a)
-{
-    bool ran = false;
-    const char *stage = NULL;
-    if (!mark_unusable(w))
-        return RS_OK;
-    rs_status st = rs_atomic_sweep(rs_stage_folder(w->run, &w->video));
-    if (st == RS_OK)
-        st = rs_job_keys(w->run, &w->video);
-    if (st == RS_OK) {
-        rs_used_states_add(w->used, w->run, &w->video);
-        st = run_stages(w, &w->video, false, &ran, &stage);
-    }
-    if (st != RS_OK) {
-        fail_all(w, a, st, stage);
-        return st == RS_STOPPED ? st : RS_OK;
-    }
-    for (int64_t i = 0; i < w->video.video->n_edits; i++) {
-        w->outcomes[i].ran = ran;
-        if (run_edit_job(w, i, a) == RS_STOPPED)
-            return RS_STOPPED;
-    }
-    return w->publish ? publish(w, a) : RS_OK;
-}
-
-/* Outcomes of one video's edits, appended to the list. */
-static rs_outcome *add_outcomes(rs_outcomes *l, rs_arena *a, const rs_catalog_video *v)
-{
-    l->items = rs_arena_grow(a, l->items, &l->cap, (size_t)(l->n + v->n_edits), sizeof *l->items);
-    rs_outcome *first = &l->items[l->n];
-    for (int64_t i = 0; i < v->n_edits; i++)
-        first[i] = (rs_outcome){.video = v->id,
-                                .edit = v->edits[i].id,
-                                .status = RS_STOPPED,
-                                .reason = "not reached",
-                                .measures = rs_measures_none(),
-                                .train_s = NAN,
-                                .sample_s = NAN};
-    l->n += v->n_edits;
-    return first;
-}
-
-/* Paths were made in the video's arena; the report outlives it. */
-static void keep_paths(rs_outcome *o, rs_arena *a)
-{
-    o->mp4 = o->mp4 ? rs_arena_strdup(a, o->mp4) : NULL;
-    o->archive = o->archive ? rs_arena_strdup(a, o->archive) : NULL;
-    o->reason = o->reason ? rs_arena_strdup(a, o->reason) : NULL;
-}
-
-static rs_status work_on(rs_run_session *s, const rs_catalog_video *v, rs_outcomes *l,
-                         rs_stage_id last, bool publish_too, const char *const *unusable)
-{
-    rs_arena *arena = rs_arena_create();
-    video_work w = {.run = &s->run,
-                    .used = &s->used,
-                    .last = last,
-                    .publish = publish_too,
-                    .unusable = unusable};
-    w.video = (rs_job){.video = v, .name = v->id, .arena = arena};
-    w.edits = RS_NEW(arena, rs_job *, v->n_edits);
-    w.arenas = RS_NEW(arena, rs_arena *, v->n_edits);
-    w.outcomes = add_outcomes(l, s->arena, v);
-    rs_status st = run_video(&w, s->arena);
-    for (int64_t i = 0; i < v->n_edits; i++)
-        keep_paths(&w.outcomes[i], s->arena);
-    for (int64_t i = 0; i < v->n_edits; i++)
-        rs_arena_destroy(&w.arenas[i]);
-    rs_arena_destroy(&arena);
-    return st;
-}
+    rs_sched_video *todo;  /* (n) chosen videos */
+    int64_t *video;        /* (n) index in the catalog */
+    int64_t *first;        /* (n) of its edits' outcomes */
+    const char **unusable; /* (n edits) what is wrong with its media, or NULL */
+    int64_t n;
+} work;
 
 static rs_status parse_only(rs_stage_id *last, bool *publish_too, const char *only)
 {
@@ -212,6 +42,156 @@ static rs_status parse_only(rs_stage_id *last, bool *publish_too, const char *on
                    only);
 }
 
+/* Outcomes of one video's edits, appended to the list. */
+static void add_outcomes(rs_outcomes *l, rs_arena *a, const rs_catalog_video *v)
+{
+    l->items = rs_arena_grow(a, l->items, &l->cap, (size_t)(l->n + v->n_edits), sizeof *l->items);
+    for (int64_t i = 0; i < v->n_edits; i++)
+        l->items[l->n + i] = (rs_outcome){.video = v->id,
+                                          .edit = v->edits[i].id,
+                                          .status = RS_STOPPED,
+                                          .reason = "not reached",
+                                          .measures = rs_measures_none(),
+                                          .train_s = NAN,
+                                          .sample_s = NAN};
+    l->n += v->n_edits;
+}
+
+/* What a video costs in relation to others: what its edits share counts as much as an edit. Failed
+ * ones count too, as something says so in the archive. */
+static rs_sched_video task_of(rs_arena *a, const rs_catalog_video *v)
+{
+    rs_sched_video t = {.edits = RS_NEW(a, rs_sched_edit, v->n_edits), .n_edits = v->n_edits};
+    t.seconds[RS_TASK_CHAIN] = 1 + (double)v->n_edits;
+    return t;
+}
+
+static rs_status choose(work *w, const char *glob)
+{
+    rs_arena *a = w->s->arena;
+    const rs_catalog *c = w->s->catalog;
+    w->todo = RS_NEW(a, rs_sched_video, c->n_videos);
+    w->video = RS_NEW(a, int64_t, c->n_videos);
+    w->first = RS_NEW(a, int64_t, c->n_videos);
+    for (int64_t i = 0; i < c->n_videos; i++) {
+        if (!rs_check_chosen(glob, &c->videos[i]))
+            continue;
+        w->todo[w->n] = task_of(a, &c->videos[i]);
+        w->video[w->n] = i;
+        w->first[w->n++] = w->l->n;
+        add_outcomes(w->l, a, &c->videos[i]);
+    }
+    if (w->n == 0)
+        return RS_FAIL(USAGE, "--videos: \"%s\" matches none of the %lld videos", glob,
+                       (long long)c->n_videos);
+    return RS_OK;
+}
+
+/* What is wrong with the media of the chosen jobs, said before hours are spent on the others. Rank
+ * 0 looks, all know. */
+static rs_status find_unusable(work *w, const char *glob)
+{
+    const rs_catalog *c = w->s->catalog;
+    int64_t jobs = rs_check_count_jobs(c);
+    const char **all = RS_NEW(w->s->arena, const char *, jobs + 1);
+    if (rs_world_leads(&w->s->world))
+        rs_check_jobs(all, w->s->arena, w->s->run.cfg, c, glob);
+    RS_TRY(rs_world_share(all, jobs, w->s->arena, &w->s->world));
+    w->unusable = RS_NEW(w->s->arena, const char *, w->l->n);
+    for (int64_t i = 0, k = 0, j = 0; i < c->n_videos; i++) {
+        bool chosen = rs_check_chosen(glob, &c->videos[i]);
+        for (int64_t e = 0; e < c->videos[i].n_edits; e++, k++) {
+            if (chosen)
+                w->unusable[j++] = all[k];
+            if (all[k] && rs_world_leads(&w->s->world))
+                RS_LOG(ERROR, "%s#%s failed: %s", c->videos[i].id, c->videos[i].edits[e].id,
+                       all[k]);
+        }
+    }
+    return RS_OK;
+}
+
+/* ---- reports: from outcomes on the rank that worked to outcomes on rank 0 ---- */
+
+static int32_t stage_index(const char *name)
+{
+    for (int32_t id = 0; name && id < RS_STAGE_COUNT; id++)
+        if (strcmp(rs_stage_get((rs_stage_id)id)->name, name) == 0)
+            return id;
+    return name ? RS_STAGE_COUNT : -1;
+}
+
+static rs_edit_report report_of(const rs_outcome *o)
+{
+    rs_edit_report r = {.status = o->status,
+                        .stage = stage_index(o->stage),
+                        .ran = o->ran,
+                        .movie = o->mp4 != NULL,
+                        .archive = o->archive != NULL,
+                        .train_s = o->train_s,
+                        .sample_s = o->sample_s,
+                        .measures = o->measures};
+    snprintf(r.reason, sizeof r.reason, "%s", o->reason ? o->reason : "");
+    return r;
+}
+
+static void take_report(void *ctx, int64_t video, int64_t edit, const rs_edit_report *r)
+{
+    const work *w = ctx;
+    rs_arena *a = w->s->reports;
+    const rs_catalog_video *v = &w->s->catalog->videos[w->video[video]];
+    rs_outcome *o = &w->l->items[w->first[video] + edit];
+    o->status = r->status;
+    o->reason = *r->reason ? rs_arena_strdup(a, r->reason) : NULL;
+    o->stage = r->stage < 0                ? NULL
+               : r->stage < RS_STAGE_COUNT ? rs_stage_get((rs_stage_id)r->stage)->name
+                                           : "publish";
+    o->ran = r->ran;
+    o->mp4 = r->movie ? rs_mp4_path_of(a, &w->s->run, v, &v->edits[edit]) : NULL;
+    o->archive = r->archive ? rs_archive_path_of(a, &w->s->run, v) : NULL;
+    o->measures = r->measures;
+    o->train_s = r->train_s;
+    o->sample_s = r->sample_s;
+}
+
+/* ---- work ---- */
+
+/* Whatever becomes of the video is in the reports; an error is of the exchange with rank 0. */
+static rs_status work_on(work *w, rs_dispatch *d, int64_t k)
+{
+    const rs_catalog_video *v = &w->s->catalog->videos[w->video[k]];
+    rs_outcome *outcomes = &w->l->items[w->first[k]];
+    rs_status st = rs_run_video(w->s, v, outcomes, w->last, w->publish, w->unusable + w->first[k]);
+    for (int64_t e = 0; e < v->n_edits; e++) {
+        rs_edit_report r = report_of(&outcomes[e]);
+        RS_TRY(rs_dispatch_report(d, e, &r));
+    }
+    return rs_dispatch_end(d, st == RS_STOPPED);
+}
+
+static rs_status work_off(work *w, rs_dispatch *d)
+{
+    for (;;) {
+        int64_t k;
+        RS_TRY(rs_dispatch_next(d, &k));
+        if (k < 0)
+            return RS_OK;
+        RS_TRY(work_on(w, d, k));
+    }
+}
+
+static rs_status run_all_videos(work *w, const volatile sig_atomic_t *stop, bool *finished)
+{
+    rs_dispatch *d = NULL;
+    rs_dispatch_opts o = {
+        .videos = w->todo, .n_videos = w->n, .on_report = take_report, .ctx = w, .stop = stop};
+    RS_TRY(rs_dispatch_open(&d, &w->s->world, &o));
+    rs_status st = work_off(w, d);
+    if (st != RS_OK) /* the others wait for this rank, or it for them */
+        rs_comm_abort(w->s->world.comm, rs_status_exit_code(st), rs_error_message());
+    return rs_dispatch_close(&d, finished);
+}
+
 /* catalog.h5 again unless it is newer than every archive. */
 static rs_status update_index(const rs_run_session *s, const rs_outcomes *l)
 {
@@ -222,55 +202,39 @@ static rs_status update_index(const rs_run_session *s, const rs_outcomes *l)
     return stale ? rs_index_write(s->run.output) : RS_OK;
 }
 
-/* What is wrong with the media of the chosen jobs, said before hours are spent on the others. */
-static const char *const *find_unusable(rs_run_session *s, const char *glob)
+/* Rank 0: what all ranks have done. */
+static rs_status conclude(const work *w, bool finished)
 {
-    const rs_catalog *c = s->catalog;
-    const char **reasons = RS_NEW(s->arena, const char *, rs_check_count_jobs(c) + 1);
-    rs_check_jobs(reasons, s->arena, s->run.cfg, c, glob);
-    for (int64_t i = 0, k = 0; i < c->n_videos; i++)
-        for (int64_t e = 0; e < c->videos[i].n_edits; e++, k++)
-            if (reasons[k])
-                RS_LOG(ERROR, "%s#%s failed: %s", c->videos[i].id, c->videos[i].edits[e].id,
-                       reasons[k]);
-    return reasons;
+    const rs_outcomes *l = w->l;
+    int64_t failed = 0;
+    if (!rs_world_leads(&w->s->world))
+        return RS_OK;
+    rs_status st = update_index(w->s, l);
+    if (st == RS_OK && w->publish)
+        st = rs_report_write(w->s->catalog, w->s->run.output);
+    if (st != RS_OK)
+        RS_LOG(ERROR, "the overview of the run could not be written: %s", rs_error_message());
+    rs_report_log(w->s, l);
+    if (!finished)
+        return RS_FAIL(STOPPED, "stopped; the same command goes on");
+    for (int64_t i = 0; i < l->n; i++)
+        failed += l->items[i].status != RS_OK;
+    if (failed)
+        return RS_FAIL(JOBS, "%lld of %lld edits failed", (long long)failed, (long long)l->n);
+    if (st != RS_OK)
+        return RS_FAIL(IO, "the overview of %s could not be written", w->s->run.output);
+    return RS_OK;
 }
 
 rs_status rs_run_jobs(rs_run_session *s, const rs_run_opts *o, rs_outcomes *l)
 {
-    rs_stage_id last;
-    bool publish_too;
-    int64_t matched = 0;
-    rs_status st = RS_OK;
-    RS_TRY(parse_only(&last, &publish_too, o->only));
-    const char *const *unusable = find_unusable(s, o->videos);
-    for (int64_t i = 0; i < s->catalog->n_videos && st == RS_OK; i++) {
-        const rs_catalog_video *v = &s->catalog->videos[i];
-        if (rs_check_chosen(o->videos, v)) {
-            matched++;
-            st = work_on(s, v, l, last, publish_too, unusable);
-        }
-        unusable += v->n_edits;
-    }
-    if (matched == 0)
-        return RS_FAIL(USAGE, "--videos: \"%s\" matches none of the %lld videos", o->videos,
-                       (long long)s->catalog->n_videos);
-    rs_status indexed = update_index(s, l);
-    if (indexed == RS_OK && publish_too)
-        indexed = rs_report_write(s->catalog, s->run.output);
-    if (indexed != RS_OK)
-        RS_LOG(ERROR, "the overview of the run could not be written: %s", rs_error_message());
-    rs_report_log(s, l);
-    if (st != RS_OK)
-        return st;
-    int64_t failed = 0;
-    for (int64_t i = 0; i < l->n; i++)
-        failed += l->items[i].status != RS_OK;
-    if (indexed != RS_OK && !failed)
-        return RS_FAIL(IO, "the overview of %s could not be written", s->run.output);
-    if (failed)
-        return RS_FAIL(JOBS, "%lld of %lld edits failed", (long long)failed, (long long)l->n);
-    return RS_OK;
+    work w = {.s = s, .l = l};
+    bool finished = false;
+    RS_TRY(parse_only(&w.last, &w.publish, o->only));
+    RS_TRY(choose(&w, o->videos));
+    RS_TRY(find_unusable(&w, o->videos));
+    RS_TRY(run_all_videos(&w, o->stop, &finished));
+    return rs_comm_agree(s->world.comm, conclude(&w, finished));
 }
 
 static rs_status run_all(rs_run_session *s, const rs_run_opts *o)
@@ -291,6 +255,8 @@ rs_status rs_run_catalog(const rs_run_opts *o)
         st = run_all(&s, o);
     if (st != RS_OK)
         RS_LOG(DETAIL, "the run ends: %s", rs_error_message());
+    if (st == RS_PEER) /* no collective ends any more, closing neither */
+        rs_comm_abort(s.world.comm, rs_status_exit_code(st), rs_error_message());
     rs_session_close(&s);
     return st;
 }

@@ -7,6 +7,7 @@
 #include "base/fsio.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "comm/agree.h"
 #include "job/check.h"
 #include "job/job.h"
 
@@ -98,12 +99,13 @@ static rs_status load(rs_run_session *s, const rs_run_opts *o)
     return st;
 }
 
-rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config *cfg)
+rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config *cfg, int cores)
 {
+    int64_t threads = cfg->cluster.threads ? cfg->cluster.threads : cores;
     rs_device_opts device = {.backend = cfg->cluster.backend == RS_CFG_BACKEND_AUTO
                                             ? NULL
                                             : rs_cfg_backend_text(cfg->cluster.backend),
-                             .threads = rs_i32(cfg->cluster.threads)};
+                             .threads = rs_i32(threads)};
     RS_TRY(rs_device_open(dev, &device));
     *models = (rs_models){.dev = *dev, .dir = cfg->model.path};
     models->denoiser_opts.recompute =
@@ -111,40 +113,76 @@ rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config
     return RS_OK;
 }
 
+static rs_status open_models(rs_run_session *s, int cores)
+{
+    RS_TRY(rs_run_open_models(&s->run.models, &s->dev, s->cfg, cores));
+    RS_TRY(identify_model(&s->run));
+    return announce(s);
+}
+
+/* Rank 0 holds the run directory for all. */
+static rs_status take_output(rs_run_session *s)
+{
+    RS_TRY(lock_output(s, s->cfg->output));
+    RS_TRY(rs_atomic_sweep(s->cfg->output, NULL));
+    return write_config(s);
+}
+
+static const char *log_path(const rs_run_session *s)
+{
+    const char *name = "reshoot.log";
+    if (!rs_world_leads(&s->world))
+        name = rs_arena_printf(s->arena, "reshoot.rank-%d.log", s->world.rank);
+    return rs_path_join(s->arena, s->cfg->output, name);
+}
+
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
 {
-    *s = (rs_run_session){.arena = rs_arena_create(), .lock = -1};
+    int cores = 0;
+    *s = (rs_run_session){.arena = rs_arena_create(), .reports = rs_arena_create(), .lock = -1};
     s->used.arena = s->arena;
-    RS_TRY(load(s, o));
+    RS_TRY(rs_world_open(&s->world));
+    rs_comm *c = s->world.comm;
+    RS_TRY(rs_comm_agree(c, load(s, o)));
+    RS_TRY(rs_world_watch(&s->world, s->cfg->cluster.watchdog));
+    RS_TRY(rs_comm_agree(c, rs_world_cores(&cores, &s->world)));
     s->run =
         (rs_run){.cfg = s->cfg, .catalog = s->catalog, .output = s->cfg->output, .stop = o->stop};
-    RS_TRY(rs_run_open_models(&s->run.models, &s->dev, s->cfg));
+    RS_TRY(rs_comm_agree(c, open_models(s, cores)));
+    RS_TRY(rs_comm_agree(c, rs_world_leads(&s->world) ? take_output(s) : RS_OK));
+    return rs_comm_agree(c, rs_log_open_file(log_path(s)));
+}
+
+static rs_status use_output(rs_run_session *s)
+{
+    RS_TRY(rs_make_dirs(s->run.output));
+    RS_TRY(rs_atomic_sweep(s->run.output, NULL));
+    return write_config(s);
+}
+
+static rs_status use_model(rs_run_session *s, const rs_config *cfg)
+{
+    rs_models_close(&s->run.models); /* opened again when a job needs them */
+    s->run.models.dir = cfg->model.path;
+    s->run.models.denoiser_opts.recompute =
+        cfg->memory.recompute == RS_CFG_RECOMPUTE_NONE ? RS_RECOMPUTE_NONE : RS_RECOMPUTE_BLOCK;
     RS_TRY(identify_model(&s->run));
-    RS_TRY(announce(s));
-    RS_TRY(lock_output(s, s->cfg->output));
-    RS_TRY(rs_atomic_sweep(s->cfg->output));
-    RS_TRY(write_config(s));
-    return rs_log_open_file(rs_path_join(s->arena, s->cfg->output, "reshoot.log"));
+    return announce(s);
 }
 
 rs_status rs_session_use(rs_run_session *s, const rs_config *cfg)
 {
     const rs_config *old = s->run.cfg;
+    rs_status st = RS_OK;
     bool same = strcmp(old->model.path, cfg->model.path) == 0 &&
                 old->memory.recompute == cfg->memory.recompute;
     s->run.cfg = cfg;
     s->run.output = cfg->output;
-    if (!same) {
-        rs_models_close(&s->run.models); /* opened again when a job needs them */
-        s->run.models.dir = cfg->model.path;
-        s->run.models.denoiser_opts.recompute =
-            cfg->memory.recompute == RS_CFG_RECOMPUTE_NONE ? RS_RECOMPUTE_NONE : RS_RECOMPUTE_BLOCK;
-        RS_TRY(identify_model(&s->run));
-        RS_TRY(announce(s));
-    }
-    RS_TRY(rs_make_dirs(cfg->output));
-    RS_TRY(rs_atomic_sweep(cfg->output));
-    return write_config(s);
+    if (!same)
+        st = use_model(s, cfg);
+    if (st == RS_OK && rs_world_leads(&s->world))
+        st = use_output(s);
+    return rs_comm_agree(s->world.comm, st);
 }
 
 void rs_session_close(rs_run_session *s)
@@ -157,5 +195,7 @@ void rs_session_close(rs_run_session *s)
     rs_log_close_file();
     if (s->lock >= 0)
         close(s->lock);
+    rs_world_close(&s->world);
+    rs_arena_destroy(&s->reports);
     rs_arena_destroy(&s->arena);
 }

@@ -7,7 +7,8 @@ bad_lines < <(
         my %wrapper = (map({ $_ => qr{^src/base/arena\.c$} }
                            qw(malloc calloc realloc free aligned_alloc posix_memalign)),
                        abort => qr{^src/base/status\.c$},
-                       map({ $_ => qr{^src/cli/main\.c$} } qw(exit _exit quick_exit)),
+                       map({ $_ => qr{^src/cli/main\.c$} } qw(exit quick_exit)),
+                       _exit => qr{^src/comm/exit\.c$},
                        map({ $_ => qr{^(src/cli|datasets)/} } qw(printf vprintf puts putchar)));
         my $names = join "|", keys %wrapper, qw(strcpy strcat sprintf vsprintf gets strtok atoi atol atoll atof
             rand srand random drand48 system alloca setlocale);

@@ -505,7 +505,7 @@ static void t_killed_writer_leaves_a_whole_archive(void)
         T_OK(rs_archive_open(&a, path));
         T_OK(rs_archive_read_tensor(&t, t_arena(), a, "/source/x"));
         rs_archive_close(&a);
-        T_OK(rs_atomic_sweep(t_tmpdir()));
+        T_OK(rs_atomic_sweep(t_tmpdir(), NULL));
         t_shell(&out, "ls -A %s", t_tmpdir());
         T_EQ_S(out, "s.h5\n");
     }

@@ -154,7 +154,7 @@ static void t_killed_writer_leaves_a_whole_state(void)
         rs_state *s = NULL;
         T_OK(rs_state_load(&s, path));
         rs_state_close(&s);
-        T_OK(rs_atomic_sweep(t_tmpdir()));
+        T_OK(rs_atomic_sweep(t_tmpdir(), NULL));
         char *out;
         t_shell(&out, "ls -A %s", t_tmpdir());
         T_EQ_S(out, "s.state\n");

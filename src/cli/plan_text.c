@@ -1,0 +1,144 @@
+/* The report of `reshoot plan` for people. */
+#include <math.h>
+
+#include "base/str.h"
+#include "cli/cli.h"
+#include "cli/plan.h"
+
+/* "3.2 h": in the unit that gives a number from 1 to 100 or so. */
+static const char *time_text(rs_arena *a, double s)
+{
+    if (isnan(s))
+        return "";
+    if (s < 120)
+        return rs_arena_printf(a, "%.3g s", s);
+    if (s < 7200)
+        return rs_arena_printf(a, "%.3g min", s / 60);
+    return s < 200 * 3600.0 ? rs_arena_printf(a, "%.3g h", s / 3600)
+                            : rs_arena_printf(a, "%.4g d", s / 86400);
+}
+
+static void print_head(const rs_plan_report *r)
+{
+    const rs_plan *p = r->plan;
+    const rs_plan_sizes *z = &p->sizes;
+    rs_out("%s on %lld rank%s\n\n", r->file, (long long)r->ranks, r->ranks == 1 ? "" : "s");
+    rs_out("  model    %s, %lld blocks of width %lld, %.2f M parameters\n", z->family,
+           (long long)z->blocks, (long long)z->dim, (double)z->params * 1e-6);
+    rs_out("  clip     %lld frames of %lldx%lld: %lld tokens", (long long)p->cfg->clip.frames,
+           (long long)p->cfg->clip.width, (long long)p->cfg->clip.height, (long long)z->tokens);
+    if (z->window_tokens != z->tokens)
+        rs_out(", %lld in a training step", (long long)z->window_tokens);
+    rs_out("\n  catalog  ");
+    if (p->n_videos != p->catalog->n_videos)
+        rs_out("%lld video%s made ", (long long)p->catalog->n_videos,
+               p->catalog->n_videos == 1 ? "" : "s");
+    rs_out("%lld video%s, %lld edit%s, %lld with references\n", (long long)p->n_videos,
+           p->n_videos == 1 ? "" : "s", (long long)p->n_edits, p->n_edits == 1 ? "" : "s",
+           (long long)p->tasks[RS_TASK_APPEARANCE]);
+}
+
+static void print_bytes(const rs_plan_report *r, rs_arena *a)
+{
+    const rs_plan_sizes *z = &r->plan->sizes;
+    const struct {
+        const char *what;
+        int64_t bytes;
+        const char *remark;
+    } rows[] = {
+        {"transformer, resident", z->transformer_resident, "every block in fp32"},
+        {"transformer, mapped", z->transformer_mapped, "instead: blocks stay in their files"},
+        {"vae", z->vae, "weights in fp32"},
+        {"activations, training", z->train, "one step, with adapters"},
+        {"activations, sampling", z->sample, "instead, when sampling"},
+        {"adapter, training", z->adapter, "factors, gradients, moments"},
+        {"checkpoint", z->checkpoint, "file, written while a stage trains"},
+    };
+    rs_out("\n  bytes of one rank\n");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        rs_out("    %-24s %10s   %s\n", rows[i].what, rs_bytes_text(a, rows[i].bytes),
+               rows[i].remark);
+}
+
+static void print_stage(const rs_plan_report *r, rs_arena *a, int s)
+{
+    const rs_plan *p = r->plan;
+    const rs_plan_cost *c = &p->costs.stage[s];
+    rs_out("    %-11s %9lld", rs_task_stage_name((rs_task_stage)s), (long long)p->tasks[s]);
+    if (isnan(c->mean)) {
+        rs_out("  not known%s\n", s == RS_TASK_PUBLISH ? ", counted as 0" : "");
+        return;
+    }
+    rs_out("  %9s  %6.0f %%  %9s  %10s", time_text(a, c->mean), c->cv * 100,
+           time_text(a, p->step_s[s]), time_text(a, c->mean * (double)p->tasks[s]));
+    if (c->n)
+        rs_out("  of %lld", (long long)c->n);
+    rs_out("\n");
+}
+
+static void print_costs(const rs_plan_report *r, rs_arena *a)
+{
+    const rs_plan *p = r->plan;
+    if (!p->costs.from) {
+        rs_out("\n  seconds of the stages are not known: give measured ones with --costs\n");
+        return;
+    }
+    rs_out("\n  seconds, from %s\n", p->costs.from);
+    rs_out("    %-11s %9s  %9s  %8s  %9s  %10s\n", "stage", "tasks", "each", "spread", "a step",
+           "all");
+    for (int s = 0; s < RS_TASK_CHAIN; s++)
+        print_stage(r, a, s);
+    if (!p->costs_known) {
+        rs_out("  no sum: the seconds of stage %s are not known\n", p->first_unknown);
+        return;
+    }
+    rs_out("  work %s; on %lld rank%s at least %s (%s)\n", time_text(a, r->expected.work),
+           (long long)r->ranks, r->ranks == 1 ? "" : "s", time_text(a, r->expected.bound),
+           r->expected.bound > r->expected.chain ? "work / ranks"
+                                                 : "the longest video, stage after stage");
+}
+
+static void print_row(rs_arena *a, const char *name, const rs_sim_result *s)
+{
+    bool known = !isnan(s->utilisation_handed);
+    rs_out("    %-14s %10s  %8.3f  %7.1f %%  %12s\n", name, time_text(a, s->makespan),
+           s->makespan / s->bound, s->utilisation * 100,
+           known ? rs_arena_printf(a, "%.1f %%", s->utilisation_handed * 100) : "-");
+}
+
+static void print_failures(rs_arena *a, const char *name, const rs_sim_result *s)
+{
+    rs_out("    %-14s %10lld failures, %s of work lost, ranks away for %s\n", name,
+           (long long)s->failures, time_text(a, s->lost), time_text(a, s->down));
+}
+
+static void print_simulation(const rs_plan_report *r, rs_arena *a)
+{
+    const rs_sim_result *s = &r->stages;
+    const rs_sim_opts *o = r->sim;
+    double ranks = (double)r->ranks;
+    rs_out("\n  simulation, seed %llu: work %s, longest video %s, bound %s\n",
+           (unsigned long long)o->seed, time_text(a, s->work), time_text(a, s->chain),
+           time_text(a, s->bound));
+    rs_out("    %-14s %10s  %8s  %9s  %12s\n", "tasks", "makespan", "/ bound", "used",
+           "used, no tail");
+    print_row(a, "stages", s);
+    print_row(a, "whole videos", &r->chains);
+    rs_out("    %-14s %10s  %8.3f  %7.1f %%\n", "even split", time_text(a, s->even),
+           s->even / s->bound, s->work / (ranks * s->even) * 100);
+    if (o->mtbf == 0)
+        return;
+    rs_out("  with a failure of every node (%lld rank%s) in %s; the even split without\n",
+           (long long)o->per_node, o->per_node == 1 ? "" : "s", time_text(a, o->mtbf));
+    print_failures(a, "stages", s);
+    print_failures(a, "whole videos", &r->chains);
+}
+
+void rs_plan_text(const rs_plan_report *r, rs_arena *a)
+{
+    print_head(r);
+    print_bytes(r, a);
+    print_costs(r, a);
+    if (r->sim)
+        print_simulation(r, a);
+}

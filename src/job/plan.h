@@ -1,0 +1,72 @@
+/* What a run will need, before it starts: memory from sizes alone; seconds from measured ones, and
+ * how they spread over ranks from a simulation with the code that will schedule them. */
+#ifndef RS_JOB_PLAN_H
+#define RS_JOB_PLAN_H
+
+#include "config/catalog.h"
+#include "sched/sim.h"
+
+/* Seconds of one task of a stage. */
+typedef struct rs_plan_cost {
+    double mean, cv; /* cv: standard deviation / mean; NAN where the cost is not known */
+    int64_t n;       /* measured tasks behind it; 0: given as numbers, or not known */
+} rs_plan_cost;
+
+typedef struct rs_plan_costs {
+    const char *from; /* file or folder; NULL: none */
+    rs_plan_cost stage[RS_TASK_COUNT];
+} rs_plan_costs;
+
+/* Bytes of one rank that holds the whole model, each for itself. */
+typedef struct rs_plan_sizes {
+    const char *family;
+    int64_t blocks, dim, params;
+    int64_t frames[3];             /* latent F', h, w of a whole clip */
+    int64_t tokens, window_tokens; /* of a sampling and of a training step */
+    int64_t transformer_resident;  /* every block in fp32 */
+    int64_t transformer_mapped;    /* what is held when blocks stay in their files */
+    int64_t vae;
+    int64_t train, sample; /* activations */
+    int64_t adapter;       /* factors, gradients and moments while it is trained */
+    int64_t checkpoint;    /* file: factors and moments */
+} rs_plan_sizes;
+
+typedef struct rs_plan_opts {
+    const char *config; /* experiment file */
+    const char *const *sets;
+    int64_t n_sets;
+    const char *costs; /* JSON file, or folder of a finished run; NULL: not known */
+    int64_t copies;    /* the catalog, repeated to so many videos; 0: as it is */
+} rs_plan_opts;
+
+typedef struct rs_plan {
+    rs_config *cfg;
+    rs_catalog *catalog;
+    rs_arena *arena;
+    rs_plan_sizes sizes;
+    rs_plan_costs costs;
+    rs_sched_video *videos; /* after copying; unknown seconds are 0 */
+    int64_t n_videos, n_edits;
+    int64_t tasks[RS_TASK_COUNT];    /* of all videos, by stage */
+    double step_s[RS_TASK_COUNT];    /* seconds per optimizer or sampling step; NAN: not known */
+    double between_s[RS_TASK_COUNT]; /* between saved states; 0: not known or not saved */
+    bool costs_known;                /* of every stage that the catalog has, publish excepted */
+    const char *first_unknown;       /* stage, NULL if costs_known */
+} rs_plan;
+
+/* RS_CONFIG / RS_MODEL: problems of the experiment; RS_IO / RS_FORMAT: of the costs. Fini is due
+ * whatever the status. */
+rs_status rs_plan_init(rs_plan *p, const rs_plan_opts *o) RS_NODISCARD;
+void rs_plan_fini(rs_plan *p);
+
+/* The catalog on so many ranks: the plan's work with its costs. RS_USAGE where costs are unknown.
+ */
+rs_status rs_plan_sim_opts(rs_sim_opts *o, const rs_plan *p, int64_t ranks) RS_NODISCARD;
+
+/* ---- parts ---- */
+
+/* From JSON (docs/plan.md): RS_FORMAT names file and member. From the archives of a run's folder:
+ * every stage that is done there counts. */
+rs_status rs_plan_read_costs(rs_plan_costs *c, rs_arena *a, const char *path) RS_NODISCARD;
+
+#endif

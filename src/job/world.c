@@ -1,0 +1,142 @@
+#include "job/world.h"
+
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "comm/agree.h"
+
+rs_status rs_world_open(rs_world *w)
+{
+    *w = (rs_world){.size = 1};
+    RS_TRY(rs_comm_open(&w->comm, NULL));
+    w->rank = rs_comm_rank(w->comm);
+    w->size = rs_comm_size(w->comm);
+    if (w->size > 1)
+        rs_log_set_rank(w->rank);
+    return RS_OK;
+}
+
+rs_status rs_world_watch(rs_world *w, double timeout_s)
+{
+    rs_watchdog_opts o = {.warn_s = timeout_s / 10,
+                          .timeout_s = timeout_s,
+                          .exit_code = rs_status_exit_code(RS_PEER)};
+    if (w->size == 1)
+        return RS_OK;
+    return rs_comm_agree(w->comm, rs_watchdog_start(&w->watchdog, w->comm, &o));
+}
+
+void rs_world_close(rs_world *w)
+{
+    rs_watchdog_stop(&w->watchdog);
+    rs_comm_close(&w->comm);
+}
+
+/* Names the cores that this process may use, over all machines. */
+static int usable_cores(char id[RS_HASH_HEX])
+{
+    char host[256] = {0};
+    cpu_set_t set;
+    rs_hash h;
+    CPU_ZERO(&set);
+    gethostname(host, sizeof host - 1);
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        CPU_SET(0, &set);
+    rs_hash_init(&h);
+    rs_hash_string(&h, host);
+    rs_hash_update(&h, &set, sizeof set);
+    rs_hash_final_hex(&h, id);
+    return CPU_COUNT(&set);
+}
+
+rs_status rs_world_cores(int *cores, const rs_world *w)
+{
+    char mine[RS_HASH_HEX];
+    rs_status st = RS_OK;
+    rs_arena *a = rs_arena_create();
+    char *ids = rs_arena_alloc(a, (size_t)w->size, sizeof mine);
+    size_t *bytes = RS_NEW(a, size_t, w->size);
+    int usable = usable_cores(mine), sharing = 0;
+    for (int r = 0; r < w->size; r++)
+        bytes[r] = sizeof mine;
+    RS_TRY_OUT(rs_comm_allgather(ids, w->comm, mine, bytes, "shares of the cores"));
+    for (int r = 0; r < w->size; r++)
+        sharing += memcmp(ids + (size_t)r * sizeof mine, mine, sizeof mine) == 0;
+    *cores = usable > sharing ? usable / sharing : 1;
+out:
+    rs_arena_destroy(&a);
+    return st;
+}
+
+/* ---- lists of strings: each is 'x' for NULL, or 's', its bytes and a zero ---- */
+
+static char *pack(size_t *bytes, rs_arena *a, const char *const *strings, int64_t n)
+{
+    *bytes = 0;
+    for (int64_t i = 0; i < n; i++)
+        *bytes += strings[i] ? strlen(strings[i]) + 2 : 1;
+    char *data = rs_arena_alloc(a, *bytes + 1, 1), *p = data;
+    for (int64_t i = 0; i < n; i++) {
+        *p++ = strings[i] ? 's' : 'x';
+        if (strings[i]) {
+            size_t length = strlen(strings[i]) + 1;
+            memcpy(p, strings[i], length);
+            p += length;
+        }
+    }
+    return data;
+}
+
+static void unpack(const char **strings, int64_t n, const char *data)
+{
+    for (int64_t i = 0; i < n; i++) {
+        bool there = *data++ == 's';
+        strings[i] = there ? data : NULL;
+        data += there ? strlen(data) + 1 : 0;
+    }
+}
+
+rs_status rs_world_share(const char **strings, int64_t n, rs_arena *a, const rs_world *w)
+{
+    if (w->size == 1)
+        return RS_OK;
+    size_t bytes = 0;
+    char *data = rs_world_leads(w) ? pack(&bytes, a, strings, n) : NULL;
+    RS_TRY(rs_comm_broadcast(&bytes, w->comm, sizeof bytes, 0, "size of a list"));
+    data = data ? data : rs_arena_alloc(a, bytes + 1, 1);
+    RS_TRY(rs_comm_broadcast(data, w->comm, bytes, 0, "list"));
+    unpack(strings, n, data);
+    return RS_OK;
+}
+
+typedef struct list_size {
+    int64_t n;
+    size_t bytes;
+} list_size;
+
+rs_status rs_world_gather(const char ***all, int64_t *n_all, rs_arena *a,
+                          const char *const *strings, int64_t n, const rs_world *w)
+{
+    list_size mine = {.n = n};
+    list_size *sizes = RS_NEW(a, list_size, w->size);
+    size_t *bytes = RS_NEW(a, size_t, w->size), total = 0;
+    const char *data = pack(&mine.bytes, a, strings, n);
+    for (int r = 0; r < w->size; r++)
+        bytes[r] = sizeof mine;
+    RS_TRY(rs_comm_allgather(sizes, w->comm, &mine, bytes, "sizes of lists"));
+    *n_all = 0;
+    for (int r = 0; r < w->size; r++) {
+        bytes[r] = sizes[r].bytes;
+        total += sizes[r].bytes;
+        *n_all += sizes[r].n;
+    }
+    char *joined = rs_arena_alloc(a, total + 1, 1);
+    RS_TRY(rs_comm_allgather(joined, w->comm, data, bytes, "lists"));
+    *all = RS_NEW(a, const char *, *n_all + 1);
+    unpack(*all, *n_all, joined);
+    return RS_OK;
+}

@@ -1,0 +1,40 @@
+/* The ranks of a run: how many there are, their share of this machine, and what they tell each
+ * other outside of the hand-out of jobs (job/dispatch.h). A plain `reshoot run` is a world of one.
+ */
+#ifndef RS_JOB_WORLD_H
+#define RS_JOB_WORLD_H
+
+#include "comm/comm.h"
+#include "comm/watchdog.h"
+
+typedef struct rs_world {
+    rs_comm *comm;
+    rs_watchdog *watchdog;
+    int rank, size;
+} rs_world;
+
+/* Collective. The started ranks (rs_comm_open); log lines carry the rank from then on, and ranks
+ * other than 0 show warnings and errors only. */
+rs_status rs_world_open(rs_world *w) RS_NODISCARD;
+/* Collective, once. A rank that waits in a collective longer than this ends the run, with names. */
+rs_status rs_world_watch(rs_world *w, double timeout_s) RS_NODISCARD;
+/* Collective; also after a failed open. */
+void rs_world_close(rs_world *w);
+
+static inline bool rs_world_leads(const rs_world *w)
+{
+    return w->rank == 0;
+}
+
+/* Collective. Cores that this rank may use, shared evenly among the ranks of this machine that may
+ * use the same ones; at least 1. */
+rs_status rs_world_cores(int *cores, const rs_world *w) RS_NODISCARD;
+/* Collective. Rank 0's list of n strings (each may be NULL) to all ranks, in the arena; n is equal
+ * on all ranks, the strings of the other ranks are replaced. */
+rs_status rs_world_share(const char **strings, int64_t n, rs_arena *a,
+                         const rs_world *w) RS_NODISCARD;
+/* Collective. Every rank's list of n strings (none NULL) one after the other, in the arena. */
+rs_status rs_world_gather(const char ***all, int64_t *n_all, rs_arena *a,
+                          const char *const *strings, int64_t n, const rs_world *w) RS_NODISCARD;
+
+#endif

@@ -1,0 +1,327 @@
+#include "sched/director.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "sched/director_priv.h"
+
+/* Of the tasks that are as good as the best one, so many that are near a gang are looked at. */
+enum { NEAR_LOOK = 8 };
+
+static double hold_bound(const rs_dtask *t, double now)
+{
+    return RS_TASK_CHECKPOINTED & RS_TASK_BIT(t->stage) ? -DBL_MAX : now + t->seconds;
+}
+
+static bool may_run(const rs_dgang *g, const rs_dtask *t, double now)
+{
+    return (g->stages & RS_TASK_BIT(t->stage)) && g->deadline >= hold_bound(t, now);
+}
+
+/* ---- matching ---- */
+
+/* The best ready task of a stage that fits before the deadline, or -1. */
+static int64_t best_of_stage(const rs_director *d, int stage, double deadline, double now)
+{
+    double bound = RS_TASK_CHECKPOINTED & RS_TASK_BIT(stage) ? -DBL_MAX : now - deadline;
+    int64_t rank = rs_maxtree_first(&d->ready, d->stage_lo[stage], d->stage_hi[stage], bound);
+    return rank < 0 ? -1 : d->by_rank[rank];
+}
+
+static int64_t best_for(const rs_director *d, const rs_dgang *g, double now)
+{
+    for (int s = RS_TASK_COUNT - 1; s >= 0; s--) {
+        int64_t task = g->stages & RS_TASK_BIT(s) ? best_of_stage(d, s, g->deadline, now) : -1;
+        if (task >= 0)
+            return task;
+    }
+    return -1;
+}
+
+/* A task that is as good, and whose source the gang has. */
+static int64_t nearest_equal(const rs_director *d, int64_t gang, int64_t task, double now)
+{
+    const rs_dtask *t = &d->tasks[task];
+    const rs_dgang *g = &d->gangs[gang];
+    int64_t near = g->near[t->stage], best = -1;
+    if (t->near == gang)
+        return task;
+    for (int i = 0; i < NEAR_LOOK && near >= 0; i++, near = d->tasks[near].next) {
+        const rs_dtask *n = &d->tasks[near];
+        if (n->remaining == t->remaining && may_run(g, n, now) &&
+            (best < 0 || n->rank < d->tasks[best].rank))
+            best = near;
+    }
+    return best < 0 ? task : best;
+}
+
+/* The gang among those that ask (a tree of them) that gets this task: the one that is near, or the
+ * first that may run it. -1: none. */
+static int64_t gang_for(const rs_director *d, const rs_maxtree *asking, const rs_dtask *t,
+                        double now)
+{
+    if (t->near >= 0 && may_run(&d->gangs[t->near], t, now) &&
+        asking->at[asking->leaves + d->gangs[t->near].leaf] > -INFINITY)
+        return t->near;
+    for (int c = 0; c < d->n_classes; c++) {
+        if (!(d->classes[c].stages & RS_TASK_BIT(t->stage)))
+            continue;
+        int64_t leaf =
+            rs_maxtree_first(asking, d->classes[c].lo, d->classes[c].hi, hold_bound(t, now));
+        if (leaf >= 0)
+            return d->gang_of_leaf[leaf];
+    }
+    return -1;
+}
+
+/* Latest deadline of those that ask and may run the stage; -infinity: nobody. */
+static double latest_deadline(const rs_director *d, const rs_maxtree *asking, int stage)
+{
+    double best = -INFINITY;
+    for (int c = 0; c < d->n_classes; c++)
+        if (d->classes[c].stages & RS_TASK_BIT(stage))
+            best = fmax(best, rs_maxtree_max(asking, d->classes[c].lo, d->classes[c].hi));
+    return best;
+}
+
+static bool match(const rs_director *d, const rs_maxtree *asking, double now, int64_t *gang,
+                  int64_t *task)
+{
+    if (d->n_ready == 0 || d->n_asking == 0)
+        return false;
+    for (int s = RS_TASK_COUNT - 1; s >= 0; s--) {
+        double latest = latest_deadline(d, asking, s);
+        *task = latest > -INFINITY ? best_of_stage(d, s, latest, now) : -1;
+        if (*task < 0)
+            continue;
+        *gang = gang_for(d, asking, &d->tasks[*task], now);
+        if (*gang < 0)
+            continue; /* the last bit of a deadline, rounded the other way */
+        *task = nearest_equal(d, *gang, *task, now);
+        return true;
+    }
+    return false;
+}
+
+/* ---- answers ---- */
+
+static void stop_asking(rs_director *d, int64_t gang)
+{
+    rs_dgang *g = &d->gangs[gang];
+    if (!g->asking)
+        return;
+    g->asking = false;
+    d->n_asking--;
+    rs_maxtree_set(&d->idle, g->leaf, -INFINITY);
+    rs_maxtree_set(&d->busy, g->leaf, -INFINITY);
+}
+
+static void give(rs_director *d, rs_answer *out, int64_t gang, int64_t task, bool follows)
+{
+    rs_dgang *g = &d->gangs[gang];
+    const rs_dtask *t = &d->tasks[task];
+    RS_ASSERT(g->live && g->n_held < 2);
+    stop_asking(d, gang);
+    rs_djobs_take(d, task);
+    *out = (rs_answer){.kind = RS_ANSWER_TASK,
+                       .gang = gang,
+                       .task = task,
+                       .video = t->video,
+                       .edit = t->edit,
+                       .stage = t->stage,
+                       .follows = follows ? g->held[0] : -1,
+                       .seconds = t->seconds};
+    g->held[g->n_held++] = task;
+    g->follows = follows;
+}
+
+/* A gang asks while it works: the next stage of its own job, unless something later waits. */
+static bool answer_ahead(rs_director *d, rs_answer *out, int64_t gang, double now)
+{
+    const rs_dgang *g = &d->gangs[gang];
+    int64_t next = rs_djobs_successor(d, g->held[0]), other = best_for(d, g, now);
+    if (next >= 0 && !may_run(g, &d->tasks[next], now))
+        next = -1;
+    if (next >= 0 && d->tasks[next].state != RS_TASK_STATE_BLOCKED)
+        next = -1;
+    if (next >= 0 && other >= 0) {
+        const rs_dtask *a = &d->tasks[next], *b = &d->tasks[other];
+        if (b->stage > a->stage || (b->stage == a->stage && b->remaining > a->remaining))
+            next = -1;
+    }
+    if (next >= 0)
+        give(d, out, gang, next, true);
+    else if (other >= 0)
+        give(d, out, gang, nearest_equal(d, gang, other, now), false);
+    else
+        rs_maxtree_set(&d->busy, g->leaf, g->deadline);
+    return next >= 0 || other >= 0;
+}
+
+static bool answer_fresh(rs_director *d, rs_answer *out, double now)
+{
+    while (d->n_fresh > 0) {
+        int64_t gang = d->fresh[--d->n_fresh];
+        rs_dgang *g = &d->gangs[gang];
+        g->fresh = false;
+        if (g->asking && g->n_held == 1 && answer_ahead(d, out, gang, now))
+            return true;
+    }
+    return false;
+}
+
+/* Nothing can change any more but by a gang that comes back. */
+static bool nobody_can(const rs_director *d)
+{
+    return d->n_held == 0 && d->n_asking == d->n_live;
+}
+
+static bool answer_done(rs_director *d, rs_answer *out)
+{
+    if (d->n_asking == 0 || !(d->stopping || rs_director_finished(d) || nobody_can(d)))
+        return false;
+    int64_t leaf = rs_maxtree_first(&d->idle, 0, d->n_gangs, -DBL_MAX);
+    if (leaf < 0)
+        leaf = rs_maxtree_first(&d->busy, 0, d->n_gangs, -DBL_MAX);
+    if (leaf < 0)
+        return false;
+    *out = (rs_answer){.kind = RS_ANSWER_DONE,
+                       .gang = d->gang_of_leaf[leaf],
+                       .task = -1,
+                       .video = -1,
+                       .edit = -1,
+                       .stage = RS_TASK_COUNT,
+                       .follows = -1};
+    stop_asking(d, out->gang);
+    return true;
+}
+
+bool rs_director_next(rs_director *d, double now, rs_answer *out)
+{
+    int64_t gang, task;
+    if (!d->stopping) {
+        if (match(d, &d->idle, now, &gang, &task)) {
+            give(d, out, gang, task, false);
+            return true;
+        }
+        if (answer_fresh(d, out, now))
+            return true;
+        if (match(d, &d->busy, now, &gang, &task)) {
+            give(d, out, gang, task, false);
+            return true;
+        }
+    }
+    return answer_done(d, out);
+}
+
+/* ---- events ---- */
+
+void rs_director_ask(rs_director *d, int64_t gang)
+{
+    RS_ASSERT(gang >= 0 && gang < d->n_gangs);
+    rs_dgang *g = &d->gangs[gang];
+    RS_ASSERT(g->live && !g->asking && g->n_held < 2);
+    g->asking = true;
+    d->n_asking++;
+    if (g->n_held == 0 || d->stopping) {
+        rs_maxtree_set(g->n_held ? &d->busy : &d->idle, g->leaf, g->deadline);
+    } else if (!g->fresh) {
+        g->fresh = true;
+        d->fresh[d->n_fresh++] = gang;
+    }
+}
+
+/* The task that was void or lost goes back to where it was. */
+static void release_ahead(rs_director *d, rs_dgang *g)
+{
+    if (g->n_held < 2)
+        return;
+    g->n_held = 1;
+    if (!g->follows) {
+        rs_djobs_put_back(d, g->held[1]);
+        return;
+    }
+    d->tasks[g->held[1]].state = RS_TASK_STATE_BLOCKED;
+    d->n_held--;
+}
+
+bool rs_director_end(rs_director *d, int64_t gang, int64_t task, rs_task_end how,
+                     const char *reason)
+{
+    RS_ASSERT(gang >= 0 && gang < d->n_gangs);
+    rs_dgang *g = &d->gangs[gang];
+    if (!g->live || g->n_held == 0 || g->held[0] != task)
+        return false;
+    if (how != RS_TASK_OK && g->follows)
+        release_ahead(d, g);
+    if (how == RS_TASK_STOPPED)
+        rs_djobs_put_back(d, task);
+    else
+        rs_djobs_ended(d, task, gang, how == RS_TASK_OK, reason);
+    g->held[0] = g->held[1];
+    g->n_held--;
+    g->follows = false;
+    if (g->asking) { /* it asked while it worked, and works no more */
+        rs_maxtree_set(&d->busy, g->leaf, -INFINITY);
+        rs_maxtree_set(&d->idle, g->leaf, g->deadline);
+    }
+    return true;
+}
+
+void rs_director_lose(rs_director *d, int64_t gang)
+{
+    RS_ASSERT(gang >= 0 && gang < d->n_gangs);
+    rs_dgang *g = &d->gangs[gang];
+    if (!g->live)
+        return;
+    stop_asking(d, gang);
+    g->live = false;
+    d->n_live--;
+    rs_djobs_forget(d, gang);
+    release_ahead(d, g);
+    if (g->n_held > 0)
+        rs_djobs_put_back(d, g->held[0]);
+    g->n_held = 0;
+    g->follows = false;
+}
+
+void rs_director_join(rs_director *d, int64_t gang)
+{
+    RS_ASSERT(gang >= 0 && gang < d->n_gangs && !d->gangs[gang].live);
+    d->gangs[gang].live = true;
+    d->n_live++;
+}
+
+void rs_director_stop(rs_director *d)
+{
+    d->stopping = true;
+    while (d->n_fresh > 0) {
+        rs_dgang *g = &d->gangs[d->fresh[--d->n_fresh]];
+        g->fresh = false;
+        if (g->asking && g->n_held > 0)
+            rs_maxtree_set(&d->busy, g->leaf, g->deadline);
+    }
+}
+
+/* ---- state ---- */
+
+bool rs_director_finished(const rs_director *d)
+{
+    return d->n_open == 0;
+}
+
+int64_t rs_director_held(const rs_director *d)
+{
+    return d->n_held;
+}
+
+int64_t rs_director_tasks(const rs_director *d)
+{
+    return d->n_tasks;
+}
+
+rs_edit_outcome rs_director_outcome(const rs_director *d, int64_t video, int64_t edit)
+{
+    RS_ASSERT(video >= 0 && video < d->n_videos && edit >= 0 && edit < d->spec[video].n_edits);
+    return d->edits[d->videos[video].first_edit + edit].outcome;
+}

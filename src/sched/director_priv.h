@@ -1,0 +1,102 @@
+/* Inside the director: tasks and gangs. director.c matches questions with tasks, director_jobs.c
+ * knows which task comes after which, director_make.c lays them out. */
+#ifndef RS_SCHED_DIRECTOR_PRIV_H
+#define RS_SCHED_DIRECTOR_PRIV_H
+
+#include "base/arena.h"
+#include "sched/director.h"
+#include "sched/maxtree.h"
+
+typedef enum rs_task_state {
+    RS_TASK_STATE_BLOCKED, /* earlier stages have not ended, or its job failed */
+    RS_TASK_STATE_READY,
+    RS_TASK_STATE_HELD, /* by a gang: running, or one ahead */
+    RS_TASK_STATE_ENDED
+} rs_task_state;
+
+typedef struct rs_dtask {
+    int64_t video, edit; /* edit -1: the video's own */
+    rs_task_stage stage;
+    rs_task_state state;
+    double seconds;     /* expected */
+    double remaining;   /* expected from its begin to the end of its job */
+    int64_t rank;       /* place in the order of all tasks, and leaf of `ready` */
+    int64_t near;       /* gang that ran the job's previous stage, or -1 */
+    int64_t next, prev; /* in the list of that gang and stage while ready, or -1 */
+} rs_dtask;
+
+typedef struct rs_dedit {
+    rs_edit_outcome outcome;
+    int64_t last; /* gang of its last stage, or -1 */
+} rs_dedit;
+
+typedef struct rs_dvideo {
+    int64_t first_task, first_edit;
+    int64_t open_edits; /* that have not ended */
+    int64_t last;
+    bool closed; /* nothing more to do for it */
+} rs_dvideo;
+
+typedef struct rs_dgang {
+    int64_t held[2]; /* running, ahead */
+    int n_held;
+    bool follows; /* held[1] is void unless held[0] ends ok */
+    bool live, asking, fresh;
+    uint32_t stages;
+    double deadline;
+    int64_t leaf;                /* in idle and busy */
+    int64_t near[RS_TASK_COUNT]; /* lists of ready tasks whose previous stage it ran */
+} rs_dgang;
+
+/* Gangs with the same stages. */
+typedef struct rs_dclass {
+    uint32_t stages;
+    int64_t lo, hi; /* leaves */
+} rs_dclass;
+
+struct rs_director {
+    rs_arena *arena;
+    rs_granularity granularity;
+    const rs_sched_video *spec;
+    int64_t n_videos, n_gangs, n_tasks;
+    rs_dtask *tasks;
+    rs_dvideo *videos;
+    rs_dedit *edits;
+    rs_dgang *gangs;
+    int64_t *by_rank; /* task of each rank */
+    int64_t *gang_of_leaf;
+    int64_t stage_lo[RS_TASK_COUNT], stage_hi[RS_TASK_COUNT]; /* ranks */
+    rs_dclass *classes;
+    int n_classes;
+    rs_maxtree ready;      /* by rank: -seconds of ready tasks */
+    rs_maxtree idle, busy; /* by leaf: deadline of gangs that ask, without and with a task */
+    int64_t *fresh;        /* stack of busy gangs whose question was not looked at yet */
+    int64_t n_fresh;
+    int64_t n_open;  /* videos */
+    int64_t n_held;  /* tasks */
+    int64_t n_ready; /* tasks */
+    int64_t n_live, n_asking;
+    bool stopping;
+};
+
+/* ---- director_make.c ---- */
+
+/* Task of a video or (edit >= 0) of an edit. */
+int64_t rs_dtask_of(const rs_director *d, int64_t video, int64_t edit, rs_task_stage stage);
+
+/* ---- director_jobs.c ---- */
+
+/* Make the first tasks of a video ready; called once per video. */
+void rs_djobs_begin(rs_director *d, int64_t video);
+/* Ready tasks that became held, and back. */
+void rs_djobs_take(rs_director *d, int64_t task);
+void rs_djobs_put_back(rs_director *d, int64_t task);
+/* The task ended for good: later stages become ready, or the job fails. */
+void rs_djobs_ended(rs_director *d, int64_t task, int64_t gang, bool ok, const char *reason);
+/* The blocked task that will be ready as soon as this running one ends ok, the best if there are
+ * several; -1: none. */
+int64_t rs_djobs_successor(const rs_director *d, int64_t task);
+/* Forget which ready tasks are near this gang. */
+void rs_djobs_forget(rs_director *d, int64_t gang);
+
+#endif

@@ -1,0 +1,169 @@
+/* One rank of the tests in this folder; arguments: MODE ... (see the table at the end). */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "comm/agree.h"
+#include "comm/fault.h"
+#include "comm/trace.h"
+#include "comm/watchdog.h"
+#include "harness/comm_cases.h"
+
+enum { STEPS = 4, RANKS_MAX = 16 };
+
+typedef struct run {
+    rs_comm *comm;
+    char **args; /* behind the mode */
+} run;
+
+static double number(const char *text)
+{
+    double v = 0;
+    if (!rs_parse_f64(&v, text))
+        fprintf(stderr, "bad number %s\n", text);
+    return v;
+}
+
+static void tell(const char *name)
+{
+    printf("%s\n", name);
+    fflush(stdout);
+}
+
+/* table CHUNK WINDOW */
+static rs_status run_table(run *r)
+{
+    rs_watchdog *dog;
+    bool first = rs_comm_rank(r->comm) == 0;
+    RS_TRY(rs_watchdog_start(&dog, r->comm, &(rs_watchdog_opts){.timeout_s = 60, .exit_code = 7}));
+    RS_TRY(t_comm_run_table(r->comm, first ? tell : NULL));
+    rs_watchdog_stop(&dog);
+    if (first)
+        printf("%s: %d cases on %d ranks\n", rs_comm_backend(r->comm), t_n_comm_cases,
+               rs_comm_size(r->comm));
+    return RS_OK;
+}
+
+static rs_status steps(rs_comm *c, char *message, size_t room, int *failed)
+{
+    int n = rs_comm_size(c), me = rs_comm_rank(c);
+    size_t bytes[RANKS_MAX];
+    int got[RANKS_MAX];
+    for (int i = 0; i < n; i++)
+        bytes[i] = sizeof me;
+    for (int step = 0; step < STEPS; step++) {
+        rs_status st = rs_comm_agree(c, rs_comm_allgather(got, c, &me, bytes, "step"));
+        *failed += st != RS_OK;
+        if (st != RS_OK)
+            snprintf(message, room, "%s", rs_error_message());
+        C_CHECK(st != RS_OK || got[n - 1] == n - 1);
+    }
+    return RS_OK;
+}
+
+/* steps SPEC WARN TIMEOUT: every rank says what it saw. */
+static rs_status run_steps(run *r)
+{
+    rs_fault *fault;
+    rs_watchdog *dog;
+    char message[512] = "nothing";
+    int failed = 0;
+    RS_TRY(rs_fault_add(&fault, r->comm, r->args[0]));
+    RS_TRY(rs_watchdog_start(&dog, r->comm,
+                             &(rs_watchdog_opts){.warn_s = number(r->args[1]),
+                                                 .timeout_s = number(r->args[2]),
+                                                 .exit_code = 7}));
+    RS_TRY(steps(r->comm, message, sizeof message, &failed));
+    printf("rank %d saw %d of %d steps fail: %s\n", rs_comm_rank(r->comm), failed, STEPS, message);
+    rs_watchdog_stop(&dog);
+    rs_comm_close(&r->comm);
+    rs_fault_destroy(&fault);
+    return RS_OK;
+}
+
+/* stopped RANK TIMEOUT: that rank is stopped by a signal, its watchdog with it. */
+static rs_status run_stopped(run *r)
+{
+    rs_watchdog *dog;
+    RS_TRY(rs_watchdog_start(&dog, r->comm,
+                             &(rs_watchdog_opts){.timeout_s = number(r->args[1]), .exit_code = 7}));
+    RS_TRY(rs_comm_barrier(r->comm, "all here"));
+    if (rs_comm_rank(r->comm) == (int)number(r->args[0]))
+        raise(SIGSTOP);
+    RS_TRY(rs_comm_barrier(r->comm, "never"));
+    rs_watchdog_stop(&dog);
+    return RS_OK;
+}
+
+/* abort CODE */
+static rs_status run_abort(run *r)
+{
+    if (rs_comm_rank(r->comm) == rs_comm_size(r->comm) - 1)
+        rs_comm_abort(r->comm, (int)number(r->args[0]), "on purpose");
+    return rs_comm_barrier(r->comm, "never");
+}
+
+static void keep_seconds(void *ctx, const rs_comm_event *e)
+{
+    if (e->what && strcmp(e->what, "moved by the thread") == 0)
+        *(double *)ctx = e->seconds;
+}
+
+/* idle SECONDS TRACE: after how long a progress thread saw a gather done; JSON lines in
+ * TRACE.<rank> */
+static rs_status run_idle(run *r)
+{
+    rs_trace *trace;
+    double seconds = 1e9;
+    char path[512];
+    snprintf(path, sizeof path, "%s.%d", r->args[1], rs_comm_rank(r->comm));
+    RS_TRY(rs_trace_add(&trace, r->comm,
+                        &(rs_trace_opts){.fn = keep_seconds, .ctx = &seconds, .path = path}));
+    RS_TRY(t_comm_progress_case(r->comm, number(r->args[0])));
+    printf("rank %d: %s\n", rs_comm_rank(r->comm),
+           seconds < 0.9 * number(r->args[0]) ? "in time" : "late");
+    rs_comm_close(&r->comm);
+    return rs_trace_destroy(&trace);
+}
+
+static const struct {
+    const char *name;
+    int n_args;
+    rs_status (*fn)(run *r);
+} k_modes[] = {{"table", 2, run_table},
+               {"steps", 3, run_steps},
+               {"stopped", 2, run_stopped},
+               {"abort", 1, run_abort},
+               {"idle", 2, run_idle}};
+
+static rs_status run_mode(run *r, int argc, char **argv)
+{
+    for (size_t i = 0; i < sizeof k_modes / sizeof k_modes[0]; i++)
+        if (argc == 2 + k_modes[i].n_args && strcmp(argv[1], k_modes[i].name) == 0)
+            return k_modes[i].fn(r);
+    return RS_FAIL(USAGE, "bad arguments");
+}
+
+int main(int argc, char **argv)
+{
+    rs_comm_opts o = {0};
+    run r = {.args = argv + 2};
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc == 4 && strcmp(argv[1], "table") == 0) {
+        o.chunk_bytes = (size_t)number(argv[2]);
+        o.window_bytes = (size_t)number(argv[3]);
+    }
+    rs_status st = rs_comm_open(&r.comm, &o);
+    if (st == RS_OK)
+        st = run_mode(&r, argc, argv);
+    if (st != RS_OK) {
+        fprintf(stderr, "FAILED: %s\n", rs_error_message());
+        if (r.comm)
+            rs_comm_abort(r.comm, 1, rs_error_message());
+        return 1;
+    }
+    rs_comm_close(&r.comm);
+    return 0;
+}
