@@ -16,8 +16,8 @@ echo "quickstart: building ($bin/, about a minute the first time)"
 } >$bin/build.log 2>&1 || { tail -50 $bin/build.log; echo "quickstart: does not build, see $PWD/$bin/build.log" >&2; exit 1; }
 
 if [ ! -f $data/catalog.yaml ]; then
-    echo "quickstart: making three clips, their edits and the catalog ($data/)"
-    $bin/reshoot-world smallworld $data --count 3
+    echo "quickstart: making four clips, their edits and the catalog ($data/)"
+    $bin/reshoot-world smallworld $data --count 4
 fi
 echo "quickstart: $bin/reshoot run configs/quickstart.yaml"
 $bin/reshoot run configs/quickstart.yaml
