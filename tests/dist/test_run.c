@@ -9,8 +9,8 @@
 
 #include "base/fsio.h"
 #include "harness/mpirun.h"
+#include "harness/states.h"
 #include "harness/test.h"
-#include "store/safetensors.h"
 
 enum { VIDEOS = 5 };
 
@@ -58,25 +58,6 @@ static int run(char **out, int ranks, const char *dir, const char *output, const
     return ranks ? t_mpirun_reshoot(out, ranks, "%s", line) : t_reshoot(out, "%s", line);
 }
 
-/* Same tensors, same bits. */
-static void same_state(const char *a, const char *b)
-{
-    rs_safetensors *x, *y;
-    T_OK(rs_safetensors_open(&x, a));
-    T_OK(rs_safetensors_open(&y, b));
-    T_EQ_I(rs_safetensors_count(x), rs_safetensors_count(y));
-    T_CHECK(rs_safetensors_count(x) > 0);
-    for (int64_t i = 0; i < rs_safetensors_count(x); i++) {
-        const rs_tensor *p = rs_safetensors_at(x, i);
-        const rs_tensor *q = rs_safetensors_find(y, rs_safetensors_name(x, i));
-        T_CHECKF(q && rs_tensor_same_shape(*p, *q) &&
-                     memcmp(p->data, q->data, rs_tensor_bytes(*p)) == 0,
-                 "%s differs in %s", b, rs_safetensors_name(x, i));
-    }
-    rs_safetensors_close(&x);
-    rs_safetensors_close(&y);
-}
-
 /* All states of two runs; the same files, and as many as there must be. */
 static void same_run(const char *dir, const char *a, const char *b)
 {
@@ -86,7 +67,7 @@ static void same_run(const char *dir, const char *a, const char *b)
     T_EQ_S(other, list);
     int n = 0;
     for (char *name = strtok(list, "\n"); name; name = strtok(NULL, "\n"), n++)
-        same_state(in(in(dir, a), name), in(in(dir, b), name));
+        t_same_state(in(in(dir, a), name), in(in(dir, b), name));
     T_EQ_I(n, VIDEOS * 5);
 }
 
@@ -149,8 +130,8 @@ static void t_a_failure_is_its_own(void)
     T_CHECKF(strstr(out, "3 edits done, 2 failed, 3 computed"), "%s", out);
     T_CHECKF(strstr(out, "clip-01/masks") && strstr(out, "bad/state/clip-03"), "%s", out);
     T_CHECKF(strstr(out, "reshoot: rank 0: 2 of 5 edits failed"), "%s", out);
-    same_state(in(dir, "good/state/clip-02/motion.safetensors"),
-               in(dir, "bad/state/clip-02/motion.safetensors"));
+    t_same_state(in(dir, "good/state/clip-02/motion.safetensors"),
+                 in(dir, "bad/state/clip-02/motion.safetensors"));
     T_EQ_I(t_shell(&out, "cat %s/bad/measures.csv | grep -c ',done,'", dir), 0);
     T_EQ_I(atoi(out), 3);
 }
@@ -175,7 +156,7 @@ static void await_work(const char *log)
         size_t bytes;
         if (rs_path_exists(log)) {
             T_OK(rs_read_file(&text, &bytes, t_arena(), log));
-            if (strstr(text, " | ") || strstr(text, "edits done"))
+            if (strstr(text, " | ") || strstr(text, " edits "))
                 return;
         }
         usleep(50000);

@@ -10,9 +10,9 @@
 
 #include "base/fsio.h"
 #include "base/hash.h"
+#include "harness/states.h"
 #include "harness/test.h"
 #include "store/archive.h"
-#include "store/safetensors.h"
 
 /* Catalog, model and a configuration with few steps; returns its folder. */
 static const char *world(void)
@@ -50,30 +50,6 @@ static char *in(const char *dir, const char *name)
     return rs_path_join(t_arena(), dir, name);
 }
 
-static rs_safetensors *open_state(const char *dir, const char *name)
-{
-    rs_safetensors *f;
-    T_OK(rs_safetensors_open(&f, in(dir, name)));
-    return f;
-}
-
-/* Same tensors, same bits. */
-static void same_state(const char *dir, const char *a, const char *b)
-{
-    rs_safetensors *x = open_state(dir, a), *y = open_state(dir, b);
-    T_EQ_I(rs_safetensors_count(x), rs_safetensors_count(y));
-    T_CHECK(rs_safetensors_count(x) > 0);
-    for (int64_t i = 0; i < rs_safetensors_count(x); i++) {
-        const rs_tensor *p = rs_safetensors_at(x, i);
-        const rs_tensor *q = rs_safetensors_find(y, rs_safetensors_name(x, i));
-        T_CHECKF(q && rs_tensor_same_shape(*p, *q) &&
-                     memcmp(p->data, q->data, rs_tensor_bytes(*p)) == 0,
-                 "%s differs in %s", b, rs_safetensors_name(x, i));
-    }
-    rs_safetensors_close(&x);
-    rs_safetensors_close(&y);
-}
-
 static const char *const k_states[] = {
     "state/ball/ingest.safetensors",     "state/ball/motion.safetensors",
     "state/ball/edit@green.safetensors", "state/ball/decode@green.safetensors",
@@ -84,8 +60,8 @@ static const char *const k_states[] = {
 static void same_run(const char *dir, const char *a, const char *b)
 {
     for (size_t i = 0; i < sizeof k_states / sizeof k_states[0]; i++)
-        same_state(dir, rs_arena_printf(t_arena(), "%s/%s", a, k_states[i]),
-                   rs_arena_printf(t_arena(), "%s/%s", b, k_states[i]));
+        t_same_state(in(dir, rs_arena_printf(t_arena(), "%s/%s", a, k_states[i])),
+                     in(dir, rs_arena_printf(t_arena(), "%s/%s", b, k_states[i])));
 }
 
 static void t_run_gives_videos_archives_and_sheets_once(void)
@@ -221,8 +197,8 @@ static void t_killed_in_a_separate_appearance_continues_to_the_same_bits(void)
     T_CHECKF(strstr(out, "appearance resumes after step"), "%s", out);
     for (size_t i = 0; i < sizeof k_states / sizeof k_states[0]; i++)
         if (strstr(k_states[i], "ball"))
-            same_state(dir, rs_arena_printf(t_arena(), "clean/%s", k_states[i]),
-                       rs_arena_printf(t_arena(), "killed/%s", k_states[i]));
+            t_same_state(in(dir, rs_arena_printf(t_arena(), "clean/%s", k_states[i])),
+                         in(dir, rs_arena_printf(t_arena(), "killed/%s", k_states[i])));
 }
 
 static void t_signal_stops_resumable_with_75(void)
