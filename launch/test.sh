@@ -14,7 +14,7 @@ for arg in "$@"; do
     esac
 done
 
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 cases=0
 # suite PRESET CTEST_ARGS...: build a preset, run its tests, add to the counts
 suite() {
     local preset=$1
@@ -31,7 +31,8 @@ suite() {
         /^    skipped: / { reason = substr($0, 14) }
         /^skip / { print "test: " program ": skipped " $2 ": " reason; cases++ }
         /^Test Skipped/ && !cases { print "test: " program ": skipped: " line }
-        !/^<end of output>|^Test time|^-----/ { line = $0 }' "$dir/Testing/Temporary/LastTest.log"
+        !/^<end of output>|^Test time|^-----/ { line = $0 }' "$dir/Testing/Temporary/LastTest.log" | tee "$dir/skipped.log"
+    cases=$((cases + $(wc -l <"$dir/skipped.log")))
     local total bad skip
     total=$(sed -n 's/.*tests failed out of \([0-9]*\).*/\1/p' "$log")
     bad=$(sed -n 's/.*passed, \([0-9]*\) tests failed out of.*/\1/p' "$log")
@@ -57,5 +58,5 @@ if [ "$have" != "$want" ]; then
     echo "test: $have tests are registered, tests/COUNT says $want" >&2
     failed=$((failed + 1))
 fi
-echo "$passed passed, $failed failed, $skipped skipped"
+echo "$passed passed, $failed failed, $skipped skipped (programs); $cases skipped cases, named above"
 [ $failed -eq 0 ]

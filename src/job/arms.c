@@ -118,5 +118,7 @@ rs_status rs_run_arms(rs_run_session *s, const rs_run_opts *o)
     s->run.shared_states = rs_path_join(s->arena, s->cfg->output, "state");
     RS_TRY(run_each(s, o, outcomes, &t));
     RS_TRY(share_used(s));
-    return rs_comm_agree(s->world.comm, conclude(s, o, outcomes, &t));
+    rs_status st = conclude(s, o, outcomes, &t);
+    RS_TRY(rs_world_await_lead(&s->world));
+    return rs_comm_agree(s->world.comm, st);
 }

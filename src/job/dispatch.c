@@ -9,14 +9,13 @@
 #include "comm/agree.h"
 
 /* Ranks are called gangs by the director; a gang is one rank here. */
-enum { TO_DIRECTOR = 1, TO_RANK = 2, LOOK_US = 1000 };
+enum { LOOK_US = 1000 };
 
 typedef enum note_kind {
     NOTE_ASK,    /* to rank 0: I am free */
     NOTE_REPORT, /* an edit has ended */
     NOTE_END,    /* a video has ended */
-    NOTE_ANSWER, /* from rank 0: take this video; -1: there are no more */
-    NOTE_LEAVE   /* nobody works any more */
+    NOTE_ANSWER  /* from rank 0: take this video; -1: there are no more */
 } note_kind;
 
 /* One shape for all messages. */
@@ -59,7 +58,7 @@ static rs_status answer_all(rs_dispatch *d)
             d->has_answer = true;
             pthread_cond_signal(&d->answered);
         } else {
-            RS_TRY(rs_comm_send(d->w->comm, &n, sizeof n, (int)a.gang, TO_RANK));
+            RS_TRY(rs_comm_send(d->w->comm, &n, sizeof n, (int)a.gang, RS_TAG_TO_RANK));
         }
     }
     return RS_OK;
@@ -88,7 +87,7 @@ static rs_status look(rs_dispatch *d)
     for (;;) {
         rs_comm_message m;
         note n;
-        RS_TRY(rs_comm_probe(&m, d->w->comm, RS_COMM_ANY, TO_DIRECTOR));
+        RS_TRY(rs_comm_probe(&m, d->w->comm, RS_COMM_ANY, RS_TAG_TO_DIRECTOR));
         if (!m.found)
             return RS_OK;
         RS_ASSERTF(m.bytes == sizeof n, "a note of %zu bytes", m.bytes);
@@ -148,7 +147,7 @@ rs_status rs_dispatch_open(rs_dispatch **out, const rs_world *w, const rs_dispat
 static rs_status tell(rs_dispatch *d, const note *n)
 {
     if (!rs_world_leads(d->w))
-        return rs_comm_send(d->w->comm, n, sizeof *n, 0, TO_DIRECTOR);
+        return rs_comm_send(d->w->comm, n, sizeof *n, 0, RS_TAG_TO_DIRECTOR);
     pthread_mutex_lock(&d->lock);
     rs_status st = take_note(d, 0, n);
     pthread_mutex_unlock(&d->lock);
@@ -160,7 +159,7 @@ static rs_status await_note(rs_dispatch *d, note *n)
 {
     for (;;) {
         rs_comm_message m;
-        RS_TRY(rs_comm_probe(&m, d->w->comm, 0, TO_RANK));
+        RS_TRY(rs_comm_probe(&m, d->w->comm, 0, RS_TAG_TO_RANK));
         if (m.found) {
             RS_ASSERTF(m.bytes == sizeof *n, "a note of %zu bytes", m.bytes);
             return rs_comm_take(d->w->comm, &m, n);
@@ -204,21 +203,16 @@ rs_status rs_dispatch_end(rs_dispatch *d, bool stopped)
     return tell(d, &n);
 }
 
-/* Rank 0: until every rank knows that there is no more, then send them on. */
-static rs_status dismiss(rs_dispatch *d)
+/* Rank 0: until every rank knows that there is no more. */
+static void dismiss(rs_dispatch *d)
 {
-    int dismissed = 0;
-    note n = {.kind = NOTE_LEAVE};
-    while (dismissed < d->w->size) {
+    for (int dismissed = 0; dismissed < d->w->size;) {
         pthread_mutex_lock(&d->lock);
         dismissed = d->dismissed;
         pthread_mutex_unlock(&d->lock);
         if (dismissed < d->w->size)
             nap();
     }
-    for (int r = 1; r < d->w->size; r++)
-        RS_TRY(rs_comm_send(d->w->comm, &n, sizeof n, r, TO_RANK));
-    return RS_OK;
 }
 
 static void destroy(rs_dispatch **out)
@@ -241,10 +235,9 @@ rs_status rs_dispatch_close(rs_dispatch **out, bool *finished)
 {
     rs_dispatch *d = *out;
     const rs_world *w = d->w;
-    note n = {.kind = NOTE_LEAVE};
-    rs_status st = rs_world_leads(w) ? dismiss(d) : await_note(d, &n);
-    if (st == RS_OK && n.kind != NOTE_LEAVE)
-        st = RS_FAIL(INTERNAL, "a note of kind %d instead of the end", n.kind);
+    if (rs_world_leads(w))
+        dismiss(d);
+    rs_status st = rs_world_await_lead(w);
     bool all = rs_world_leads(w) && rs_director_finished(d->director);
     destroy(out);
     RS_TRY(rs_comm_agree(w->comm, st));

@@ -96,6 +96,7 @@ static rs_status find_unusable(work *w, const char *glob)
     const char **all = RS_NEW(w->s->arena, const char *, jobs + 1);
     if (rs_world_leads(&w->s->world))
         rs_check_jobs(all, w->s->arena, w->s->run.cfg, c, glob);
+    RS_TRY(rs_world_await_lead(&w->s->world));
     RS_TRY(rs_world_share(all, jobs, w->s->arena, &w->s->world));
     w->unusable = RS_NEW(w->s->arena, const char *, w->l->n);
     for (int64_t i = 0, k = 0, j = 0; i < c->n_videos; i++) {
@@ -234,7 +235,9 @@ rs_status rs_run_jobs(rs_run_session *s, const rs_run_opts *o, rs_outcomes *l)
     RS_TRY(choose(&w, o->videos));
     RS_TRY(find_unusable(&w, o->videos));
     RS_TRY(run_all_videos(&w, o->stop, &finished));
-    return rs_comm_agree(s->world.comm, conclude(&w, finished));
+    rs_status st = conclude(&w, finished);
+    RS_TRY(rs_world_await_lead(&s->world));
+    return rs_comm_agree(s->world.comm, st);
 }
 
 static rs_status run_all(rs_run_session *s, const rs_run_opts *o)

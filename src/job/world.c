@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/hash.h"
@@ -34,6 +35,22 @@ void rs_world_close(rs_world *w)
 {
     rs_watchdog_stop(&w->watchdog);
     rs_comm_close(&w->comm);
+}
+
+rs_status rs_world_await_lead(const rs_world *w)
+{
+    enum { LOOK_US = 1000 };
+    for (int r = 1; rs_world_leads(w) && r < w->size; r++)
+        RS_TRY(rs_comm_send(w->comm, "", 1, r, RS_TAG_LEAD));
+    while (!rs_world_leads(w)) {
+        rs_comm_message m;
+        char nothing;
+        RS_TRY(rs_comm_probe(&m, w->comm, 0, RS_TAG_LEAD));
+        if (m.found)
+            return rs_comm_take(w->comm, &m, &nothing);
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_US * 1000}, NULL);
+    }
+    return RS_OK;
 }
 
 /* Names the cores that this process may use, over all machines. */

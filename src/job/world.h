@@ -7,6 +7,9 @@
 #include "comm/comm.h"
 #include "comm/watchdog.h"
 
+/* Tags of the messages of a run. */
+enum { RS_TAG_TO_DIRECTOR = 1, RS_TAG_TO_RANK, RS_TAG_LEAD };
+
 typedef struct rs_world {
     rs_comm *comm;
     rs_watchdog *watchdog;
@@ -26,6 +29,9 @@ static inline bool rs_world_leads(const rs_world *w)
     return w->rank == 0;
 }
 
+/* Collective. Until rank 0 has come here, however long its own work takes (checking media, writing
+ * overviews): this wait is not watched. */
+rs_status rs_world_await_lead(const rs_world *w) RS_NODISCARD;
 /* Collective. Cores that this rank may use, shared evenly among the ranks of this machine that may
  * use the same ones; at least 1. */
 rs_status rs_world_cores(int *cores, const rs_world *w) RS_NODISCARD;

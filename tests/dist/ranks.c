@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/str.h"
 #include "comm/agree.h"
@@ -10,6 +11,7 @@
 #include "comm/trace.h"
 #include "comm/watchdog.h"
 #include "harness/comm_cases.h"
+#include "job/world.h"
 
 enum { STEPS = 4, RANKS_MAX = 16 };
 
@@ -128,15 +130,26 @@ static rs_status run_idle(run *r)
     return rs_trace_destroy(&trace);
 }
 
+/* lead SECONDS LIMIT: rank 0 is busy for longer than the watchdog lets a rank wait in a collective
+ */
+static rs_status run_lead(run *r)
+{
+    rs_world w = {.comm = r->comm, .rank = rs_comm_rank(r->comm), .size = rs_comm_size(r->comm)};
+    RS_TRY(rs_world_watch(&w, number(r->args[1])));
+    if (rs_world_leads(&w))
+        usleep((useconds_t)(number(r->args[0]) * 1e6));
+    RS_TRY(rs_world_await_lead(&w));
+    RS_TRY(rs_comm_barrier(r->comm, "together again"));
+    rs_watchdog_stop(&w.watchdog);
+    return RS_OK;
+}
+
 static const struct {
     const char *name;
     int n_args;
     rs_status (*fn)(run *r);
-} k_modes[] = {{"table", 2, run_table},
-               {"steps", 3, run_steps},
-               {"stopped", 2, run_stopped},
-               {"abort", 1, run_abort},
-               {"idle", 2, run_idle}};
+} k_modes[] = {{"table", 2, run_table}, {"steps", 3, run_steps}, {"stopped", 2, run_stopped},
+               {"abort", 1, run_abort}, {"idle", 2, run_idle},   {"lead", 2, run_lead}};
 
 static rs_status run_mode(run *r, int argc, char **argv)
 {

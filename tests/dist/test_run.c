@@ -219,6 +219,14 @@ static void t_a_killed_rank_ends_the_world_and_nothing_is_lost(void)
             1);
 }
 
+/* Checking the media of a large catalog, or comparing its arms, takes rank 0 as long as it takes.
+ */
+static void t_rank_0_may_be_busy_for_longer_than_the_watchdog_waits(void)
+{
+    char *out;
+    T_CHECKF(t_mpirun(&out, 3, "lead 3 1") == 0, "%s", out);
+}
+
 static void t_arms_are_compared_over_ranks(void)
 {
     const char *dir = world();
@@ -248,6 +256,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_bad_input_is_said_once),
     T_CASE(t_a_signal_stops_all_and_another_world_goes_on),
     T_CASE(t_a_killed_rank_ends_the_world_and_nothing_is_lost),
+    T_CASE(t_rank_0_may_be_busy_for_longer_than_the_watchdog_waits),
     T_CASE(t_arms_are_compared_over_ranks),
 };
 RS_TEST_MAIN(cases)
