@@ -258,7 +258,7 @@ rs_status rs_run_catalog(const rs_run_opts *o)
         st = run_all(&s, o);
     if (st != RS_OK)
         RS_LOG(DETAIL, "the run ends: %s", rs_error_message());
-    if (st == RS_PEER) /* no collective ends any more, closing neither */
+    if (st == RS_PEER && s.world.comm) /* no collective ends any more, closing neither */
         rs_comm_abort(s.world.comm, rs_status_exit_code(st), rs_error_message());
     rs_session_close(&s);
     return st;
