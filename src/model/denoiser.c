@@ -5,6 +5,13 @@
 
 #include "model/component.h"
 
+static rs_status open_weights(rs_denoiser *m, const char *path)
+{
+    if (m->opts.home == RS_HOME_SHARDED)
+        return rs_wstream_open_sharded(&m->weights, m->dev, path, &m->layout, m->opts.gang);
+    return rs_wstream_open(&m->weights, m->dev, path, &m->layout, m->opts.home);
+}
+
 static rs_status open_parts(rs_denoiser *m, const char *model_dir)
 {
     rs_status st = RS_OK;
@@ -16,7 +23,7 @@ static rs_status open_parts(rs_denoiser *m, const char *model_dir)
         m->family->describe(m->state, &m->info, &m->layout, m->arena, part.config, part.original));
     m->info.params = rs_layout_params(&m->layout);
     m->dims.image_rows = m->info.image_len;
-    RS_TRY_OUT(rs_wstream_open(&m->weights, m->dev, part.weights, &m->layout, m->opts.home));
+    RS_TRY_OUT(open_weights(m, part.weights));
 out:
     rs_component_close(&part);
     return st;
@@ -74,6 +81,21 @@ const rs_layout *rs_denoiser_layout(const rs_denoiser *m)
 rs_device *rs_denoiser_device(const rs_denoiser *m)
 {
     return m->dev;
+}
+
+void rs_denoiser_join(rs_denoiser *m)
+{
+    rs_wstream_join(m->weights);
+}
+
+void rs_denoiser_leave(rs_denoiser *m)
+{
+    rs_wstream_leave(m->weights);
+}
+
+rs_wstream_stats rs_denoiser_stream_stats(rs_denoiser *m)
+{
+    return rs_wstream_get_stats(m->weights);
 }
 
 size_t rs_denoiser_weight_bytes(const rs_denoiser *m)
@@ -210,18 +232,27 @@ static rs_status run_block(rs_denoiser *m, int i, int next, rs_tensor y, rs_tens
     return RS_OK;
 }
 
-rs_status rs_denoiser_forward(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
-                              const rs_denoiser_cond *cond)
+static rs_status forward(rs_denoiser *m, float t, const rs_denoiser_cond *cond)
 {
     const rs_tensor *globals = rs_wstream_globals(m->weights);
-    RS_TRY(check_pass(m, "x", x, cond));
-    RS_TRY(check_pass(m, "v", v, cond));
     rs_tensor h = stream_at(m, 0);
-    put(m, m->latent, x);
     m->family->begin(m->state, m->dev, globals, h, m->latent, t, cond->encoded);
     for (int i = 0; i < (int)m->info.blocks; i++)
         RS_TRY(run_block(m, i, (i + 1) % (int)m->info.blocks, h, h, cond, RS_PASS_PLAIN));
     m->family->end(m->state, m->dev, globals, m->v, h);
+    return RS_OK;
+}
+
+rs_status rs_denoiser_forward(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
+                              const rs_denoiser_cond *cond)
+{
+    RS_TRY(check_pass(m, "x", x, cond));
+    RS_TRY(check_pass(m, "v", v, cond));
+    put(m, m->latent, x);
+    RS_TRY(rs_wstream_begin(m->weights, (int)m->info.blocks));
+    rs_status st = forward(m, t, cond);
+    rs_wstream_end(m->weights);
+    RS_TRY(st);
     RS_TRY(rs_device_check(m->dev));
     rs_device_get(m->dev, v.data, m->v.data, rs_tensor_bytes(v));
     return RS_OK;
@@ -266,6 +297,15 @@ static rs_status backward(rs_denoiser *m, const rs_denoiser_cond *cond)
     return RS_OK;
 }
 
+static rs_status there_and_back(rs_denoiser *m, float t, const rs_denoiser_cond *cond)
+{
+    RS_TRY(forward_kept(m, t, cond));
+    m->family->end(m->state, m->dev, rs_wstream_globals(m->weights), m->v,
+                   stream_at(m, m->info.blocks));
+    RS_OP(m->dev, mse, .loss = m->loss, .grad = m->dv, .p = m->v, .t = m->target);
+    return backward(m, cond);
+}
+
 rs_status rs_denoiser_loss_grad(rs_denoiser *m, float *loss, rs_tensor v, rs_tensor x, float t,
                                 rs_tensor target, const rs_denoiser_cond *cond)
 {
@@ -278,11 +318,10 @@ rs_status rs_denoiser_loss_grad(rs_denoiser *m, float *loss, rs_tensor v, rs_ten
         RS_TRY(check_pass(m, "v", v, cond));
     put(m, m->latent, x);
     put(m, m->target, target);
-    RS_TRY(forward_kept(m, t, cond));
-    m->family->end(m->state, m->dev, rs_wstream_globals(m->weights), m->v,
-                   stream_at(m, m->info.blocks));
-    RS_OP(m->dev, mse, .loss = m->loss, .grad = m->dv, .p = m->v, .t = m->target);
-    RS_TRY(backward(m, cond));
+    RS_TRY(rs_wstream_begin(m->weights, m->first_trained));
+    rs_status st = there_and_back(m, t, cond);
+    rs_wstream_end(m->weights);
+    RS_TRY(st);
     RS_TRY(rs_device_check(m->dev));
     rs_device_get(m->dev, loss, m->loss.data, sizeof *loss);
     if (rs_has(v))

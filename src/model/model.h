@@ -23,6 +23,7 @@ typedef enum rs_recompute { RS_RECOMPUTE_BLOCK, RS_RECOMPUTE_NONE } rs_recompute
 
 typedef struct rs_denoiser_opts {
     rs_weight_home home;
+    rs_comm *gang;          /* home sharded: the ranks that share the weights; borrowed */
     rs_recompute recompute; /* per-block activation policy of training */
 } rs_denoiser_opts;
 
@@ -38,9 +39,15 @@ typedef struct rs_denoiser_info {
     int64_t params;
 } rs_denoiser_info;
 
+/* With sharded weights opening and closing are collective over the gang, and passes wait for it
+ * (weights/stream.h); they fail with RS_PEER when it is broken. */
 rs_status rs_denoiser_open(rs_denoiser **out, rs_device *d, const char *model_dir,
                            const rs_denoiser_opts *opts) RS_NODISCARD;
 void rs_denoiser_close(rs_denoiser **m);
+/* Around passes that follow each other closely (the steps of a stage): the gang waits for them. */
+void rs_denoiser_join(rs_denoiser *m);
+void rs_denoiser_leave(rs_denoiser *m);
+rs_wstream_stats rs_denoiser_stream_stats(rs_denoiser *m);
 const rs_denoiser_info *rs_denoiser_get_info(const rs_denoiser *m);
 
 /* Device bytes held for weights; their home decides (weights/stream.h). */

@@ -237,7 +237,10 @@ rs_status rs_sample_edit(rs_tensor *latent, rs_run *run, rs_job *job, const rs_s
     RS_ASSERT(job->loaded && job->edit);
     RS_TRY_OUT(prepare(&s, job->scratch));
     RS_TRY_OUT(start(&s, job->scratch));
-    RS_TRY_OUT(sample(&s));
+    rs_denoiser_join(s.m);
+    st = sample(&s);
+    rs_denoiser_leave(s.m);
+    RS_TRY_OUT(st);
     *latent = s.x;
 out:
     fini(&s);

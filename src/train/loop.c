@@ -106,6 +106,7 @@ rs_status rs_train_run(const rs_train_loop *l, rs_denoiser *m, rs_adapter *a, fl
 {
     rs_status st = RS_OK;
     session s = {.l = l, .m = m, .conds = rs_alloc((size_t)l->n_items + 1, sizeof *s.conds)};
+    rs_denoiser_join(m);
     RS_TRY_OUT(apply_adapters(l, m, a));
     while (*step < l->steps) {
         double norm = 0, begin = rs_now();
@@ -128,6 +129,7 @@ rs_status rs_train_run(const rs_train_loop *l, rs_denoiser *m, rs_adapter *a, fl
         }
     }
 out:
+    rs_denoiser_leave(m);
     drop_conds(&s);
     rs_dealloc(s.conds);
     return st;

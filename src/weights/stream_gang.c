@@ -1,0 +1,359 @@
+/* The walk of a gang. One thread per rank, the *walker*, makes all calls on the gang's
+ * communicator:
+ *
+ *   boundary   each rank's wish is gathered: nothing (AWAY), a pass back to block b (b = L:
+ * forwards only), or to close. The pass that serves all wishes is walked; without a wish they ask
+ * again a little later; when all want to close they do. pass       the blocks' uses, 0..L-1 and
+ * L-1..b, with two entries in the ring: a use whose block is not in the ring needs a gather, into
+ * the entry used longest ago. This order is a function of the passes so far, so it is equal on all
+ * ranks. At the end block 0 is gathered for the next pass, unless it is there.
+ *
+ * An entry is overwritten when this rank's computation is through with it; where it takes no part
+ * in the pass, or is through with its shorter one, at once. So gathers wait for computations and
+ * never the other way round within a pass, and a rank that looks on holds up nobody. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/num.h"
+#include "comm/agree.h"
+#include "weights/stream_priv.h"
+
+enum { AWAY = -1, CLOSE = -2, PAUSE_MIN_US = 500, PAUSE_MAX_US = 20000 };
+
+/* One gather of a pass. */
+typedef struct gather {
+    int block, entry;
+    int use;   /* the first it serves; n_uses: none of this pass */
+    int after; /* number of uses that must be over before; below 1: none */
+} gather;
+
+typedef struct rs_wgang {
+    rs_wshard shard;
+    pthread_t thread;
+    bool started;
+    int go;                        /* to the walker: 0 wait, 1 begin, -1 all is off */
+    bool joined, closing, wishing; /* what the computation wants (under the stream's lock) */
+    int wish;
+    bool in_pass; /* it takes part in the pass under way */
+    int done;     /* uses that it is through with */
+    bool held;    /* it holds the block of use `done` */
+    int ready;    /* uses below this have their block in the ring */
+    int *entry;   /* (2L) of every use */
+    int n_uses;
+    gather *gathers; /* (2L + 1) */
+    int n_gathers;
+    int last_use[RS_WRING]; /* of the ring's entries, for the plan */
+    rs_status failed;
+    char failure[512];
+    int32_t *wishes; /* (ranks) */
+    size_t *four;    /* (ranks) sizeof of a wish */
+} rs_wgang;
+
+/* ---- plan of a pass ---- */
+
+static int block_of_use(int L, int use)
+{
+    return use < L ? use : 2 * L - 1 - use;
+}
+
+static int entry_of_block(const rs_wstream *w, int block)
+{
+    for (int e = 0; e < RS_WRING; e++)
+        if (w->ring[e].block == block)
+            return e;
+    return -1;
+}
+
+/* The entry that holds the block, from `use` on. */
+static int place(rs_wstream *w, int block, int use)
+{
+    rs_wgang *g = w->gang;
+    int e = entry_of_block(w, block);
+    if (e < 0) {
+        e = g->last_use[0] <= g->last_use[1] ? 0 : 1;
+        w->ring[e].block = block;
+        g->gathers[g->n_gathers++] =
+            (gather){.block = block, .entry = e, .use = use, .after = g->last_use[e] + 1};
+    }
+    g->last_use[e] = use;
+    return e;
+}
+
+/* Called locked. ring[].block: what is in the entries after the pass. */
+static void plan_pass(rs_wstream *w, int back_to)
+{
+    rs_wgang *g = w->gang;
+    int L = w->layout->blocks;
+    g->n_gathers = 0;
+    g->n_uses = L + (L - back_to);
+    for (int u = 0; u < g->n_uses; u++)
+        g->entry[u] = place(w, block_of_use(L, u), u);
+    place(w, 0, g->n_uses);
+    for (int e = 0; e < RS_WRING; e++) /* keep their order for the next plan */
+        g->last_use[e] -= g->n_uses + 1;
+    g->ready = g->n_gathers ? g->gathers[0].use : g->n_uses;
+}
+
+/* ---- walker ---- */
+
+/* Called locked, with the error in this thread's record. */
+static void fail(rs_wgang *g, rs_status st)
+{
+    g->failed = st;
+    snprintf(g->failure, sizeof g->failure, "%s", rs_error_message());
+}
+
+static rs_status do_gather(rs_wstream *w, const gather *x, int next_use)
+{
+    rs_wgang *g = w->gang;
+    pthread_mutex_lock(&w->lock);
+    while (g->in_pass && g->done < x->after)
+        pthread_cond_wait(&w->changed, &w->lock);
+    pthread_mutex_unlock(&w->lock);
+    RS_TRY(rs_wshard_gather(&g->shard, w, x->block, &w->ring[x->entry]));
+    pthread_mutex_lock(&w->lock);
+    g->ready = next_use;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    return RS_OK;
+}
+
+static rs_status walk(rs_wstream *w)
+{
+    rs_wgang *g = w->gang;
+    for (int i = 0; i < g->n_gathers; i++)
+        RS_TRY(
+            do_gather(w, &g->gathers[i], i + 1 < g->n_gathers ? g->gathers[i + 1].use : g->n_uses));
+    pthread_mutex_lock(&w->lock);
+    while (g->in_pass) /* the next plan is made when nobody uses this one */
+        pthread_cond_wait(&w->changed, &w->lock);
+    pthread_mutex_unlock(&w->lock);
+    return RS_OK;
+}
+
+/* This rank's wish; one in a round is waited for. */
+static int32_t my_wish(rs_wstream *w)
+{
+    rs_wgang *g = w->gang;
+    pthread_mutex_lock(&w->lock);
+    while (g->joined && !g->wishing && !g->closing)
+        pthread_cond_wait(&w->changed, &w->lock);
+    int32_t wish = g->wishing ? g->wish : g->closing ? CLOSE : AWAY;
+    pthread_mutex_unlock(&w->lock);
+    return wish;
+}
+
+static void begin_pass(rs_wstream *w, int back_to, bool mine)
+{
+    rs_wgang *g = w->gang;
+    pthread_mutex_lock(&w->lock);
+    plan_pass(w, back_to);
+    w->stats.passes++;
+    if (mine) {
+        g->in_pass = true;
+        g->wishing = false;
+        g->done = 0;
+    }
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Between looks at a gang that wants nothing. A wish of this rank ends it. */
+static void pause_a_little(rs_wstream *w, int64_t us)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += us * 1000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&w->lock);
+    if (!w->gang->wishing && !w->gang->closing)
+        pthread_cond_timedwait(&w->changed, &w->lock, &until);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static rs_status meet(rs_wstream *w, bool *closed)
+{
+    rs_wgang *g = w->gang;
+    int ranks = rs_comm_size(g->shard.gang), closing = 0, back_to = -1;
+    int32_t mine = my_wish(w);
+    RS_TRY(rs_comm_allgather(g->wishes, g->shard.gang, &mine, g->four, "next pass of the gang"));
+    for (int r = 0; r < ranks; r++) {
+        closing += g->wishes[r] == CLOSE;
+        if (g->wishes[r] >= 0)
+            back_to = back_to < 0 || g->wishes[r] < back_to ? g->wishes[r] : back_to;
+    }
+    *closed = closing == ranks;
+    if (back_to < 0)
+        return RS_OK;
+    begin_pass(w, back_to, mine >= 0);
+    return walk(w);
+}
+
+static void *walker(void *arg)
+{
+    rs_wstream *w = arg;
+    bool closed = false;
+    rs_status st = RS_OK;
+    int64_t pause = PAUSE_MIN_US, passes = 0;
+    pthread_mutex_lock(&w->lock);
+    while (w->gang->go == 0)
+        pthread_cond_wait(&w->changed, &w->lock);
+    closed = w->gang->go < 0;
+    pthread_mutex_unlock(&w->lock);
+    while (st == RS_OK && !closed) {
+        st = meet(w, &closed);
+        if (st != RS_OK || closed)
+            break;
+        bool idle = w->stats.passes == passes; /* written by this thread only */
+        passes = w->stats.passes;
+        pause = idle ? rs_min_i64(2 * pause, PAUSE_MAX_US) : PAUSE_MIN_US;
+        if (idle)
+            pause_a_little(w, pause);
+    }
+    pthread_mutex_lock(&w->lock);
+    if (st != RS_OK)
+        fail(w->gang, st);
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+/* ---- open and close ---- */
+
+static rs_status prepare(rs_wstream *w, rs_comm *gang)
+{
+    rs_wgang *g = w->gang;
+    int L = w->layout->blocks, S = rs_comm_size(gang);
+    g->entry = RS_NEW(w->arena, int, 2 * L);
+    g->gathers = RS_NEW(w->arena, gather, 2 * L + 1);
+    g->wishes = RS_NEW(w->arena, int32_t, S);
+    g->four = RS_NEW(w->arena, size_t, S);
+    for (int r = 0; r < S; r++)
+        g->four[r] = sizeof *g->wishes;
+    for (int e = 0; e < RS_WRING; e++)
+        g->last_use[e] = e - RS_WRING;
+    return rs_wshard_open(&g->shard, w, gang);
+}
+
+static void let_go(rs_wstream *w, int go)
+{
+    pthread_mutex_lock(&w->lock);
+    w->gang->go = go;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+rs_status rs_wgang_open(rs_wstream *w, rs_comm *gang, rs_status st)
+{
+    rs_wgang *g = w->gang = RS_NEW(w->arena, rs_wgang, 1);
+    if (st == RS_OK)
+        st = prepare(w, gang);
+    if (st == RS_OK) {
+        g->started = pthread_create(&g->thread, NULL, walker, w) == 0;
+        st = g->started ? RS_OK : RS_FAIL(NOMEM, "no thread for the weights");
+    }
+    RS_TRY(rs_comm_agree(gang, st)); /* nobody serves a gang with a rank missing */
+    let_go(w, 1);
+    return RS_OK;
+}
+
+/* Serves the others until they close too. */
+void rs_wgang_close(rs_wstream *w)
+{
+    rs_wgang *g = w->gang;
+    if (!g)
+        return;
+    pthread_mutex_lock(&w->lock);
+    RS_ASSERTF(!g->in_pass && !g->wishing, "weights: closed within a pass");
+    g->closing = true;
+    g->go = g->go == 0 ? -1 : g->go;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    if (g->started)
+        pthread_join(g->thread, NULL);
+    rs_wshard_close(&g->shard, w);
+    w->gang = NULL;
+}
+
+/* ---- the computation's side ---- */
+
+/* Called locked. */
+static rs_status broken(const rs_wgang *g)
+{
+    return rs_fail_at(g->failed, __FILE__, __LINE__, __func__, "%s", g->failure);
+}
+
+void rs_wgang_join(rs_wstream *w, bool joined)
+{
+    pthread_mutex_lock(&w->lock);
+    w->gang->joined = joined;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+rs_status rs_wgang_begin(rs_wstream *w, int back_to)
+{
+    rs_wgang *g = w->gang;
+    rs_status st = RS_OK;
+    double begin = rs_now();
+    pthread_mutex_lock(&w->lock);
+    RS_ASSERTF(!g->in_pass, "weights: a pass within a pass");
+    g->wish = back_to;
+    g->wishing = true;
+    pthread_cond_broadcast(&w->changed);
+    while (g->wishing && g->failed == RS_OK)
+        pthread_cond_wait(&w->changed, &w->lock);
+    if (g->failed != RS_OK) {
+        g->wishing = false;
+        st = broken(g);
+    }
+    w->stats.boundary_s += rs_now() - begin;
+    pthread_mutex_unlock(&w->lock);
+    return st;
+}
+
+void rs_wgang_end(rs_wstream *w)
+{
+    pthread_mutex_lock(&w->lock);
+    RS_ASSERTF(!w->gang->held, "weights: a pass ends while a block is held");
+    w->gang->in_pass = false;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+rs_status rs_wgang_acquire(rs_wstream *w, int block, const rs_tensor **slots)
+{
+    rs_wgang *g = w->gang;
+    rs_status st = RS_OK;
+    double begin = rs_now();
+    pthread_mutex_lock(&w->lock);
+    RS_ASSERTF(g->in_pass && !g->held && g->done < g->n_uses &&
+                   block_of_use(w->layout->blocks, g->done) == block,
+               "weights: block %d acquired out of its turn", block);
+    while (g->ready <= g->done && g->failed == RS_OK)
+        pthread_cond_wait(&w->changed, &w->lock);
+    if (g->ready <= g->done) {
+        st = broken(g);
+    } else {
+        g->held = true;
+        *slots = w->ring[g->entry[g->done]].slots;
+    }
+    w->stats.exposed_s += rs_now() - begin;
+    pthread_mutex_unlock(&w->lock);
+    return st;
+}
+
+void rs_wgang_release(rs_wstream *w, int block)
+{
+    rs_wgang *g = w->gang;
+    pthread_mutex_lock(&w->lock);
+    RS_ASSERTF(g->held && block_of_use(w->layout->blocks, g->done) == block,
+               "weights: block %d released but not held", block);
+    g->held = false;
+    g->done++;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}

@@ -1,0 +1,114 @@
+/* Private to src/weights: the parts of a weight stream.
+ *   stream.c        opens, closes, sends each call to the home
+ *   stream_load.c   file tensors to device tensors; what is outside the blocks, resident blocks
+ *   stream_ring.c   mapped: two blocks, converted ahead by a thread
+ *   stream_shard.c  sharded: this rank's part of every block, a block put together from all parts
+ *   stream_gang.c   sharded: the walk over the blocks that all ranks of a gang make together */
+#ifndef RS_WEIGHTS_STREAM_PRIV_H
+#define RS_WEIGHTS_STREAM_PRIV_H
+
+#include <pthread.h>
+
+#include "weights/names.h"
+#include "weights/stream.h"
+
+enum {
+    RS_WRING = 2,
+    RS_WSTAGE = 1 << 16 /* floats converted at a time, so that they stay in cache */
+};
+
+/* One block in the ring. LOADING: whoever set it (the thread or an acquire) is filling it. */
+typedef enum rs_wentry_state {
+    RS_WENTRY_EMPTY,
+    RS_WENTRY_LOADING,
+    RS_WENTRY_READY
+} rs_wentry_state;
+typedef struct rs_wentry {
+    rs_wentry_state state;
+    int block;
+    int held;
+    uint64_t used;    /* larger: more recently acquired */
+    void *memory;     /* converted or gathered tensors */
+    rs_tensor *slots; /* (block_slots) */
+} rs_wentry;
+
+struct rs_wgang;
+
+struct rs_wstream {
+    rs_device *dev;
+    rs_arena *arena;
+    rs_weights_file *file;
+    const rs_layout *layout;
+    rs_weight_map map;
+    rs_weight_home home;
+    size_t bytes;
+    rs_tensor *globals;
+    void *global_memory;
+    rs_tensor *resident; /* (blocks * block_slots); NULL with other homes */
+    void *resident_memory;
+    size_t ring_bytes; /* of one entry */
+    rs_wentry ring[RS_WRING];
+    uint64_t clock;
+    float *stage[2]; /* conversion buffers: caller's thread, own thread */
+    bool threaded, stop;
+    int wanted; /* ring entry the thread shall fill; -1: none */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct rs_wgang *gang; /* NULL unless sharded */
+    rs_wstream_stats stats;
+};
+
+/* ---- stream_load.c ---- */
+
+bool rs_wstream_in_place(const rs_wstream *w, rs_tensor t);
+/* Device tensors for a group of file tensors: in place where allowed, else converted into memory
+ * from *at on. stage: RS_WSTAGE floats. */
+void rs_wstream_load_group(rs_wstream *w, rs_tensor *out, const rs_tensor *src, int n, char **at,
+                           bool may_map, float *stage);
+/* What load_group takes of the memory. */
+size_t rs_wstream_group_bytes(const rs_wstream *w, const rs_tensor *src, int n, bool may_map);
+const rs_tensor *rs_wstream_file_block(const rs_wstream *w, int block); /* (block_slots) */
+/* Device memory that counts in w->bytes; NULL for 0 bytes. */
+rs_status rs_wstream_memory(rs_wstream *w, void **out, size_t bytes) RS_NODISCARD;
+rs_status rs_wstream_load_globals(rs_wstream *w) RS_NODISCARD;
+rs_status rs_wstream_load_resident(rs_wstream *w) RS_NODISCARD;
+
+/* ---- stream_ring.c ---- */
+
+rs_status rs_wring_make(rs_wstream *w) RS_NODISCARD;
+void rs_wring_stop(rs_wstream *w);
+void rs_wring_prefetch(rs_wstream *w, int block);
+const rs_tensor *rs_wring_acquire(rs_wstream *w, int block);
+void rs_wring_release(rs_wstream *w, int block);
+
+/* ---- stream_shard.c ---- */
+
+typedef struct rs_wshard {
+    rs_comm *gang;
+    char *memory;   /* this rank's parts of all blocks */
+    size_t *at;     /* (blocks) where a block's part is */
+    size_t *image;  /* (blocks) bytes of a block: its tensors as in the file, each padded */
+    size_t *parts;  /* (ranks) scratch: bytes of every rank's part of one block */
+    void *raw;      /* a gathered block that has to be converted; NULL: gathered in place */
+    rs_tensor *src; /* (block_slots) scratch */
+} rs_wshard;
+
+/* Reads this rank's parts, and nothing else of the blocks, from the file. */
+rs_status rs_wshard_open(rs_wshard *s, rs_wstream *w, rs_comm *gang) RS_NODISCARD;
+void rs_wshard_close(rs_wshard *s, rs_wstream *w);
+/* Collective over the gang: the whole block into the entry, ready for use. */
+rs_status rs_wshard_gather(rs_wshard *s, rs_wstream *w, int block, rs_wentry *e) RS_NODISCARD;
+
+/* ---- stream_gang.c ---- */
+
+/* Collective; st: how the opening went so far on this rank. The error of any rank fails all. */
+rs_status rs_wgang_open(rs_wstream *w, rs_comm *gang, rs_status st) RS_NODISCARD;
+void rs_wgang_close(rs_wstream *w);
+void rs_wgang_join(rs_wstream *w, bool joined);
+rs_status rs_wgang_begin(rs_wstream *w, int back_to) RS_NODISCARD;
+void rs_wgang_end(rs_wstream *w);
+rs_status rs_wgang_acquire(rs_wstream *w, int block, const rs_tensor **slots) RS_NODISCARD;
+void rs_wgang_release(rs_wstream *w, int block);
+
+#endif

@@ -1,0 +1,156 @@
+/* A block of a sharded stream: its tensors one after the other in the file's type, each padded to
+ * PAD bytes (the *image*), cut into one part per rank at multiples of PAD. A rank reads its parts
+ * at open and keeps nothing else; gathering puts the parts back together. fp32 tensors are used
+ * where they arrive, others are converted into the ring, as the mapped home does: the same bits. */
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/num.h"
+#include "base/log.h"
+#include "weights/stream_priv.h"
+
+enum { PAD = 64 };
+
+static size_t padded_bytes(rs_tensor t)
+{
+    return rs_has(t) ? (rs_tensor_bytes(t) + PAD - 1) / PAD * PAD : 0;
+}
+
+static size_t image_bytes(const rs_wstream *w, int block)
+{
+    const rs_tensor *t = rs_wstream_file_block(w, block);
+    size_t bytes = 0;
+    for (int i = 0; i < w->layout->block_slots; i++)
+        bytes += padded_bytes(t[i]);
+    return bytes;
+}
+
+/* Where rank r's part begins. */
+static size_t cut(size_t image, int ranks, int r)
+{
+    return image / PAD * (size_t)r / (size_t)ranks * PAD;
+}
+
+/* Pages of the file that are wholly within were read once and are not needed again. */
+static void forget(const char *from, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t lo = ((uintptr_t)from + page - 1) / page * page;
+    uintptr_t hi = ((uintptr_t)from + bytes) / page * page;
+    if (lo < hi)
+        (void)madvise((void *)lo, hi - lo, MADV_DONTNEED); /* a hint */
+}
+
+/* [lo,hi) of the block's image from the file. */
+static void read_part(rs_wstream *w, char *dst, int block, size_t lo, size_t hi)
+{
+    const rs_tensor *t = rs_wstream_file_block(w, block);
+    size_t at = 0;
+    for (int i = 0; i < w->layout->block_slots; i++) {
+        size_t bytes = rs_has(t[i]) ? rs_tensor_bytes(t[i]) : 0;
+        size_t from = lo > at ? lo - at : 0, to = hi > at ? hi - at : 0;
+        to = to < bytes ? to : bytes;
+        if (from < to) {
+            const char *src = (const char *)t[i].data + from;
+            rs_device_put(w->dev, dst + (at + from - lo), src, to - from);
+            forget(src, to - from);
+            w->stats.bytes_read += (int64_t)(to - from);
+        }
+        at += padded_bytes(t[i]);
+    }
+}
+
+static bool any_converted(const rs_wstream *w)
+{
+    int64_t n = (int64_t)w->layout->blocks * w->layout->block_slots;
+    for (int64_t i = 0; i < n; i++)
+        if (rs_has(w->map.blocks[i]) && w->map.blocks[i].dtype != RS_DTYPE_F32)
+            return true;
+    return strcmp(rs_device_backend(w->dev), "cpu") != 0;
+}
+
+static rs_status make_room(rs_wshard *s, rs_wstream *w, size_t parts)
+{
+    size_t image = 0, converted = 0;
+    for (int b = 0; b < w->layout->blocks; b++) {
+        size_t bytes =
+            rs_wstream_group_bytes(w, rs_wstream_file_block(w, b), w->layout->block_slots, false);
+        image = s->image[b] > image ? s->image[b] : image;
+        converted = bytes > converted ? bytes : converted;
+    }
+    RS_TRY(rs_wstream_memory(w, (void **)&s->memory, parts));
+    w->ring_bytes = image;
+    if (any_converted(w)) {
+        RS_TRY(rs_wstream_memory(w, &s->raw, image));
+        w->ring_bytes = converted;
+    }
+    for (int i = 0; i < RS_WRING; i++) {
+        RS_TRY(rs_wstream_memory(w, &w->ring[i].memory, w->ring_bytes));
+        w->ring[i].slots = RS_NEW(w->arena, rs_tensor, w->layout->block_slots);
+        w->ring[i].block = -1;
+    }
+    return RS_OK;
+}
+
+rs_status rs_wshard_open(rs_wshard *s, rs_wstream *w, rs_comm *gang)
+{
+    int L = w->layout->blocks, S = rs_comm_size(gang), r = rs_comm_rank(gang);
+    size_t parts = 0;
+    *s = (rs_wshard){.gang = gang,
+                     .at = RS_NEW(w->arena, size_t, L),
+                     .image = RS_NEW(w->arena, size_t, L),
+                     .parts = RS_NEW(w->arena, size_t, S),
+                     .src = RS_NEW(w->arena, rs_tensor, w->layout->block_slots)};
+    for (int b = 0; b < L; b++) {
+        s->image[b] = image_bytes(w, b);
+        s->at[b] = parts;
+        parts += cut(s->image[b], S, r + 1) - cut(s->image[b], S, r);
+    }
+    RS_TRY(make_room(s, w, parts));
+    for (int b = 0; b < L; b++)
+        read_part(w, s->memory + s->at[b], b, cut(s->image[b], S, r), cut(s->image[b], S, r + 1));
+    return RS_OK;
+}
+
+void rs_wshard_close(rs_wshard *s, rs_wstream *w)
+{
+    rs_device_free(w->dev, s->memory);
+    rs_device_free(w->dev, s->raw);
+}
+
+/* The tensors of a block whose image is at `image`. */
+static void place_tensors(rs_tensor *out, const rs_wstream *w, int block, char *image)
+{
+    const rs_tensor *t = rs_wstream_file_block(w, block);
+    for (int i = 0; i < w->layout->block_slots; i++) {
+        out[i] = t[i];
+        if (rs_has(t[i]))
+            out[i].data = image;
+        image += padded_bytes(t[i]);
+    }
+}
+
+rs_status rs_wshard_gather(rs_wshard *s, rs_wstream *w, int block, rs_wentry *e)
+{
+    int S = rs_comm_size(s->gang), r = rs_comm_rank(s->gang);
+    double begin = rs_now();
+    char *image = s->raw ? s->raw : e->memory;
+    for (int i = 0; i < S; i++)
+        s->parts[i] = cut(s->image[block], S, i + 1) - cut(s->image[block], S, i);
+    RS_TRY(
+        rs_comm_allgather(image, s->gang, s->memory + s->at[block], s->parts, "block of weights"));
+    if (s->raw) {
+        char *at = e->memory;
+        place_tensors(s->src, w, block, image);
+        rs_wstream_load_group(w, e->slots, s->src, w->layout->block_slots, &at, false, w->stage[1]);
+    } else {
+        place_tensors(e->slots, w, block, image);
+    }
+    pthread_mutex_lock(&w->lock);
+    w->stats.gathers++;
+    w->stats.bytes_gathered += (int64_t)(s->image[block] - s->parts[r]);
+    w->stats.gather_s += rs_now() - begin;
+    pthread_mutex_unlock(&w->lock);
+    return RS_OK;
+}
