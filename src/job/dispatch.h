@@ -1,8 +1,9 @@
-/* Hands the videos of a run to its ranks: the director (sched/director.h) at work on rank 0, with
- * messages (comm/comm.h) as its events. A rank that is free asks, gets one video, works on all of
- * its stages and edits, and reports what became of each edit; nothing is assigned beforehand.
+/* Hands the tasks of a run to its ranks: the director (sched/director.h) at work on rank 0, with
+ * messages (comm/comm.h) as its events. A task is one stage of a video or of one of its edits, or
+ * the publishing of a video. A rank asks when it begins a task for the one after it, so that the
+ * answer is there when it is free; nothing else is assigned beforehand.
  *
- *   every rank:  open -> { next -> work -> report }... -> close
+ *   every rank:  open -> { next -> work -> report* -> end }... -> close
  *
  * Rank 0 works too: a thread of its own, which sleeps between looks at the messages, directs. */
 #ifndef RS_JOB_DISPATCH_H
@@ -16,42 +17,58 @@
 
 typedef struct rs_dispatch rs_dispatch;
 
-/* What became of one edit, as a rank tells it to rank 0. */
+typedef struct rs_assignment {
+    int64_t video; /* index into the list of open; -1: there is nothing more for this rank */
+    int64_t edit;  /* -1: the video's own */
+    rs_task_stage stage;
+    /* PUBLISH: what became of the video's edits so far (n_edits); valid until the next call of
+     * next. Of those that failed: status, stage and reason. */
+    const struct rs_edit_report *fates;
+} rs_assignment;
+
+/* What became of one edit, as a rank tells it to rank 0, or of a task. */
 typedef struct rs_edit_report {
     rs_status status;
-    int32_t stage; /* that failed (rs_stage_id), RS_STAGE_COUNT: publish, -1: none */
-    bool ran;
+    int32_t stage;       /* that failed (rs_task_stage), -1: none */
+    bool ran;            /* something was computed */
     bool movie, archive; /* are there */
     double train_s, sample_s;
     rs_measures measures;
     char reason[1024]; /* "" for none */
 } rs_edit_report;
 
-/* Rank 0, one call at a time, from any of its threads. `video`: index into the list of open. */
+/* Rank 0, one call at a time, from any of its threads. `video`: index into the list of open. A task
+ * has ended: of a failed one all that it failed for (edit -1: all edits that have not ended) have
+ * report->status; reason and stage too. */
+typedef void rs_task_end_fn(void *ctx, int64_t video, int64_t edit, rs_task_stage stage,
+                            const rs_edit_report *end);
+/* The publisher's words on one edit. */
 typedef void rs_report_fn(void *ctx, int64_t video, int64_t edit, const rs_edit_report *report);
 
 typedef struct rs_dispatch_opts {
     const rs_sched_video
         *videos; /* what there is to do, equal on all ranks; borrowed until close */
     int64_t n_videos;
-    rs_report_fn *on_report; /* rank 0: called for the edits of all ranks */
+    const rs_sched_gang *ranks; /* (world size) what they may do; NULL: everything */
+    rs_task_end_fn *on_task;    /* rank 0: called for the tasks of all ranks */
+    rs_report_fn *on_report;
     void *ctx;
     const volatile sig_atomic_t
-        *stop; /* of this rank; raised on any rank, no rank gets another video */
+        *stop; /* of this rank; raised on any rank, no rank gets another task */
 } rs_dispatch_opts;
 
-/* Collective. */
+/* Collective. RS_CONFIG: no rank may run some stage that there is work for. */
 rs_status rs_dispatch_open(rs_dispatch **out, const rs_world *w,
                            const rs_dispatch_opts *o) RS_NODISCARD;
-/* The next video of this rank, -1 when there are no more for it. Waits for rank 0's answer. */
-rs_status rs_dispatch_next(rs_dispatch *d, int64_t *video) RS_NODISCARD;
-/* One edit of the video that this rank works on. */
+/* The next task of this rank. Waits for rank 0's answer. */
+rs_status rs_dispatch_next(rs_dispatch *d, rs_assignment *out) RS_NODISCARD;
+/* One edit of the video that this rank publishes. */
 rs_status rs_dispatch_report(rs_dispatch *d, int64_t edit,
                              const rs_edit_report *report) RS_NODISCARD;
-/* The video has ended; stopped: with its state saved. It follows every video that next has given.
- */
-rs_status rs_dispatch_end(rs_dispatch *d, bool stopped) RS_NODISCARD;
-/* Collective, after next gave -1: waits until no rank works any more (not in a collective: the
+/* The task has ended: end->status RS_OK, RS_STOPPED (its state is saved), or why it failed. It
+ * follows every task that next has given. */
+rs_status rs_dispatch_end(rs_dispatch *d, const rs_edit_report *end) RS_NODISCARD;
+/* Collective, after next gave nothing: waits until no rank works any more (not in a collective: the
  * others may take their time). *finished: every video has ended, equal on all ranks. Nulls *d. */
 rs_status rs_dispatch_close(rs_dispatch **d, bool *finished) RS_NODISCARD;
 

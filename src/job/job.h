@@ -73,11 +73,6 @@ rs_status rs_session_use(rs_run_session *s, const rs_config *cfg) RS_NODISCARD;
  * and the report. *outcomes: one per edit of the chosen videos, in the order of the catalog
  * (session's arena); complete on rank 0 only. */
 rs_status rs_run_jobs(rs_run_session *s, const rs_run_opts *o, rs_outcomes *outcomes) RS_NODISCARD;
-/* One video on this rank: its stages, those of its edits, and the archive (job/video.c). outcomes
- * and unusable (what is wrong with its media, or NULL): one per edit. Failures are in the outcomes;
- * RS_STOPPED when asked to stop. */
-rs_status rs_run_video(rs_run_session *s, const rs_catalog_video *v, rs_outcome *outcomes,
-                       rs_stage_id last, bool publish, const char *const *unusable) RS_NODISCARD;
 /* Collective. The arms of an experiment (job/arms.c): states are shared in <output>/state,
  * everything else of an arm is in <output>/arms/<arm>. When all of them ran on all videos, states
  * that no arm needs are removed and <output>/comparison.md, .csv, .json and

@@ -11,6 +11,7 @@
 #include "job/index.h"
 #include "job/job.h"
 #include "job/report.h"
+#include "job/video.h"
 
 /* One call of rs_run_jobs. */
 typedef struct work {
@@ -19,6 +20,7 @@ typedef struct work {
     rs_stage_id last;
     bool publish;
     rs_sched_video *todo;  /* (n) chosen videos */
+    rs_sched_edit **edits; /* (n) theirs */
     int64_t *video;        /* (n) index in the catalog */
     int64_t *first;        /* (n) of its edits' outcomes */
     const char **unusable; /* (n edits) what is wrong with its media, or NULL */
@@ -57,12 +59,44 @@ static void add_outcomes(rs_outcomes *l, rs_arena *a, const rs_catalog_video *v)
     l->n += v->n_edits;
 }
 
-/* What a video costs in relation to others: what its edits share counts as much as an edit. Failed
- * ones count too, as something says so in the archive. */
-static rs_sched_video task_of(rs_arena *a, const rs_catalog_video *v)
+/* What stages cost in relation to each other, in full-length training steps: a one-frame step is
+ * about a fifth of one, a pass of sampling a third. */
+static void fill_costs(double seconds[RS_TASK_COUNT], const rs_run *run, const rs_catalog_video *v,
+                       const rs_catalog_edit *e)
 {
-    rs_sched_video t = {.edits = RS_NEW(a, rs_sched_edit, v->n_edits), .n_edits = v->n_edits};
-    t.seconds[RS_TASK_CHAIN] = 1 + (double)v->n_edits;
+    const rs_config *c = run->cfg;
+    rs_job job = {.video = v, .edit = e};
+    double references = (double)rs_job_references(run, &job);
+    seconds[RS_TASK_INGEST] = seconds[RS_TASK_DECODE] = seconds[RS_TASK_PUBLISH] = 1;
+    seconds[RS_TASK_MOTION] = (double)c->motion.steps;
+    seconds[RS_TASK_APPEARANCE] =
+        (double)c->appearance.epochs * (1 + (double)c->appearance.repeats * references / 5);
+    if (c->appearance.schedule != RS_CFG_SCHEDULE_CODE)
+        seconds[RS_TASK_APPEARANCE] = (double)c->appearance.steps / 3;
+    seconds[RS_TASK_EDIT] = (double)c->edit.steps * (c->edit.guidance == 1 ? 1 : 2) / 3;
+}
+
+/* Stages behind the last wanted one are left out. */
+static uint32_t skipped(const work *w)
+{
+    uint32_t skip = w->publish ? 0 : RS_TASK_BIT(RS_TASK_PUBLISH);
+    for (int s = (int)w->last + 1; s < RS_TASK_PUBLISH; s++)
+        skip |= RS_TASK_BIT(s);
+    return skip;
+}
+
+static rs_sched_video tasks_of(const work *w, const rs_catalog_video *v, rs_sched_edit *edits)
+{
+    const rs_run *run = &w->s->run;
+    rs_sched_video t = {.edits = edits, .n_edits = v->n_edits, .skip = skipped(w)};
+    fill_costs(t.seconds, run, v, NULL);
+    for (int64_t e = 0; e < v->n_edits; e++) {
+        rs_job job = {.video = v, .edit = &v->edits[e]};
+        fill_costs(edits[e].seconds, run, v, job.edit);
+        edits[e].skip = t.skip;
+        if (rs_job_references(run, &job) == 0)
+            edits[e].skip |= RS_TASK_BIT(RS_TASK_APPEARANCE);
+    }
     return t;
 }
 
@@ -71,12 +105,14 @@ static rs_status choose(work *w, const char *glob)
     rs_arena *a = w->s->arena;
     const rs_catalog *c = w->s->catalog;
     w->todo = RS_NEW(a, rs_sched_video, c->n_videos);
+    w->edits = RS_NEW(a, rs_sched_edit *, c->n_videos);
     w->video = RS_NEW(a, int64_t, c->n_videos);
     w->first = RS_NEW(a, int64_t, c->n_videos);
     for (int64_t i = 0; i < c->n_videos; i++) {
         if (!rs_check_chosen(glob, &c->videos[i]))
             continue;
-        w->todo[w->n] = task_of(a, &c->videos[i]);
+        w->edits[w->n] = RS_NEW(a, rs_sched_edit, c->videos[i].n_edits);
+        w->todo[w->n] = tasks_of(w, &c->videos[i], w->edits[w->n]);
         w->video[w->n] = i;
         w->first[w->n++] = w->l->n;
         add_outcomes(w->l, a, &c->videos[i]);
@@ -112,42 +148,48 @@ static rs_status find_unusable(work *w, const char *glob)
     return RS_OK;
 }
 
-/* ---- reports: from outcomes on the rank that worked to outcomes on rank 0 ---- */
-
-static int32_t stage_index(const char *name)
+/* Edits that cannot be done have no tasks. */
+static void mark_unusable(work *w)
 {
-    for (int32_t id = 0; name && id < RS_STAGE_COUNT; id++)
-        if (strcmp(rs_stage_get((rs_stage_id)id)->name, name) == 0)
-            return id;
-    return name ? RS_STAGE_COUNT : -1;
+    for (int64_t k = 0; k < w->n; k++) {
+        rs_sched_edit *edits = w->edits[k];
+        for (int64_t e = 0; e < w->todo[k].n_edits; e++) {
+            rs_outcome *o = &w->l->items[w->first[k] + e];
+            if (!w->unusable[w->first[k] + e])
+                continue;
+            edits[e].failed = true;
+            o->status = RS_INPUT;
+            o->reason = w->unusable[w->first[k] + e];
+        }
+    }
 }
+
+/* ---- reports to rank 0 ---- */
 
 static rs_edit_report report_of(const rs_outcome *o)
 {
-    rs_edit_report r = {.status = o->status,
-                        .stage = stage_index(o->stage),
-                        .ran = o->ran,
-                        .movie = o->mp4 != NULL,
-                        .archive = o->archive != NULL,
-                        .train_s = o->train_s,
-                        .sample_s = o->sample_s,
-                        .measures = o->measures};
-    snprintf(r.reason, sizeof r.reason, "%s", o->reason ? o->reason : "");
-    return r;
+    return (rs_edit_report){.status = o->status,
+                            .stage = -1,
+                            .ran = o->ran,
+                            .movie = o->mp4 != NULL,
+                            .archive = o->archive != NULL,
+                            .train_s = o->train_s,
+                            .sample_s = o->sample_s,
+                            .measures = o->measures};
 }
 
-static void take_report(void *ctx, int64_t video, int64_t edit, const rs_edit_report *r)
+static const rs_catalog_video *video_of(const work *w, int64_t k)
+{
+    return &w->s->catalog->videos[w->video[k]];
+}
+
+static void take_report(void *ctx, int64_t k, int64_t edit, const rs_edit_report *r)
 {
     const work *w = ctx;
     rs_arena *a = w->s->reports;
-    const rs_catalog_video *v = &w->s->catalog->videos[w->video[video]];
-    rs_outcome *o = &w->l->items[w->first[video] + edit];
-    o->status = r->status;
-    o->reason = *r->reason ? rs_arena_strdup(a, r->reason) : NULL;
-    o->stage = r->stage < 0                ? NULL
-               : r->stage < RS_STAGE_COUNT ? rs_stage_get((rs_stage_id)r->stage)->name
-                                           : "publish";
-    o->ran = r->ran;
+    const rs_catalog_video *v = video_of(w, k);
+    rs_outcome *o = &w->l->items[w->first[k] + edit];
+    o->ran = o->ran || r->ran;
     o->mp4 = r->movie ? rs_mp4_path_of(a, &w->s->run, v, &v->edits[edit]) : NULL;
     o->archive = r->archive ? rs_archive_path_of(a, &w->s->run, v) : NULL;
     o->measures = r->measures;
@@ -155,39 +197,95 @@ static void take_report(void *ctx, int64_t video, int64_t edit, const rs_edit_re
     o->sample_s = r->sample_s;
 }
 
-/* ---- work ---- */
-
-/* Whatever becomes of the video is in the reports; an error is of the exchange with rank 0. */
-static rs_status work_on(work *w, rs_dispatch *d, int64_t k)
+static void fail(const work *w, rs_outcome *o, const rs_edit_report *end)
 {
-    const rs_catalog_video *v = &w->s->catalog->videos[w->video[k]];
-    rs_outcome *outcomes = &w->l->items[w->first[k]];
-    rs_status st = rs_run_video(w->s, v, outcomes, w->last, w->publish, w->unusable + w->first[k]);
-    for (int64_t e = 0; e < v->n_edits; e++) {
-        rs_edit_report r = report_of(&outcomes[e]);
-        RS_TRY(rs_dispatch_report(d, e, &r));
-    }
-    return rs_dispatch_end(d, st == RS_STOPPED);
+    o->status = end->status;
+    o->reason = rs_arena_strdup(w->s->reports, end->reason);
+    o->stage = end->stage >= 0 ? rs_task_stage_name((rs_task_stage)end->stage) : NULL;
+    if (end->status != RS_STOPPED)
+        RS_LOG(ERROR, "%s#%s failed%s%s: %s", o->video, o->edit, o->stage ? " in " : "",
+               o->stage ? o->stage : "", o->reason);
 }
 
-static rs_status work_off(work *w, rs_dispatch *d)
+/* Is this the last task of an edit? */
+static bool completes(const work *w, rs_task_stage stage)
+{
+    return w->publish ? stage == RS_TASK_PUBLISH : (int)stage == (int)w->last;
+}
+
+static void take_end(void *ctx, int64_t k, int64_t edit, rs_task_stage stage,
+                     const rs_edit_report *end)
+{
+    const work *w = ctx;
+    for (int64_t e = 0; e < w->todo[k].n_edits; e++) {
+        rs_outcome *o = &w->l->items[w->first[k] + e];
+        bool over = o->status != RS_OK && o->status != RS_STOPPED; /* failed before */
+        if ((edit >= 0 && edit != e) || over)
+            continue;
+        o->ran = o->ran || end->ran;
+        if (end->status != RS_OK) {
+            fail(w, o, end);
+        } else if (completes(w, stage)) {
+            o->status = RS_OK;
+            o->reason = NULL;
+            o->stage = NULL;
+        }
+    }
+}
+
+/* ---- work ---- */
+
+static rs_status publish(work *w, rs_dispatch *d, rs_video_work *v, const rs_assignment *t,
+                         rs_edit_report *end)
+{
+    int64_t n = w->todo[t->video].n_edits;
+    rs_outcome *o = rs_alloc((size_t)n + 1, sizeof *o);
+    rs_status st = RS_OK;
+    rs_video_publish(v, t->fates, o, end);
+    for (int64_t e = 0; e < n && st == RS_OK; e++) {
+        rs_edit_report r = report_of(&o[e]);
+        st = rs_dispatch_report(d, e, &r);
+    }
+    rs_dealloc(o);
+    return st;
+}
+
+/* Whatever becomes of the task is in the reports; an error is of the exchange with rank 0. */
+static rs_status work_on(work *w, rs_dispatch *d, rs_video_work *v, const rs_assignment *t)
+{
+    rs_edit_report end;
+    rs_video_work_open(v, video_of(w, t->video), w->unusable + w->first[t->video]);
+    if (t->stage == RS_TASK_PUBLISH)
+        RS_TRY(publish(w, d, v, t, &end));
+    else
+        rs_video_stage(v, t->edit, t->stage, &end);
+    return rs_dispatch_end(d, &end);
+}
+
+static rs_status work_off(work *w, rs_dispatch *d, rs_video_work *v)
 {
     for (;;) {
-        int64_t k;
-        RS_TRY(rs_dispatch_next(d, &k));
-        if (k < 0)
+        rs_assignment t;
+        RS_TRY(rs_dispatch_next(d, &t));
+        if (t.video < 0)
             return RS_OK;
-        RS_TRY(work_on(w, d, k));
+        RS_TRY(work_on(w, d, v, &t));
     }
 }
 
 static rs_status run_all_videos(work *w, const volatile sig_atomic_t *stop, bool *finished)
 {
     rs_dispatch *d = NULL;
-    rs_dispatch_opts o = {
-        .videos = w->todo, .n_videos = w->n, .on_report = take_report, .ctx = w, .stop = stop};
+    rs_dispatch_opts o = {.videos = w->todo,
+                          .n_videos = w->n,
+                          .on_task = take_end,
+                          .on_report = take_report,
+                          .ctx = w,
+                          .stop = stop};
     RS_TRY(rs_dispatch_open(&d, &w->s->world, &o));
-    rs_status st = work_off(w, d);
+    rs_video_work *v = rs_video_work_create(w->s);
+    rs_status st = work_off(w, d, v);
+    rs_video_work_destroy(&v);
     if (st != RS_OK) /* the others wait for this rank, or it for them */
         rs_comm_abort(w->s->world.comm, rs_status_exit_code(st), rs_error_message());
     return rs_dispatch_close(&d, finished);
@@ -234,6 +332,7 @@ rs_status rs_run_jobs(rs_run_session *s, const rs_run_opts *o, rs_outcomes *l)
     RS_TRY(parse_only(&w.last, &w.publish, o->only));
     RS_TRY(choose(&w, o->videos));
     RS_TRY(find_unusable(&w, o->videos));
+    mark_unusable(&w);
     RS_TRY(run_all_videos(&w, o->stop, &finished));
     rs_status st = conclude(&w, finished);
     RS_TRY(rs_world_await_lead(&s->world));

@@ -1,173 +1,180 @@
-/* One video: its stages, those of its edits, and the archive. */
+/* Tasks of one video on this rank: its stages, those of its edits, and the archive. */
+#include "job/video.h"
+
+#include <math.h>
+#include <stdio.h>
+
 #include "base/fsio.h"
 #include "base/log.h"
-#include "job/job.h"
 
-/* One video while it is being worked on. */
-typedef struct video_work {
-    rs_run *run;
-    rs_used_states *used;
-    rs_stage_id last; /* last stage wanted */
-    bool publish;
-    rs_job video;
-    rs_job **edits;
-    rs_outcome *outcomes;        /* n_edits of them, inside the run's list */
-    rs_arena **arenas;           /* one per edit */
+/* The video of the last task: the jobs with their keys, and what they have in memory. */
+struct rs_video_work {
+    rs_run_session *s;
+    const rs_catalog_video *v;   /* NULL: none */
     const char *const *unusable; /* per edit: what is wrong with its media, or NULL */
-} video_work;
+    rs_job video;
+    bool keyed;
+    rs_job **edits;    /* (n_edits) NULL until first needed */
+    rs_arena **arenas; /* one per edit */
+};
 
-static void fail(rs_outcome *o, rs_arena *a, rs_status st, const char *stage)
+rs_video_work *rs_video_work_create(rs_run_session *s)
 {
-    o->status = st;
-    o->stage = stage;
-    o->reason = rs_arena_strdup(a, rs_error_message());
-    if (st != RS_STOPPED)
-        RS_LOG(ERROR, "%s#%s failed%s%s: %s", o->video, o->edit, stage ? " in " : "",
-               stage ? stage : "", o->reason);
-    RS_LOG(DEBUG, "%s", rs_error_trace());
+    rs_video_work *w = rs_alloc(1, sizeof *w);
+    w->s = s;
+    return w;
 }
 
-/* Stages of one job in order, up to the last wanted one, per-video or per-edit as asked. */
-static rs_status run_stages(video_work *w, rs_job *job, bool per_edit, bool *ran,
-                            const char **stage)
+static void close_video(rs_video_work *w)
 {
-    for (int id = 0; id <= (int)w->last; id++) {
-        const rs_stage *s = rs_stage_get((rs_stage_id)id);
-        bool did = false;
-        if (s->per_edit != per_edit)
-            continue;
-        *stage = s->name;
-        RS_TRY(rs_stage_run(w->run, job, (rs_stage_id)id, &did));
-        *ran = *ran || did;
-    }
-    *stage = NULL;
+    for (int64_t i = 0; w->v && i < w->v->n_edits; i++)
+        rs_arena_destroy(&w->arenas[i]);
+    rs_arena_destroy(&w->video.arena);
+    *w = (rs_video_work){.s = w->s};
+}
+
+void rs_video_work_destroy(rs_video_work **w)
+{
+    if (!w || !*w)
+        return;
+    close_video(*w);
+    rs_dealloc(*w);
+    *w = NULL;
+}
+
+void rs_video_work_open(rs_video_work *w, const rs_catalog_video *v, const char *const *unusable)
+{
+    if (w->v == v)
+        return;
+    close_video(w);
+    rs_arena *a = rs_arena_create();
+    w->v = v;
+    w->unusable = unusable;
+    w->video = (rs_job){.video = v, .name = v->id, .arena = a};
+    w->edits = RS_NEW(a, rs_job *, v->n_edits);
+    w->arenas = RS_NEW(a, rs_arena *, v->n_edits);
+}
+
+static rs_status video_job(rs_video_work *w, rs_job **job)
+{
+    *job = &w->video;
+    if (w->keyed)
+        return RS_OK;
+    RS_TRY(rs_job_keys(&w->s->run, &w->video));
+    rs_used_states_add(&w->s->used, &w->s->run, &w->video);
+    w->keyed = true;
     return RS_OK;
 }
 
-static rs_job *new_edit_job(video_work *w, int64_t i)
+static rs_job *new_edit_job(rs_video_work *w, int64_t i)
 {
-    const rs_catalog_edit *e = &w->video.video->edits[i];
+    const rs_catalog_edit *e = &w->v->edits[i];
     w->arenas[i] = rs_arena_create();
     rs_job *job = RS_NEW(w->arenas[i], rs_job, 1);
-    *job = (rs_job){.video = w->video.video, .edit = e, .parent = &w->video, .arena = w->arenas[i]};
+    *job = (rs_job){.video = w->v, .edit = e, .parent = &w->video, .arena = w->arenas[i]};
     job->name = rs_arena_printf(job->arena, "%s#%s", job->video->id, e->id);
     return job;
 }
 
-static rs_status run_edit_job(video_work *w, int64_t i, rs_arena *a)
+/* With its keys, unless its media are unusable. */
+static rs_status edit_job(rs_video_work *w, int64_t i, rs_job **job)
 {
-    rs_outcome *o = &w->outcomes[i];
-    w->edits[i] = new_edit_job(w, i);
-    const char *stage = NULL;
-    if (w->unusable[i])
-        return RS_INPUT;
-    rs_status st = rs_job_keys(w->run, w->edits[i]);
-    if (st == RS_OK) {
-        rs_used_states_add(w->used, w->run, w->edits[i]);
-        st = run_stages(w, w->edits[i], true, &o->ran, &stage);
-    }
-    if (st != RS_OK) {
-        fail(o, a, st, stage);
-    } else {
-        o->status = RS_OK;
-        o->reason = NULL;
-    }
-    return st;
-}
-
-static void fail_all(video_work *w, rs_arena *a, rs_status st, const char *stage)
-{
-    for (int64_t i = 0; i < w->video.video->n_edits; i++)
-        if (!w->unusable[i])
-            fail(&w->outcomes[i], a, st, stage);
-}
-
-/* Edits whose media were found unusable have failed already. False if that is all of them. */
-static bool mark_unusable(video_work *w)
-{
-    int64_t left = 0;
-    for (int64_t i = 0; i < w->video.video->n_edits; i++) {
+    rs_job *parent;
+    RS_TRY(video_job(w, &parent));
+    if (!w->edits[i]) {
+        rs_job *new = new_edit_job(w, i);
         if (!w->unusable[i]) {
-            left++;
-            continue;
+            rs_status st = rs_job_keys(&w->s->run, new);
+            if (st != RS_OK) {
+                rs_arena_destroy(&w->arenas[i]);
+                return st;
+            }
+            rs_used_states_add(&w->s->used, &w->s->run, new);
         }
-        w->outcomes[i].status = RS_INPUT;
-        w->outcomes[i].reason = w->unusable[i];
+        w->edits[i] = new;
     }
-    return left > 0;
+    *job = w->edits[i];
+    return RS_OK;
 }
 
-static rs_status publish(video_work *w, rs_arena *a)
+static rs_status run_stage(rs_video_work *w, int64_t edit, rs_task_stage stage, rs_edit_report *end)
 {
-    int64_t ok = 0, n = w->video.video->n_edits;
-    bool ran = false;
-    for (int64_t i = 0; i < n; i++)
-        ok += w->outcomes[i].status == RS_OK;
-    const char *archive = rs_archive_path_of(w->video.arena, w->run, w->video.video);
+    rs_job *job;
+    if (edit >= 0)
+        RS_TRY(edit_job(w, edit, &job));
+    else
+        RS_TRY(video_job(w, &job));
+    end->stage = (int32_t)stage;
+    return rs_stage_run(&w->s->run, job, (rs_stage_id)stage, &end->ran);
+}
+
+void rs_video_stage(rs_video_work *w, int64_t edit, rs_task_stage stage, rs_edit_report *end)
+{
+    *end = (rs_edit_report){.stage = -1};
+    end->status = run_stage(w, edit, stage, end);
+    if (end->status == RS_OK) {
+        end->stage = -1;
+        return;
+    }
+    snprintf(end->reason, sizeof end->reason, "%s", rs_error_message());
+    RS_LOG(DEBUG, "%s", rs_error_trace());
+}
+
+/* ---- publish ---- */
+
+/* Edits that nothing has gone wrong with so far; of the others: what and where. */
+static int64_t make_outcomes(rs_video_work *w, rs_outcome *o, const rs_edit_report *fates)
+{
+    int64_t ok = 0;
+    for (int64_t i = 0; i < w->v->n_edits; i++) {
+        const rs_edit_report *f = &fates[i];
+        o[i] = (rs_outcome){.video = w->v->id,
+                            .edit = w->v->edits[i].id,
+                            .status = w->unusable[i] ? RS_INPUT : f->status,
+                            .measures = rs_measures_none(),
+                            .train_s = NAN,
+                            .sample_s = NAN};
+        if (w->unusable[i])
+            o[i].reason = w->unusable[i];
+        else if (f->status != RS_OK)
+            o[i].reason = f->reason;
+        if (!w->unusable[i] && f->stage >= 0)
+            o[i].stage = rs_task_stage_name((rs_task_stage)f->stage);
+        ok += o[i].status == RS_OK;
+    }
+    return ok;
+}
+
+static rs_status publish(rs_video_work *w, rs_outcome *o, int64_t ok, bool *ran)
+{
+    rs_job *job;
+    RS_TRY(video_job(w, &job));
+    for (int64_t i = 0; i < w->v->n_edits; i++) {
+        rs_status st = edit_job(w, i, &job);
+        if (st != RS_OK && o[i].status == RS_OK)
+            return st;
+        if (st != RS_OK) /* it has failed of that before */
+            w->edits[i] = new_edit_job(w, i);
+    }
+    const char *archive = rs_archive_path_of(w->video.arena, &w->s->run, w->v);
     if (ok == 0 && !rs_path_exists(archive))
         return RS_OK; /* nothing to show; an older archive must say that its edits fail now */
-    rs_log_set_context(w->video.video->id);
-    rs_status st = rs_publish_video(w->run, &w->video, w->edits, w->outcomes, n, &ran);
+    RS_TRY(rs_atomic_sweep(rs_stage_folder(&w->s->run, &w->video), NULL));
+    return rs_publish_video(&w->s->run, &w->video, w->edits, o, w->v->n_edits, ran);
+}
+
+void rs_video_publish(rs_video_work *w, const rs_edit_report *fates, rs_outcome *o,
+                      rs_edit_report *end)
+{
+    *end = (rs_edit_report){.stage = -1};
+    int64_t ok = make_outcomes(w, o, fates);
+    rs_log_set_context(w->v->id);
+    end->status = publish(w, o, ok, &end->ran);
     rs_log_set_context(NULL);
-    for (int64_t i = 0; i < n && st != RS_OK; i++)
-        if (w->outcomes[i].status == RS_OK)
-            fail(&w->outcomes[i], a, st, "publish");
-    for (int64_t i = 0; i < n; i++)
-        w->outcomes[i].ran = w->outcomes[i].ran || ran;
-    return st == RS_STOPPED ? st : RS_OK;
-}
-
-static rs_status run_video(video_work *w, rs_arena *a)
-{
-    bool ran = false;
-    const char *stage = NULL;
-    if (!mark_unusable(w))
-        return RS_OK;
-    rs_status st = rs_atomic_sweep(rs_stage_folder(w->run, &w->video), NULL);
-    if (st == RS_OK)
-        st = rs_job_keys(w->run, &w->video);
-    if (st == RS_OK) {
-        rs_used_states_add(w->used, w->run, &w->video);
-        st = run_stages(w, &w->video, false, &ran, &stage);
-    }
-    if (st != RS_OK) {
-        fail_all(w, a, st, stage);
-        return st == RS_STOPPED ? st : RS_OK;
-    }
-    for (int64_t i = 0; i < w->video.video->n_edits; i++) {
-        w->outcomes[i].ran = ran;
-        if (run_edit_job(w, i, a) == RS_STOPPED)
-            return RS_STOPPED;
-    }
-    return w->publish ? publish(w, a) : RS_OK;
-}
-
-/* Paths were made in the video's arena; the report outlives it. */
-static void keep_paths(rs_outcome *o, rs_arena *a)
-{
-    o->mp4 = o->mp4 ? rs_arena_strdup(a, o->mp4) : NULL;
-    o->archive = o->archive ? rs_arena_strdup(a, o->archive) : NULL;
-    o->reason = o->reason ? rs_arena_strdup(a, o->reason) : NULL;
-}
-
-rs_status rs_run_video(rs_run_session *s, const rs_catalog_video *v, rs_outcome *outcomes,
-                       rs_stage_id last, bool publish_too, const char *const *unusable)
-{
-    rs_arena *arena = rs_arena_create();
-    video_work w = {.run = &s->run,
-                    .used = &s->used,
-                    .last = last,
-                    .publish = publish_too,
-                    .unusable = unusable,
-                    .outcomes = outcomes};
-    w.video = (rs_job){.video = v, .name = v->id, .arena = arena};
-    w.edits = RS_NEW(arena, rs_job *, v->n_edits);
-    w.arenas = RS_NEW(arena, rs_arena *, v->n_edits);
-    rs_status st = run_video(&w, s->arena);
-    for (int64_t i = 0; i < v->n_edits; i++)
-        keep_paths(&outcomes[i], s->arena);
-    for (int64_t i = 0; i < v->n_edits; i++)
-        rs_arena_destroy(&w.arenas[i]);
-    rs_arena_destroy(&arena);
-    return st;
+    for (int64_t i = 0; i < w->v->n_edits; i++)
+        o[i].ran = end->ran;
+    if (end->status == RS_OK)
+        return;
+    end->stage = RS_TASK_PUBLISH;
+    snprintf(end->reason, sizeof end->reason, "%s", rs_error_message());
 }

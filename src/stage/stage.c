@@ -1,5 +1,6 @@
 #include "stage/stage.h"
 
+#include "base/fsio.h"
 #include "base/log.h"
 #include "stage/state_io.h"
 
@@ -33,6 +34,14 @@ rs_status rs_job_keys(const rs_run *run, rs_job *job)
     return RS_OK;
 }
 
+/* Nobody else writes these files. */
+static rs_status sweep(const rs_run *run, rs_job *job, rs_stage_id id)
+{
+    const char *folder = rs_stage_folder(run, job);
+    RS_TRY(rs_atomic_sweep(folder, rs_path_basename(rs_stage_path(run, job, id))));
+    return rs_atomic_sweep(folder, rs_path_basename(rs_stage_checkpoint_path(run, job, id)));
+}
+
 rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran)
 {
     const rs_stage *s = rs_stage_get(id);
@@ -43,6 +52,7 @@ rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran)
     }
     if (*run->stop)
         return RS_FAIL(STOPPED, "stopped before stage %s", s->name);
+    RS_TRY(sweep(run, job, id));
     job->begin = rs_now();
     job->spent = 0;
     job->scratch = rs_arena_create();

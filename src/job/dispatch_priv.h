@@ -1,0 +1,52 @@
+/* Private to src/job/dispatch*.c: what ranks and rank 0 tell each other. */
+#ifndef RS_JOB_DISPATCH_PRIV_H
+#define RS_JOB_DISPATCH_PRIV_H
+
+#include "job/dispatch.h"
+
+typedef enum note_kind {
+    NOTE_ASK,    /* to rank 0: what comes after my task? */
+    NOTE_REPORT, /* what became of an edit */
+    NOTE_END,    /* a task has ended */
+    NOTE_OUT,    /* this rank says no more */
+    NOTE_FATE,   /* from rank 0, in front of the answer PUBLISH: what became of an edit */
+    NOTE_ANSWER  /* take this task; video -1: there are no more */
+} note_kind;
+
+/* One shape for all messages. */
+typedef struct note {
+    int32_t kind;
+    bool stopped; /* ASK, END: this rank was asked to stop */
+    int64_t task, follows, video, edit;
+    rs_task_stage stage;
+    rs_edit_report report;
+} note;
+
+struct rs_lead;
+
+struct rs_dispatch {
+    const rs_world *w;
+    rs_dispatch_opts o;
+    rs_assignment now; /* that this rank works on */
+    int64_t task;      /* its number; -1 */
+    int64_t ended_ok;  /* the last task, if it ended well; -1 */
+    bool asked;        /* an answer is on its way, or there */
+    rs_edit_report *fates;
+    size_t fates_cap;
+    struct rs_lead *lead; /* rank 0 */
+};
+
+/* ---- dispatch_lead.c: rank 0 ---- */
+
+rs_status rs_lead_open(rs_dispatch *d) RS_NODISCARD;
+void rs_lead_close(rs_dispatch *d);
+/* A note of rank 0's own worker, and the next one for it. */
+rs_status rs_lead_tell(rs_dispatch *d, const note *n) RS_NODISCARD;
+void rs_lead_hear(rs_dispatch *d, note *n);
+/* Until every rank is out. */
+void rs_lead_wait(rs_dispatch *d);
+bool rs_lead_finished(const rs_dispatch *d);
+
+void rs_dispatch_nap(void); /* between looks at messages */
+
+#endif
