@@ -6,12 +6,13 @@
 
 static volatile sig_atomic_t g_stop;
 
-/* First signal: finish the step, save, exit 75. A second one of the same kind has its default
- * effect. */
+/* Finish the step, save, exit 75. A second SIGINT or SIGTERM has its default effect; SIGUSR1 may
+ * come from Slurm and from the time limit. */
 static void on_signal(int number)
 {
     g_stop = 1;
-    signal(number, SIG_DFL);
+    if (number != SIGUSR1)
+        signal(number, SIG_DFL);
 }
 
 static void catch_signals(void)

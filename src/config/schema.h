@@ -95,6 +95,12 @@
     E(LOG_LEVEL_DETAIL, "detail", "and what happens inside a stage")                               \
     E(LOG_LEVEL_DEBUG, "debug", "everything")
 
+#define RS_CFG_ENUM_home(E)                                                                        \
+    E(HOME_AUTO, "auto", "sharded where cluster.gang says so, else resident or mapped")            \
+    E(HOME_RESIDENT, "resident", "a whole converted copy in every rank")                           \
+    E(HOME_MAPPED, "mapped", "the files, mapped into memory: one copy per node")                   \
+    E(HOME_SHARDED, "sharded", "a part of every block in each rank of a gang")
+
 #define RS_CFG_ENUM_recompute(E)                                                                   \
     E(RECOMPUTE_BLOCK, "block", "keep block inputs, compute each block again in the backward")     \
     E(RECOMPUTE_NONE, "none", "keep every activation")
@@ -103,7 +109,8 @@
 #define RS_CFG_ENUMS(L)                                                                            \
     L(family) L(sampling) L(mask_shape) L(first_frame) L(lora_target) L(timestep) L(schedule)      \
     L(given) L(appearance_when) L(appearance_mode) L(sampler) L(preset) L(backend) L(log_level)    \
-    L(recompute)
+    L(recompute)                                                                                   \
+    L(home)
 /* clang-format on */
 
 /* Settings of the top level. */
@@ -244,10 +251,21 @@
     X(cluster, ENUM, backend, "auto", "", "where the model computes", backend)                     \
     X(cluster, INT, threads, "0", "threads", "CPU threads per rank; 0: an even share",             \
       RANGE(0, 4096))                                                                              \
+    X(cluster, INT, gang, "0", "ranks",                                                            \
+      "ranks that share one copy of the weights with memory.home sharded; 0: those of a node",     \
+      RANGE(0, 65536))                                                                             \
+    X(cluster, TEXT, pin, "", "",                                                                  \
+      "ranks that run certain stages only: \"0-1=ingest,motion; 2=edit\"; empty: all run any",     \
+      ANY)                                                                                         \
+    X(cluster, NUM, time_limit, "0", "s",                                                          \
+      "wall time of the run; 0: what Slurm says (SLURM_JOB_END_TIME), else none", RANGE(0, 1e9))   \
+    X(cluster, NUM, margin, "120", "s",                                                            \
+      "stop, with all states saved, this long before the time limit", RANGE(0, 1e6))               \
     X(cluster, NUM, watchdog, "600", "s", "a rank that waits for another longer ends the run",     \
       ABOVE(0, 1e9))
 
 #define RS_CFG_ROWS_memory(X)                                                                      \
+    X(memory, ENUM, home, "auto", "", "where the transformer's weights are kept", home)            \
     X(memory, ENUM, recompute, "block", "", "activations kept for the backward pass", recompute)
 
 #define RS_CFG_ROWS_log(X)                                                                         \

@@ -60,6 +60,7 @@ typedef struct rs_run_session {
     rs_arena *arena;
     rs_used_states used; /* by the jobs that ran here */
     rs_arena *reports;   /* rank 0: texts that ranks reported */
+    double deadline;     /* end of the wall time on the clock of rs_now(); INFINITY: none */
     int lock;            /* rank 0: file descriptor of <output>/.lock */
 } rs_run_session;
 
@@ -80,9 +81,10 @@ rs_status rs_run_jobs(rs_run_session *s, const rs_run_opts *o, rs_outcomes *outc
 rs_status rs_run_arms(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;
 
 /* The device and the model directory of the settings; components open when they are needed. cores:
- * for settings that leave the threads open, 0: all. */
-rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config *cfg,
-                             int cores) RS_NODISCARD;
+ * for settings that leave the threads open, 0: all. gang: for sharded weights; NULL: this process
+ * alone. */
+rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config *cfg, int cores,
+                             rs_comm *gang) RS_NODISCARD;
 /* Frame rate of the mp4 files: edit.fps, or that at which the clip plays as its source does. */
 rs_ratio rs_output_fps(const rs_config *cfg, rs_ratio source);
 

@@ -232,7 +232,7 @@ static rs_status run_all(rs_resampling *r, const rs_adapter_spec *specs)
     RS_TRY(rs_resample_read_source(r));
     RS_TRY(rs_resample_read_edit(r));
     r->run = (rs_run){.cfg = r->cfg, .output = "", .stop = &r->never};
-    RS_TRY(rs_run_open_models(&r->run.models, &r->dev, r->cfg, 0));
+    RS_TRY(rs_run_open_models(&r->run.models, &r->dev, r->cfg, 0, NULL));
     RS_TRY(check_latents(r));
     RS_TRY(compare_weights(r));
     RS_TRY(load_adapters(r, specs));

@@ -10,6 +10,7 @@
 #include "job/dispatch.h"
 #include "job/index.h"
 #include "job/job.h"
+#include "job/pin.h"
 #include "job/report.h"
 #include "job/video.h"
 
@@ -23,6 +24,7 @@ typedef struct work {
     rs_sched_edit **edits; /* (n) theirs */
     int64_t *video;        /* (n) index in the catalog */
     int64_t *first;        /* (n) of its edits' outcomes */
+    rs_sched_gang *ranks;  /* (world size) what they may do */
     const char **unusable; /* (n edits) what is wrong with its media, or NULL */
     int64_t n;
 } work;
@@ -164,6 +166,16 @@ static void mark_unusable(work *w)
     }
 }
 
+/* What the ranks may do: all of it, but for pins and the time limit. */
+static rs_status limit_ranks(work *w)
+{
+    const rs_run_session *s = w->s;
+    w->ranks = RS_NEW(s->arena, rs_sched_gang, s->world.size);
+    for (int r = 0; r < s->world.size; r++)
+        w->ranks[r] = (rs_sched_gang){.stages = RS_TASK_ANY, .deadline = s->deadline};
+    return rs_pin_parse(w->ranks, s->world.size, s->run.cfg->cluster.pin);
+}
+
 /* ---- reports to rank 0 ---- */
 
 static rs_edit_report report_of(const rs_outcome *o)
@@ -278,6 +290,7 @@ static rs_status run_all_videos(work *w, const volatile sig_atomic_t *stop, bool
     rs_dispatch *d = NULL;
     rs_dispatch_opts o = {.videos = w->todo,
                           .n_videos = w->n,
+                          .ranks = w->ranks,
                           .on_task = take_end,
                           .on_report = take_report,
                           .ctx = w,
@@ -333,6 +346,7 @@ rs_status rs_run_jobs(rs_run_session *s, const rs_run_opts *o, rs_outcomes *l)
     RS_TRY(choose(&w, o->videos));
     RS_TRY(find_unusable(&w, o->videos));
     mark_unusable(&w);
+    RS_TRY(limit_ranks(&w));
     RS_TRY(run_all_videos(&w, o->stop, &finished));
     rs_status st = conclude(&w, finished);
     RS_TRY(rs_world_await_lead(&s->world));

@@ -10,6 +10,7 @@
 #include "comm/agree.h"
 #include "job/check.h"
 #include "job/job.h"
+#include "job/limit.h"
 
 static rs_status lock_output(rs_run_session *s, const char *output)
 {
@@ -99,7 +100,32 @@ static rs_status load(rs_run_session *s, const rs_run_opts *o)
     return st;
 }
 
-rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config *cfg, int cores)
+/* Sharded if asked for, or if there is a gang and nothing else is asked for. */
+static bool sharded(const rs_config *cfg)
+{
+    return cfg->memory.home == RS_CFG_HOME_SHARDED ||
+           (cfg->memory.home == RS_CFG_HOME_AUTO && cfg->cluster.gang > 1);
+}
+
+static rs_denoiser_opts denoiser_opts(const rs_config *cfg, rs_comm *gang)
+{
+    static const rs_weight_home homes[] = {[RS_CFG_HOME_AUTO] = RS_HOME_AUTO,
+                                           [RS_CFG_HOME_RESIDENT] = RS_HOME_RESIDENT,
+                                           [RS_CFG_HOME_MAPPED] = RS_HOME_MAPPED,
+                                           [RS_CFG_HOME_SHARDED] = RS_HOME_SHARDED};
+    rs_denoiser_opts o = {.home = homes[cfg->memory.home],
+                          .recompute = cfg->memory.recompute == RS_CFG_RECOMPUTE_NONE
+                                           ? RS_RECOMPUTE_NONE
+                                           : RS_RECOMPUTE_BLOCK};
+    if (sharded(cfg)) {
+        o.home = gang ? RS_HOME_SHARDED : RS_HOME_AUTO;
+        o.gang = gang;
+    }
+    return o;
+}
+
+rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config *cfg, int cores,
+                             rs_comm *gang)
 {
     int64_t threads = cfg->cluster.threads ? cfg->cluster.threads : cores;
     rs_device_opts device = {.backend = cfg->cluster.backend == RS_CFG_BACKEND_AUTO
@@ -108,14 +134,13 @@ rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config
                              .threads = rs_i32(threads)};
     RS_TRY(rs_device_open(dev, &device));
     *models = (rs_models){.dev = *dev, .dir = cfg->model.path};
-    models->denoiser_opts.recompute =
-        cfg->memory.recompute == RS_CFG_RECOMPUTE_NONE ? RS_RECOMPUTE_NONE : RS_RECOMPUTE_BLOCK;
+    models->denoiser_opts = denoiser_opts(cfg, gang);
     return RS_OK;
 }
 
 static rs_status open_models(rs_run_session *s, int cores)
 {
-    RS_TRY(rs_run_open_models(&s->run.models, &s->dev, s->cfg, cores));
+    RS_TRY(rs_run_open_models(&s->run.models, &s->dev, s->cfg, cores, s->world.gang));
     RS_TRY(identify_model(&s->run));
     return announce(s);
 }
@@ -146,6 +171,9 @@ rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
     RS_TRY(rs_comm_agree(c, load(s, o)));
     RS_TRY(rs_world_watch(&s->world, s->cfg->cluster.watchdog));
     RS_TRY(rs_comm_agree(c, rs_world_cores(&cores, &s->world)));
+    RS_TRY(rs_comm_agree(c, rs_world_make_gangs(&s->world, s->cfg->cluster.gang)));
+    s->deadline = rs_limit_deadline(s->cfg);
+    RS_TRY(rs_comm_agree(c, rs_limit_arm(s->deadline - s->cfg->cluster.margin)));
     s->run =
         (rs_run){.cfg = s->cfg, .catalog = s->catalog, .output = s->cfg->output, .stop = o->stop};
     RS_TRY(rs_comm_agree(c, open_models(s, cores)));
@@ -164,8 +192,7 @@ static rs_status use_model(rs_run_session *s, const rs_config *cfg)
 {
     rs_models_close(&s->run.models); /* opened again when a job needs them */
     s->run.models.dir = cfg->model.path;
-    s->run.models.denoiser_opts.recompute =
-        cfg->memory.recompute == RS_CFG_RECOMPUTE_NONE ? RS_RECOMPUTE_NONE : RS_RECOMPUTE_BLOCK;
+    s->run.models.denoiser_opts = denoiser_opts(cfg, s->world.gang);
     RS_TRY(identify_model(&s->run));
     return announce(s);
 }
@@ -175,7 +202,8 @@ rs_status rs_session_use(rs_run_session *s, const rs_config *cfg)
     const rs_config *old = s->run.cfg;
     rs_status st = RS_OK;
     bool same = strcmp(old->model.path, cfg->model.path) == 0 &&
-                old->memory.recompute == cfg->memory.recompute;
+                old->memory.recompute == cfg->memory.recompute &&
+                old->memory.home == cfg->memory.home;
     s->run.cfg = cfg;
     s->run.output = cfg->output;
     if (!same)
@@ -185,8 +213,23 @@ rs_status rs_session_use(rs_run_session *s, const rs_config *cfg)
     return rs_comm_agree(s->world.comm, st);
 }
 
+/* What the gang's walk cost this rank. */
+static void tell_stream(const rs_run_session *s)
+{
+    if (!s->run.models.denoiser || !s->world.gang)
+        return;
+    rs_wstream_stats t = rs_denoiser_stream_stats(s->run.models.denoiser);
+    if (t.passes > 0)
+        RS_LOG(DETAIL,
+               "weights: gang of %d, %lld passes, read %.1f MB, gathered %.1f MB in %.2f s, waited "
+               "%.2f s for blocks and %.2f s for the gang",
+               rs_comm_size(s->world.gang), (long long)t.passes, (double)t.bytes_read * 1e-6,
+               (double)t.bytes_gathered * 1e-6, t.gather_s, t.exposed_s, t.boundary_s);
+}
+
 void rs_session_close(rs_run_session *s)
 {
+    tell_stream(s);
     rs_models_close(&s->run.models);
     rs_device_destroy(&s->dev);
     rs_catalog_destroy(&s->catalog);

@@ -33,8 +33,39 @@ rs_status rs_world_watch(rs_world *w, double timeout_s)
 
 void rs_world_close(rs_world *w)
 {
+    rs_comm_close(&w->gang);
     rs_watchdog_stop(&w->watchdog);
     rs_comm_close(&w->comm);
+}
+
+/* Number of the gang of each rank: ranks of one node that follow each other, if all of those. */
+static rs_status node_gangs(int *gang, const rs_world *w)
+{
+    enum { NAME = 256 };
+    rs_status st = RS_OK;
+    rs_arena *a = rs_arena_create();
+    char mine[NAME] = {0};
+    char *names = rs_arena_alloc(a, (size_t)w->size, NAME);
+    size_t *bytes = RS_NEW(a, size_t, w->size);
+    int n = 0;
+    for (int r = 0; r < w->size; r++)
+        bytes[r] = NAME;
+    gethostname(mine, NAME - 1);
+    RS_TRY_OUT(rs_comm_allgather(names, w->comm, mine, bytes, "names of the nodes"));
+    for (int r = 0; r <= w->rank; r++)
+        n += r > 0 && memcmp(names + (size_t)r * NAME, names + (size_t)(r - 1) * NAME, NAME) != 0;
+    *gang = n;
+out:
+    rs_arena_destroy(&a);
+    return st;
+}
+
+rs_status rs_world_make_gangs(rs_world *w, int64_t size)
+{
+    int gang = size > 0 ? rs_i32(w->rank / size) : 0;
+    if (size == 0)
+        RS_TRY(node_gangs(&gang, w));
+    return rs_comm_split(&w->gang, w->comm, gang, w->rank, "gang");
 }
 
 rs_status rs_world_await_lead(const rs_world *w)

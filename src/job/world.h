@@ -13,6 +13,7 @@ enum { RS_TAG_TO_DIRECTOR = 1, RS_TAG_TO_RANK, RS_TAG_LEAD };
 typedef struct rs_world {
     rs_comm *comm;
     rs_watchdog *watchdog;
+    rs_comm *gang; /* the ranks that share one copy of the weights with this one; NULL: none */
     int rank, size;
 } rs_world;
 
@@ -21,6 +22,9 @@ typedef struct rs_world {
 rs_status rs_world_open(rs_world *w) RS_NODISCARD;
 /* Collective, once. A rank that waits in a collective longer than this ends the run, with names. */
 rs_status rs_world_watch(rs_world *w, double timeout_s) RS_NODISCARD;
+/* Collective, once. Gangs of `size` neighbouring ranks, the last one smaller where they do not
+ * divide evenly; 0: all ranks of a node. */
+rs_status rs_world_make_gangs(rs_world *w, int64_t size) RS_NODISCARD;
 /* Collective; also after a failed open. */
 void rs_world_close(rs_world *w);
 
