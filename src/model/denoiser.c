@@ -16,6 +16,7 @@ static rs_status open_parts(rs_denoiser *m, const char *model_dir)
         m->family->describe(m->state, &m->info, &m->layout, m->arena, part.config, part.original));
     m->info.params = rs_layout_params(&m->layout);
     m->dims.image_rows = m->info.image_len;
+    RS_TRY_OUT(rs_denoiser_set_lane(m, m->opts.lane, m->opts.pair));
     RS_TRY_OUT(rs_wstream_open(&m->weights, m->dev, part.weights, &m->layout, m->opts.home));
 out:
     rs_component_close(&part);
@@ -95,12 +96,16 @@ static void bind_all(void *object, rs_carver *c)
     m->stream = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(n, S, D));
     m->latent = carve_latent(c, m);
     m->v = carve_latent(c, m);
-    m->dx = m->dv = m->target = m->loss = (rs_tensor){0};
+    m->dx = m->dv = m->target = m->loss = m->sums = (rs_tensor){0};
     if (m->dims.training) {
         m->dx = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(S, D));
         m->dv = carve_latent(c, m);
         m->target = carve_latent(c, m);
         m->loss = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(1));
+        int64_t floats =
+            rs_lane_sum_floats(m->dims.lane, rs_denoiser_block_factors(m, m->dims.rank));
+        if (floats > 0)
+            m->sums = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(floats));
     }
     m->family->bind(m->state, c, &m->dims);
 }
@@ -116,17 +121,36 @@ static rs_dims dims_of(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bo
     return n;
 }
 
-size_t rs_denoiser_plan(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
+/* The same code as the binding, on a copy without memory. */
+static size_t plan(const rs_denoiser *m, rs_dims dims)
 {
-    /* The same code as the binding, on a copy without memory. */
     rs_denoiser copy = *m;
     rs_carver c = {0};
     copy.state = rs_alloc(1, m->family->state_size);
     memcpy(copy.state, m->state, m->family->state_size);
-    copy.dims = dims_of(m, F, H, W, training);
+    copy.dims = dims;
     bind_all(&copy, &c);
     rs_dealloc(copy.state);
     return c.used;
+}
+
+size_t rs_denoiser_plan(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
+{
+    return plan(m, dims_of(m, F, H, W, training));
+}
+
+size_t rs_denoiser_plan_lane(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training,
+                             int width)
+{
+    size_t most = 0;
+    for (int r = 0; r < width; r++) {
+        rs_lane lane = {.rank = r, .width = width};
+        rs_dims dims = dims_of(m, F, H, W, training);
+        dims.lane = &lane;
+        size_t bytes = plan(m, dims);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
 rs_status rs_denoiser_rebind(rs_denoiser *m)
@@ -145,20 +169,29 @@ static bool same_dims(const rs_dims *a, const rs_dims *b)
            a->recompute == b->recompute && a->rank == b->rank && a->image_rows == b->image_rows;
 }
 
-rs_status rs_denoiser_bind(rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
+static rs_status bind_local(rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
 {
     const int64_t *p = m->info.patch;
+    int64_t tokens = (F / p[0]) * (H / p[1]) * (W / p[2]);
     if (F < 1 || H < 1 || W < 1 || F % p[0] || H % p[1] || W % p[2])
         return RS_FAIL(INPUT,
                        "latent of %lld x %lld x %lld does not divide into patches of "
                        "%lld x %lld x %lld",
                        (long long)F, (long long)H, (long long)W, (long long)p[0], (long long)p[1],
                        (long long)p[2]);
+    if (tokens < m->lane.width)
+        return RS_FAIL(INPUT, "%lld tokens cannot be shared by the %d ranks of a lane",
+                       (long long)tokens, m->lane.width);
     rs_dims want = dims_of(m, F, H, W, training);
     if (m->bound && same_dims(&want, &m->dims))
         return RS_OK;
     m->dims = want;
     return rs_denoiser_rebind(m);
+}
+
+rs_status rs_denoiser_bind(rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
+{
+    return rs_lane_agree(&m->lane, bind_local(m, F, H, W, training));
 }
 
 /* ---- passes ---- */
@@ -210,21 +243,41 @@ static rs_status run_block(rs_denoiser *m, int i, int next, rs_tensor y, rs_tens
     return RS_OK;
 }
 
-rs_status rs_denoiser_forward(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
-                              const rs_denoiser_cond *cond)
+/* What every pass ends with. */
+static rs_status finish(rs_denoiser *m)
+{
+    RS_TRY(rs_device_check(m->dev));
+    return rs_lane_check(&m->lane);
+}
+
+static rs_status forward_local(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
+                               const rs_denoiser_cond *cond)
 {
     const rs_tensor *globals = rs_wstream_globals(m->weights);
-    RS_TRY(check_pass(m, "x", x, cond));
-    RS_TRY(check_pass(m, "v", v, cond));
     rs_tensor h = stream_at(m, 0);
     put(m, m->latent, x);
     m->family->begin(m->state, m->dev, globals, h, m->latent, t, cond->encoded);
     for (int i = 0; i < (int)m->info.blocks; i++)
         RS_TRY(run_block(m, i, (i + 1) % (int)m->info.blocks, h, h, cond, RS_PASS_PLAIN));
     m->family->end(m->state, m->dev, globals, m->v, h);
-    RS_TRY(rs_device_check(m->dev));
+    RS_TRY(finish(m));
     rs_device_get(m->dev, v.data, m->v.data, rs_tensor_bytes(v));
     return RS_OK;
+}
+
+static rs_status check_forward(const rs_denoiser *m, rs_tensor v, rs_tensor x,
+                               const rs_denoiser_cond *cond)
+{
+    RS_TRY(check_pass(m, "x", x, cond));
+    return check_pass(m, "v", v, cond);
+}
+
+rs_status rs_denoiser_forward(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
+                              const rs_denoiser_cond *cond)
+{
+    /* Nobody may be missing in the exchanges of the pass. */
+    RS_TRY(rs_lane_agree(&m->lane, check_forward(m, v, x, cond)));
+    return rs_lane_agree(&m->lane, forward_local(m, v, x, t, cond));
 }
 
 /* Forward of a training step. Blocks below the first trained one run in place; of the others every
@@ -262,8 +315,34 @@ static rs_status backward(rs_denoiser *m, const rs_denoiser_cond *cond)
         m->family->block_bwd(m->state, m->dev, i, w, loras_of(m, i), m->dx, x, cond->encoded,
                              i > m->first_trained);
         rs_wstream_release(m->weights, i);
+        rs_denoiser_sum_gradients(m, i);
     }
     return RS_OK;
+}
+
+static rs_status loss_grad_local(rs_denoiser *m, float *loss, rs_tensor v, rs_tensor x, float t,
+                                 rs_tensor target, const rs_denoiser_cond *cond)
+{
+    put(m, m->latent, x);
+    put(m, m->target, target);
+    RS_TRY(forward_kept(m, t, cond));
+    m->family->end(m->state, m->dev, rs_wstream_globals(m->weights), m->v,
+                   stream_at(m, m->info.blocks));
+    RS_OP(m->dev, mse, .loss = m->loss, .grad = m->dv, .p = m->v, .t = m->target);
+    RS_TRY(backward(m, cond));
+    RS_TRY(finish(m));
+    rs_device_get(m->dev, loss, m->loss.data, sizeof *loss);
+    if (rs_has(v))
+        rs_device_get(m->dev, v.data, m->v.data, rs_tensor_bytes(v));
+    return RS_OK;
+}
+
+static rs_status check_loss_grad(const rs_denoiser *m, rs_tensor v, rs_tensor x, rs_tensor target,
+                                 const rs_denoiser_cond *cond)
+{
+    RS_TRY(check_pass(m, "x", x, cond));
+    RS_TRY(check_pass(m, "target", target, cond));
+    return rs_has(v) ? check_pass(m, "v", v, cond) : RS_OK;
 }
 
 rs_status rs_denoiser_loss_grad(rs_denoiser *m, float *loss, rs_tensor v, rs_tensor x, float t,
@@ -272,20 +351,6 @@ rs_status rs_denoiser_loss_grad(rs_denoiser *m, float *loss, rs_tensor v, rs_ten
     RS_ASSERTF(m->bound && m->dims.training, "denoiser: not bound for training");
     RS_ASSERTF(m->trainable,
                "denoiser: training needs one trainable adapter, the last, of weight 1");
-    RS_TRY(check_pass(m, "x", x, cond));
-    RS_TRY(check_pass(m, "target", target, cond));
-    if (rs_has(v))
-        RS_TRY(check_pass(m, "v", v, cond));
-    put(m, m->latent, x);
-    put(m, m->target, target);
-    RS_TRY(forward_kept(m, t, cond));
-    m->family->end(m->state, m->dev, rs_wstream_globals(m->weights), m->v,
-                   stream_at(m, m->info.blocks));
-    RS_OP(m->dev, mse, .loss = m->loss, .grad = m->dv, .p = m->v, .t = m->target);
-    RS_TRY(backward(m, cond));
-    RS_TRY(rs_device_check(m->dev));
-    rs_device_get(m->dev, loss, m->loss.data, sizeof *loss);
-    if (rs_has(v))
-        rs_device_get(m->dev, v.data, m->v.data, rs_tensor_bytes(v));
-    return RS_OK;
+    RS_TRY(rs_lane_agree(&m->lane, check_loss_grad(m, v, x, target, cond)));
+    return rs_lane_agree(&m->lane, loss_grad_local(m, loss, v, x, t, target, cond));
 }

@@ -29,6 +29,7 @@ typedef struct rs_dims {
     rs_recompute recompute;
     int64_t rank;       /* largest LoRA rank that will be applied; 0: none */
     int64_t image_rows; /* largest number of image rows of a condition */
+    rs_lane *lane;      /* borrowed; the tokens are divided over its ranks */
 } rs_dims;
 
 typedef enum rs_pass {
@@ -51,7 +52,7 @@ struct rs_family {
     void (*bind)(void *state, rs_carver *c, const rs_dims *dims);
     /* After a real bind: constant tables (RoPE). */
     void (*setup)(void *state, rs_device *d);
-    /* S: rows of the residual stream under these dims. */
+    /* S: rows of the residual stream on this rank under these dims. */
     int64_t (*tokens)(const void *state, const rs_dims *dims);
 
     /* Condition: buffers for `text_rows` true rows and `image_rows` (0: none), then its encoding
@@ -75,7 +76,7 @@ struct rs_family {
     void (*block_bwd)(void *state, rs_device *d, int i, const rs_tensor *weights,
                       const rs_lora_terms *loras, rs_tensor dx, rs_tensor x, const void *cond,
                       bool need_dx);
-    /* Head: v (C,F,H,W) from x; and its backward to dx. */
+    /* Head: v (C,F,H,W), whole on every rank, from x; and its backward to dx. */
     void (*end)(void *state, rs_device *d, const rs_tensor *globals, rs_tensor v, rs_tensor x);
     void (*end_bwd)(void *state, rs_device *d, const rs_tensor *globals, rs_tensor dx, rs_tensor dv,
                     rs_tensor x);

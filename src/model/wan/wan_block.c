@@ -38,8 +38,7 @@ static void self_attention(const wan_block *b, rs_tensor x1, rs_tensor x)
     project(b, WAN_B_V1, WAN_T_V1, a->v1, s->t[0]);
     rs_qk_fwd(b->d, s->t[1], a->q1, b->w[WAN_B_NORM_Q1], eps, &s->rope, N);
     rs_qk_fwd(b->d, s->t[2], a->k1, b->w[WAN_B_NORM_K1], eps, &s->rope, N);
-    RS_OP(b->d, attention_fwd, .o = a->o1, .lse = a->lse1, .q = s->t[1], .k = s->t[2], .v = a->v1,
-          .heads = N, .scale = s->scale);
+    rs_wan_attend(b);
     project(b, WAN_B_O1, WAN_T_O1, s->t[0], a->o1);
     RS_OP(b->d, gate_add, .y = x1, .x = x, .o = s->t[0], .gate = rs_wan_mod(b, 2));
 }

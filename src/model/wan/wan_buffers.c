@@ -23,7 +23,7 @@ static void carve_acts(wan_acts *a, rs_carver *c, const wan_state *s)
     rs_tensor *const full[] = {&a->q1, &a->k1, &a->v1, &a->o1, &a->x1, &a->q2, &a->ot, &a->x2};
     for (size_t i = 0; i < sizeof full / sizeof full[0]; i++)
         *full[i] = carve(c, S, D);
-    a->lse1 = carve(c, cfg->heads, S);
+    a->lse1 = carve(c, cfg->heads / s->dims.lane->width, s->all);
     a->lset = carve(c, cfg->heads, S);
     if (cfg->image_dim) {
         a->oi = carve(c, S, D);
@@ -91,8 +91,8 @@ static void bind_ends(wan_state *s, rs_carver *c)
     s->rope.f = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(s->grid[0], pairs_f, 2));
     s->rope.h = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(s->grid[1], pairs_hw, 2));
     s->rope.w = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(s->grid[2], pairs_hw, 2));
-    s->tokens = carve(c, s->S, cfg->in_channels * patch);
-    s->head = carve(c, s->S, cfg->out_channels * patch);
+    s->tokens = carve(c, s->all, cfg->in_channels * patch);
+    s->head = carve(c, s->all, cfg->out_channels * patch);
     s->sinusoid = carve(c, 1, cfg->freq_dim);
     s->e1 = carve(c, 1, D);
     s->e = carve(c, 1, D);
@@ -102,15 +102,42 @@ static void bind_ends(wan_state *s, rs_carver *c)
     s->head_mod = carve(c, 2, D);
 }
 
+/* (S,D) with room for all tokens of D/P columns: a rank's rows may be one less than the most. */
+static rs_tensor carve_scratch(const wan_state *s, rs_carver *c)
+{
+    int64_t most = rs_ceil_div(s->all, s->dims.lane->width);
+    return rs_tensor_rows_view(carve(c, most, s->cfg.dim), 0, s->S);
+}
+
+static void bind_lane(wan_state *s, rs_carver *c)
+{
+    int64_t D = s->cfg.dim, widest = rs_max_i64(D + s->cfg.ffn, 4 * D);
+    int width = s->dims.lane->width, levels = rs_segment_levels(width);
+    s->sums = s->exchange = (rs_tensor){0};
+    if (s->dims.training && s->dims.rank > 0 && levels > 0)
+        s->sums = carve(c, levels, widest * s->dims.rank);
+    for (int i = 0; i < WAN_SPARE; i++)
+        s->spare[i] = (rs_tensor){0};
+    if (width == 1)
+        return;
+    s->exchange = carve_scratch(s, c);
+    for (int i = 0; i < (s->dims.training ? WAN_SPARE : 1); i++)
+        s->spare[i] = carve_scratch(s, c);
+}
+
 static void set_dims(wan_state *s, const rs_dims *dims)
 {
     const int64_t size[3] = {dims->F, dims->H, dims->W};
+    const rs_lane *lane = dims->lane;
     s->dims = *dims;
-    s->S = 1;
+    s->all = 1;
     for (int i = 0; i < 3; i++) {
         s->grid[i] = size[i] / s->cfg.patch[i];
-        s->S *= s->grid[i];
+        s->all *= s->grid[i];
     }
+    s->segments = rs_lane_segments(lane, lane->rank, s->all);
+    s->S = rs_segment_rows(&s->segments);
+    s->rope.first = s->segments.first;
 }
 
 void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims)
@@ -123,11 +150,12 @@ void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims)
     s->kept = s->dhidden = (rs_tensor){0};
     int n_t = dims->training ? WAN_SCRATCH : 5, n_f = dims->training ? WAN_WIDE : 1;
     for (int i = 0; i < n_t; i++)
-        s->t[i] = carve(c, s->S, s->cfg.dim);
+        s->t[i] = carve_scratch(s, c);
     for (int i = 0; i < n_f; i++)
         s->f[i] = carve(c, s->S, s->cfg.ffn);
     if (dims->rank > 0)
         s->dhidden = carve(c, s->S, dims->rank);
+    bind_lane(s, c);
     if (!dims->training) {
         alias_acts(s);
     } else if (dims->recompute == RS_RECOMPUTE_BLOCK) {
