@@ -10,6 +10,7 @@
 #include "comm/agree.h"
 #include "job/check.h"
 #include "job/job.h"
+#include "job/plan.h"
 
 static rs_status lock_output(rs_run_session *s, const char *output)
 {
@@ -108,8 +109,7 @@ rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config
                              .threads = rs_i32(threads)};
     RS_TRY(rs_device_open(dev, &device));
     *models = (rs_models){.dev = *dev, .dir = cfg->model.path};
-    models->denoiser_opts.recompute =
-        cfg->memory.recompute == RS_CFG_RECOMPUTE_NONE ? RS_RECOMPUTE_NONE : RS_RECOMPUTE_BLOCK;
+    models->denoiser_opts.kept = rs_plan_kept(cfg);
     return RS_OK;
 }
 
@@ -164,8 +164,7 @@ static rs_status use_model(rs_run_session *s, const rs_config *cfg)
 {
     rs_models_close(&s->run.models); /* opened again when a job needs them */
     s->run.models.dir = cfg->model.path;
-    s->run.models.denoiser_opts.recompute =
-        cfg->memory.recompute == RS_CFG_RECOMPUTE_NONE ? RS_RECOMPUTE_NONE : RS_RECOMPUTE_BLOCK;
+    s->run.models.denoiser_opts.kept = rs_plan_kept(cfg);
     RS_TRY(identify_model(&s->run));
     return announce(s);
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/num.h"
 #include "model/component.h"
 
 static rs_status open_parts(rs_denoiser *m, const char *model_dir)
@@ -82,6 +83,25 @@ size_t rs_denoiser_weight_bytes(const rs_denoiser *m)
     return rs_wstream_bytes(m->weights);
 }
 
+void rs_denoiser_set_kept(rs_denoiser *m, rs_kept kept)
+{
+    m->opts.kept = kept;
+}
+
+rs_kept rs_denoiser_kept(const rs_denoiser *m)
+{
+    rs_kept k = {.store = rs_max_i64(1, rs_min_i64(m->opts.kept.store, m->info.blocks))};
+    k.attention = rs_max_i64(0, rs_min_i64(m->opts.kept.attention, m->info.blocks - k.store));
+    return k;
+}
+
+rs_block_policy rs_kept_policy(const rs_kept *k, int64_t blocks, int64_t i)
+{
+    if (i >= blocks - k->store)
+        return RS_BLOCK_STORE;
+    return i >= blocks - k->store - k->attention ? RS_BLOCK_ATTENTION : RS_BLOCK_RECOMPUTE;
+}
+
 static rs_tensor carve_latent(rs_carver *c, const rs_denoiser *m)
 {
     const rs_dims *n = &m->dims;
@@ -117,7 +137,7 @@ static rs_dims dims_of(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bo
     n.H = H;
     n.W = W;
     n.training = training;
-    n.recompute = m->opts.recompute;
+    n.kept = training ? rs_denoiser_kept(m) : (rs_kept){0};
     return n;
 }
 
@@ -166,7 +186,8 @@ rs_status rs_denoiser_rebind(rs_denoiser *m)
 static bool same_dims(const rs_dims *a, const rs_dims *b)
 {
     return a->F == b->F && a->H == b->H && a->W == b->W && a->training == b->training &&
-           a->recompute == b->recompute && a->rank == b->rank && a->image_rows == b->image_rows;
+           a->kept.store == b->kept.store && a->kept.attention == b->kept.attention &&
+           a->rank == b->rank && a->image_rows == b->image_rows;
 }
 
 static rs_status bind_local(rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
@@ -281,8 +302,7 @@ rs_status rs_denoiser_forward(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
 }
 
 /* Forward of a training step. Blocks below the first trained one run in place; of the others every
- * input is kept, and their activations where the policy says so. Those of the last block are always
- * at hand when its backward starts. */
+ * input is kept, and of their activations what their policy says. */
 static rs_status forward_kept(rs_denoiser *m, float t, const rs_denoiser_cond *cond)
 {
     int L = (int)m->info.blocks, first = m->first_trained;
@@ -291,11 +311,9 @@ static rs_status forward_kept(rs_denoiser *m, float t, const rs_denoiser_cond *c
                      cond->encoded);
     for (int i = 0; i < first; i++)
         RS_TRY(run_block(m, i, i + 1, h, h, cond, RS_PASS_PLAIN));
-    for (int i = first; i < L; i++) {
-        bool keep = m->dims.recompute == RS_RECOMPUTE_NONE || i == L - 1;
+    for (int i = first; i < L; i++)
         RS_TRY(run_block(m, i, i + 1 < L ? i + 1 : L - 2, stream_at(m, i + 1), stream_at(m, i),
-                         cond, keep ? RS_PASS_KEEP : RS_PASS_PLAIN));
-    }
+                         cond, RS_PASS_KEEP));
     return RS_OK;
 }
 
@@ -309,7 +327,7 @@ static rs_status backward(rs_denoiser *m, const rs_denoiser_cond *cond)
         rs_tensor x = stream_at(m, i);
         RS_TRY(rs_wstream_acquire(m->weights, i, &w));
         rs_wstream_prefetch(m->weights, i > m->first_trained ? i - 1 : 0);
-        if (m->dims.recompute == RS_RECOMPUTE_BLOCK && i < L - 1)
+        if (rs_kept_policy(&m->dims.kept, L, i) != RS_BLOCK_STORE)
             m->family->block_fwd(m->state, m->dev, i, w, loras_of(m, i), stream_at(m, i + 1), x,
                                  cond->encoded, RS_PASS_RECOMPUTE);
         m->family->block_bwd(m->state, m->dev, i, w, loras_of(m, i), m->dx, x, cond->encoded,

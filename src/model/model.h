@@ -20,12 +20,26 @@
 typedef struct rs_denoiser rs_denoiser;
 typedef struct rs_denoiser_cond rs_denoiser_cond;
 
-typedef enum rs_recompute { RS_RECOMPUTE_BLOCK, RS_RECOMPUTE_NONE } rs_recompute;
+/* What training keeps of a block for its backward, besides the block's input. */
+typedef enum rs_block_policy {
+    RS_BLOCK_RECOMPUTE, /* nothing: computed again, but for its last linear */
+    RS_BLOCK_ATTENTION, /* output and log-sum-exps of its self attention; the rest again */
+    RS_BLOCK_STORE      /* everything that the backward reads */
+} rs_block_policy;
+
+/* Blocks by policy: the last `store` ones, the `attention` ones in front of them, and the others.
+ * The last block is always stored, in the buffers that the others are computed again in. More than
+ * there are means all. Bits do not depend on it. */
+typedef struct rs_kept {
+    int64_t store, attention;
+} rs_kept;
+#define RS_KEPT_ALL       ((rs_kept){.store = INT64_MAX})
+#define RS_KEPT_ATTENTION ((rs_kept){.attention = INT64_MAX})
 
 typedef struct rs_denoiser_opts {
     rs_weight_home home;
-    rs_recompute recompute; /* per-block activation policy of training */
-    rs_comm *lane;          /* as rs_denoiser_set_lane */
+    rs_kept kept;  /* of training; see rs_denoiser_set_kept */
+    rs_comm *lane; /* as rs_denoiser_set_lane */
     rs_comm *pair;
 } rs_denoiser_opts;
 
@@ -65,6 +79,10 @@ size_t rs_denoiser_weight_bytes(const rs_denoiser *m);
 /* Bytes of device memory that binding F x H x W will hold: activations (training or inference) for
  * the adapters and conditions set so far. Needs no binding. Local. */
 size_t rs_denoiser_plan(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training);
+/* What training keeps from the next binding (or plan) on. */
+void rs_denoiser_set_kept(rs_denoiser *m, rs_kept kept);
+/* As it holds: at least one block stored, no more than there are. */
+rs_kept rs_denoiser_kept(const rs_denoiser *m);
 /* The same for the rank with most of it in a lane of `width`, 1, 2, 4 or 8, whatever lane is set.
  */
 size_t rs_denoiser_plan_lane(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training,

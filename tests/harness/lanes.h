@@ -13,7 +13,7 @@ enum { T_LANE_TEXT = 12, T_LANE_ROWS = 7, T_LANE_IMAGE = 20, T_LANE_IMAGE_ROWS =
 typedef struct t_lane_case {
     const char *dir;
     int64_t F, H, W;
-    rs_recompute recompute;
+    rs_kept kept;
     const char *const *targets; /* of the trained adapter; NULL: every linear of the model */
     int n_targets;
     bool frozen;    /* an adapter of another rank beneath it */

@@ -73,9 +73,12 @@ static void t_passes_with_image_and_text(void)
 {
     t_lane_case k = medium(k_i2v);
     t_lane_result block = check_widths(&k);
-    k.recompute = RS_RECOMPUTE_NONE;
+    k.kept = RS_KEPT_ALL;
     t_lane_result store = check_widths(&k);
-    same("recompute", 1, 0, store.gradients, block.gradients);
+    same("store", 1, 0, store.gradients, block.gradients);
+    k.kept = (rs_kept){.store = 1, .attention = 1};
+    t_lane_result mixed = check_widths(&k);
+    same("keep attention", 1, 0, mixed.gradients, block.gradients);
 }
 
 static void t_passes_with_text_only(void)
@@ -188,13 +191,13 @@ static rs_status memory_rank(rs_comm *c, void *ctx)
     return st;
 }
 
-static void check_memory(rs_recompute recompute, bool training)
+static void check_memory(rs_kept kept, bool training)
 {
     t_lane_case k = medium(k_i2v);
     k.F = 9;
     k.H = k.W = 64;
-    k.recompute = recompute;
-    rs_denoiser_opts opts = {.recompute = recompute};
+    k.kept = kept;
+    rs_denoiser_opts opts = {.kept = kept};
     t_dit t = t_open_dit(k.dir, 1, &opts);
     t_dit_adapter(&t, 3, 4.0f);
     double one = (double)rs_denoiser_plan_lane(t.m, k.F, k.H, k.W, training, 1);
@@ -212,9 +215,9 @@ static void check_memory(rs_recompute recompute, bool training)
 
 static void t_memory_shrinks_with_the_width(void)
 {
-    check_memory(RS_RECOMPUTE_BLOCK, true);
-    check_memory(RS_RECOMPUTE_NONE, true);
-    check_memory(RS_RECOMPUTE_BLOCK, false);
+    check_memory((rs_kept){0}, true);
+    check_memory(RS_KEPT_ALL, true);
+    check_memory((rs_kept){0}, false);
 }
 
 static void t_plan_is_what_ranks_hold(void)

@@ -15,15 +15,23 @@ static bool over_video(wan_target t)
     return t != WAN_T_K2 && t != WAN_T_V2 && t != WAN_T_KI && t != WAN_T_VI;
 }
 
+/* What makes recomputing most expensive for its size. The cross attentions cost a 25th of it at
+ * 20,000 tokens and would take twice the bytes. */
+static void carve_attention(wan_acts *a, rs_carver *c, const wan_state *s)
+{
+    a->o1 = carve(c, s->S, s->cfg.dim);
+    a->lse1 = carve(c, s->cfg.heads / s->dims.lane->width, s->all);
+}
+
 /* Everything that a block's backward reads of its forward. */
 static void carve_acts(wan_acts *a, rs_carver *c, const wan_state *s)
 {
     const rs_wan_config *cfg = &s->cfg;
     int64_t S = s->S, D = cfg->dim;
-    rs_tensor *const full[] = {&a->q1, &a->k1, &a->v1, &a->o1, &a->x1, &a->q2, &a->ot, &a->x2};
+    rs_tensor *const full[] = {&a->q1, &a->k1, &a->v1, &a->x1, &a->q2, &a->ot, &a->x2};
     for (size_t i = 0; i < sizeof full / sizeof full[0]; i++)
         *full[i] = carve(c, S, D);
-    a->lse1 = carve(c, cfg->heads / s->dims.lane->width, s->all);
+    carve_attention(a, c, s);
     a->lset = carve(c, cfg->heads, S);
     if (cfg->image_dim) {
         a->oi = carve(c, S, D);
@@ -49,12 +57,25 @@ static void alias_acts(wan_state *s)
         a->hidden[i] = s->dhidden;
 }
 
-static size_t acts_bytes(const wan_state *s)
+typedef void carve_fn(wan_acts *a, rs_carver *c, const wan_state *s);
+
+/* Room for n blocks of what `fn` carves. */
+static rs_tensor carve_blocks(rs_carver *c, carve_fn *fn, const wan_state *s, int64_t n)
 {
     rs_carver plan = {0};
     wan_acts a;
-    carve_acts(&a, &plan, s);
-    return plan.used;
+    if (n <= 0)
+        return (rs_tensor){0};
+    fn(&a, &plan, s);
+    return rs_carve(c, RS_DTYPE_U8, RS_SHAPE(n, (int64_t)plan.used));
+}
+
+/* That of the k-th of them. */
+static void find_block(wan_acts *a, carve_fn *fn, const wan_state *s, rs_tensor blocks, int64_t k)
+{
+    size_t bytes = (size_t)blocks.shape[1];
+    rs_carver c = {.base = (char *)blocks.data + (size_t)k * bytes, .cap = bytes};
+    fn(a, &c, s);
 }
 
 static void bind_context(wan_state *s, rs_carver *c)
@@ -147,7 +168,7 @@ void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims)
     bind_ends(s, c);
     bind_context(s, c);
     memset(&s->acts, 0, sizeof s->acts);
-    s->kept = s->dhidden = (rs_tensor){0};
+    s->stored = s->attention = s->dhidden = (rs_tensor){0};
     int n_t = dims->training ? WAN_SCRATCH : 5, n_f = dims->training ? WAN_WIDE : 1;
     for (int i = 0; i < n_t; i++)
         s->t[i] = carve_scratch(s, c);
@@ -158,22 +179,24 @@ void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims)
     bind_lane(s, c);
     if (!dims->training) {
         alias_acts(s);
-    } else if (dims->recompute == RS_RECOMPUTE_BLOCK) {
-        carve_acts(&s->acts, c, s);
-    } else {
-        int64_t bytes = (int64_t)acts_bytes(s);
-        s->kept = rs_carve(c, RS_DTYPE_U8, RS_SHAPE(s->cfg.blocks, bytes));
+        return;
     }
+    carve_acts(&s->acts, c, s);
+    s->stored = carve_blocks(c, carve_acts, s, dims->kept.store - 1);
+    s->attention = carve_blocks(c, carve_attention, s, dims->kept.attention);
 }
 
 wan_acts rs_wan_acts_of(const wan_state *s, int i)
 {
-    if (!rs_has(s->kept))
-        return s->acts;
-    wan_acts a = {0};
-    size_t bytes = (size_t)s->kept.shape[1];
-    rs_carver c = {.base = (char *)s->kept.data + (size_t)i * bytes, .cap = bytes};
-    carve_acts(&a, &c, s);
+    wan_acts a = s->acts;
+    int64_t L = s->cfg.blocks, stored = L - s->dims.kept.store;
+    if (i < 0 || i == L - 1)
+        return a;
+    rs_block_policy policy = rs_kept_policy(&s->dims.kept, L, i);
+    if (policy == RS_BLOCK_STORE)
+        find_block(&a, carve_acts, s, s->stored, i - stored);
+    if (policy == RS_BLOCK_ATTENTION)
+        find_block(&a, carve_attention, s, s->attention, i - stored + s->dims.kept.attention);
     return a;
 }
 

@@ -23,7 +23,7 @@ typedef enum wan_target {
 } wan_target;
 enum { WAN_SCRATCH = 6, WAN_WIDE = 2, WAN_SPARE = 2 };
 
-/* What a block's backward needs of its forward. A plain pass uses one set as scratch. */
+/* What a block's backward needs of its forward. A plain pass uses the shared set as scratch. */
 typedef struct wan_acts {
     rs_tensor q1, k1; /* (S,D) before RMSNorm and RoPE */
     rs_tensor v1, o1; /* (S,D) */
@@ -59,8 +59,9 @@ typedef struct wan_state {
     rs_tensor e1, e, se, e0;  /* (1,D) x3, (1,6D) time embedding */
     rs_tensor mod;            /* (6,D) modulation of the current block */
     rs_tensor head_mod;       /* (2,D) */
-    wan_acts acts;            /* when one set serves all blocks */
-    rs_tensor kept;           /* one set of acts after the other; ndim 0: a single set */
+    wan_acts acts;            /* shared by the blocks that have none of their own */
+    rs_tensor stored;         /* (n, bytes) a set of acts for each stored block but the last */
+    rs_tensor attention;      /* (n, bytes) o1 and lse1 of blocks that keep these */
     rs_tensor t[WAN_SCRATCH]; /* (S,D) */
     rs_tensor f[WAN_WIDE];    /* (S,Fd) */
     rs_tensor dhidden;        /* (S,R) */
@@ -88,7 +89,7 @@ void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims);
 void rs_wan_setup(void *state, rs_device *d);
 void rs_wan_bind_cond(const void *state, void *cond, rs_carver *c, int64_t text_rows,
                       int64_t image_rows);
-/* The set of acts that block i uses. */
+/* The acts of block i in a pass of training; the shared ones for i = -1. */
 wan_acts rs_wan_acts_of(const wan_state *s, int i);
 
 /* wan_block.c, wan_block_bwd.c: one block in work. */
