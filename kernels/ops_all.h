@@ -7,6 +7,7 @@
 #include "kernels/affine/affine.h"
 #include "kernels/attention/attention.h"
 #include "kernels/conv3d/conv3d.h"
+#include "kernels/copy/copy.h"
 #include "kernels/embed/embed.h"
 #include "kernels/gate/gate.h"
 #include "kernels/gemm/gemm.h"

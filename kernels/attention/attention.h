@@ -10,8 +10,11 @@
  * score, which is the same softmax as with all of them; its dk and dv are their sums. No mask, not
  * causal. o_accumulate adds to o (second softmax of image cross-attention); the backward of each
  * softmax needs its own o and lse, so such callers keep both. Gradients overwrite unless
- * accumulate. FLOP forward 4*Sq*Sk*N*D, backward 10*Sq*Sk*N*D. Deterministic for any number of
- * threads. */
+ * accumulate. FLOP forward 4*Sq*Sk*N*D, backward 10*Sq*Sk*N*D.
+ *
+ * Bits depend on nothing but the contents: those of o and lse at a query on its own q and all keys
+ * and values, those of dq there on these and d_o, o and lse at the query; those of dk and dv on all
+ * queries in order. Not on the other heads, their number, the other queries or the threads. */
 #ifndef RS_KERNELS_ATTENTION_H
 #define RS_KERNELS_ATTENTION_H
 
@@ -19,7 +22,7 @@
 
 typedef struct rs_attention_fwd_args {
     rs_tensor o;        /* (Sq, N*D) (ld) */
-    rs_tensor lse;      /* optional (N, Sq) */
+    rs_tensor lse;      /* optional (N, Sq) (ld) */
     rs_tensor q;        /* (Sq, N*D) (ld) */
     rs_tensor k;        /* (Sk, N*D) (ld) */
     rs_tensor v;        /* (Sk, N*D) (ld) */
@@ -36,7 +39,7 @@ typedef struct rs_attention_bwd_args {
     rs_tensor dv;
     rs_tensor d_o; /* (Sq, N*D) (ld) */
     rs_tensor o;   /* this softmax's own output */
-    rs_tensor lse; /* (N, Sq) */
+    rs_tensor lse; /* (N, Sq) (ld) */
     rs_tensor q;
     rs_tensor k;
     rs_tensor v;

@@ -1,15 +1,16 @@
 /* Attention backward on the CPU, flash style: P is made again from q, k and lse, one tile at a
  * time.
  *
- * A task owns some key tiles of one head. For each tile it walks over all queries, sums dK and dV
- * of the tile privately and adds dS K to its own dQ. How many tasks share a head depends on the
- * shape only (few heads: more tasks each); their dQ are added in order at the end, so bits never
- * depend on the threads. */
+ * For each key tile all queries are walked over: dK and dV of the tile are summed privately, dS K
+ * is added to dQ. The tiles of a head form up to GROUPS groups, whose dQ are formed apart and added
+ * in order. A task does a whole head, or one group of it where there are few heads for the threads:
+ * bits depend on the numbers of queries and keys only, not on the threads or the number of heads.
+ */
 #include <string.h>
 
 #include "kernels/attention/attention_cpu.h"
 
-enum { ROWS = 96, MIN_TASKS = 16 };
+enum { ROWS = 96, GROUPS = 4, HEADS_PER_THREAD = 4 };
 
 typedef struct bwd_job {
     rs_kctx *ctx;
@@ -18,9 +19,10 @@ typedef struct bwd_job {
     const rs_attention_bwd_args *a;
     int64_t sq, sk, d;
     int64_t tiles;  /* of keys */
-    int64_t groups; /* tasks per head */
+    int64_t groups; /* per head */
+    bool split;     /* a task per group instead of per head */
     float last;     /* bonus of the last key */
-    float *parts;   /* dQ of groups 1.. of every head: (heads, groups - 1, sq, d) */
+    float *parts;   /* if split: dQ of groups 1.. of every head: (heads, groups - 1, sq, d) */
 } bwd_job;
 
 /* Working memory of a task. */
@@ -34,6 +36,7 @@ typedef struct bwd_work {
     float *do_rows;
     float *s, *dp; /* (ROWS, RS_ATTN_KEYS): P, dS */
     float *delta;  /* (sq) rowsum(dO*O) of the head */
+    float *part;   /* unless split: (sq, d) dQ of a group behind the first */
 } bwd_work;
 
 static size_t carve(bwd_work *w, const bwd_job *t, void *base)
@@ -52,21 +55,23 @@ static size_t carve(bwd_work *w, const bwd_job *t, void *base)
     w->s = rs_attn_take(&s, ROWS * RS_ATTN_KEYS);
     w->dp = rs_attn_take(&s, ROWS * RS_ATTN_KEYS);
     w->delta = rs_attn_take(&s, t->sq);
+    w->part = rs_attn_take(&s, t->split || t->groups == 1 ? 0 : t->sq * t->d);
     return (size_t)s.used * sizeof(float);
 }
 
-/* Where a task adds its dQ: group 0 in place, the others in their part. */
+/* Where a group adds its dQ: the first in place, the others in their part. */
 typedef struct dq_target {
     float *data;
     int64_t ld;
     bool add; /* to what is there, from the first tile on */
 } dq_target;
 
-static dq_target target_of(const bwd_job *t, int64_t head, int64_t group)
+static dq_target target_of(const bwd_job *t, const bwd_work *w, int64_t head, int64_t group)
 {
     if (group == 0)
         return (dq_target){rs_f32(t->a->dq) + head * t->d, t->a->dq.ld, t->a->dq_accumulate};
-    float *part = t->parts + (head * (t->groups - 1) + group - 1) * t->sq * t->d;
+    float *part =
+        t->split ? t->parts + (head * (t->groups - 1) + group - 1) * t->sq * t->d : w->part;
     return (dq_target){part, t->d, false};
 }
 
@@ -109,50 +114,70 @@ static void bwd_tile(const bwd_job *t, const bwd_work *w, const float *lse, int6
     rs_micro_block(u, nb, d, mb, w->s, 1, ld, w->do_rows, u->nr * mb, w->dv, d, i0 > 0);
 }
 
-static void bwd_task(void *arg, int64_t task, int thread)
+/* The key tiles of one group, with the head's delta in w. */
+static void bwd_group(const bwd_job *t, const bwd_work *w, int64_t head, int64_t group)
 {
-    const bwd_job *t = arg;
     const rs_attention_bwd_args *a = t->a;
     const rs_micro *u = t->u;
-    int64_t head = task / t->groups, group = task % t->groups, d = t->d, c0 = head * d;
+    int64_t d = t->d, c0 = head * d;
     int64_t first = t->tiles * group / t->groups, last = t->tiles * (group + 1) / t->groups;
-    const float *lse = rs_f32(a->lse) + head * t->sq;
-    dq_target dq = target_of(t, head, group);
-    bwd_work w;
-    carve(&w, t, rs_scratch(t->ctx, thread, carve(&w, t, NULL)));
-    for (int64_t i = 0; i < t->sq; i++)
-        w.delta[i] = t->rows->dot(rs_attn_at(a->d_o, i, c0), rs_attn_at(a->o, i, c0), d);
+    const float *lse = rs_f32(a->lse) + head * a->lse.ld;
+    dq_target dq = target_of(t, w, head, group);
     for (int64_t tile = first; tile < last; tile++) {
         int64_t j0 = tile * RS_ATTN_KEYS, nb = rs_min_i64(RS_ATTN_KEYS, t->sk - j0);
         const float *k = rs_attn_at(a->k, j0, c0), *v = rs_attn_at(a->v, j0, c0);
-        u->pack_cols(w.keys, u->nr * d, k, a->k.ld, d, nb);
-        u->pack_cols(w.values, u->nr * d, v, a->v.ld, d, nb);
-        u->pack_rows(w.key_rows, u->nr * nb, k, a->k.ld, nb, d);
+        u->pack_cols(w->keys, u->nr * d, k, a->k.ld, d, nb);
+        u->pack_cols(w->values, u->nr * d, v, a->v.ld, d, nb);
+        u->pack_rows(w->key_rows, u->nr * nb, k, a->k.ld, nb, d);
         for (int64_t i0 = 0; i0 < t->sq; i0 += ROWS) {
             prefetch_rows(a->q, i0 + ROWS, t->sq, c0, d);
             prefetch_rows(a->d_o, i0 + ROWS, t->sq, c0, d);
-            bwd_tile(t, &w, lse, c0, i0, rs_min_i64(ROWS, t->sq - i0), nb,
+            bwd_tile(t, w, lse, c0, i0, rs_min_i64(ROWS, t->sq - i0), nb,
                      tile == t->tiles - 1 ? t->last : 0.0f, dq, tile == first);
         }
         for (int64_t j = 0; rs_has(a->dk) && j < nb; j++) {
-            memcpy(rs_attn_at(a->dk, j0 + j, c0), w.dk + j * d, (size_t)d * sizeof(float));
-            memcpy(rs_attn_at(a->dv, j0 + j, c0), w.dv + j * d, (size_t)d * sizeof(float));
+            memcpy(rs_attn_at(a->dk, j0 + j, c0), w->dk + j * d, (size_t)d * sizeof(float));
+            memcpy(rs_attn_at(a->dv, j0 + j, c0), w->dv + j * d, (size_t)d * sizeof(float));
         }
     }
 }
 
-/* dQ of the other groups, in order. Task: ROWS queries of one head. */
+/* Queries [i0, i1) of the head: dQ += that of the group. */
+static void add_part(const bwd_job *t, const bwd_work *w, int64_t head, int64_t group, int64_t i0,
+                     int64_t i1)
+{
+    dq_target part = target_of(t, w, head, group);
+    for (int64_t i = i0; i < i1; i++)
+        t->rows->scaled(rs_attn_at(t->a->dq, i, head * t->d), part.data + i * part.ld, t->d, 1, 1);
+}
+
+static void bwd_task(void *arg, int64_t task, int thread)
+{
+    const bwd_job *t = arg;
+    int64_t head = t->split ? task / t->groups : task, c0 = head * t->d;
+    bwd_work w;
+    carve(&w, t, rs_scratch(t->ctx, thread, carve(&w, t, NULL)));
+    for (int64_t i = 0; i < t->sq; i++)
+        w.delta[i] = t->rows->dot(rs_attn_at(t->a->d_o, i, c0), rs_attn_at(t->a->o, i, c0), t->d);
+    if (t->split) {
+        bwd_group(t, &w, head, task % t->groups);
+        return;
+    }
+    for (int64_t g = 0; g < t->groups; g++) {
+        bwd_group(t, &w, head, g);
+        if (g > 0)
+            add_part(t, &w, head, g, 0, t->sq);
+    }
+}
+
+/* If split: dQ of the other groups, in order. Task: ROWS queries of one head. */
 static void add_parts(void *arg, int64_t task, int thread)
 {
     (void)thread;
     const bwd_job *t = arg;
     int64_t blocks = rs_ceil_div(t->sq, ROWS), head = task / blocks, i0 = task % blocks * ROWS;
-    for (int64_t g = 1; g < t->groups; g++) {
-        dq_target part = target_of(t, head, g);
-        for (int64_t i = i0; i < rs_min_i64(i0 + ROWS, t->sq); i++)
-            t->rows->scaled(rs_attn_at(t->a->dq, i, head * t->d), part.data + i * part.ld, t->d, 1,
-                            1);
-    }
+    for (int64_t g = 1; g < t->groups; g++)
+        add_part(t, NULL, head, g, i0, rs_min_i64(i0 + ROWS, t->sq));
 }
 
 void rs_cpu_attention_bwd(rs_kctx *k, const rs_attention_bwd_args *a)
@@ -166,7 +191,13 @@ void rs_cpu_attention_bwd(rs_kctx *k, const rs_attention_bwd_args *a)
                  .d = rs_tensor_cols(a->q) / a->heads,
                  .last = rs_attn_last_bonus(a->last_key_count, a->scale)};
     t.tiles = rs_ceil_div(t.sk, RS_ATTN_KEYS);
-    t.groups = rs_min_i64(t.tiles, rs_ceil_div(MIN_TASKS, a->heads));
+    t.groups = rs_min_i64(t.tiles, GROUPS);
+    int threads = rs_kctx_threads(k);
+    t.split = threads > 1 && t.groups > 1 && a->heads < HEADS_PER_THREAD * threads;
+    if (!t.split) {
+        rs_parallel(k, a->heads, bwd_task, &t);
+        return;
+    }
     /* Thread 0's scratch holds its working memory first, then the parts of dQ. */
     bwd_work w;
     size_t own = carve(&w, &t, NULL);
@@ -174,6 +205,5 @@ void rs_cpu_attention_bwd(rs_kctx *k, const rs_attention_bwd_args *a)
     char *memory = rs_scratch(k, 0, own + (size_t)parts * sizeof(float));
     t.parts = (float *)(void *)(memory + own);
     rs_parallel(k, a->heads * t.groups, bwd_task, &t);
-    if (t.groups > 1)
-        rs_parallel(k, a->heads * rs_ceil_div(t.sq, ROWS), add_parts, &t);
+    rs_parallel(k, a->heads * rs_ceil_div(t.sq, ROWS), add_parts, &t);
 }

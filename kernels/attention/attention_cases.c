@@ -94,7 +94,7 @@ static void make_fwd(rs_opplan *p, const rs_opcase *c)
     a->last_key_count = c->dim[COUNT];
     exactness(rs_op_out_acc(p, a->o_accumulate, "o", &a->o, pad, RS_SHAPE(sq, w)), c, sk);
     if (c->flags & LSE)
-        exactness(rs_op_out(p, "lse", &a->lse, 0, RS_SHAPE(n, sq)), c, sk);
+        exactness(rs_op_out(p, "lse", &a->lse, pad, RS_SHAPE(n, sq)), c, sk);
     rs_op_in(p, "q", &a->q, pad, RS_SHAPE(sq, w));
     rs_op_in(p, "k", &a->k, 2 * pad, RS_SHAPE(sk, w));
     rs_op_in(p, "v", &a->v, 3 * pad, RS_SHAPE(sk, w));
@@ -181,7 +181,7 @@ static void make_bwd(rs_opplan *p, const rs_opcase *c)
     }
     rs_op_in(p, "d_o", &a->d_o, 4 * pad, RS_SHAPE(sq, w));
     rs_op_in(p, "o", &a->o, pad, RS_SHAPE(sq, w));
-    rs_op_in(p, "lse", &a->lse, 0, RS_SHAPE(n, sq));
+    rs_op_in(p, "lse", &a->lse, pad, RS_SHAPE(n, sq));
     rs_op_in(p, "q", &a->q, pad, RS_SHAPE(sq, w));
     rs_op_in(p, "k", &a->k, 2 * pad, RS_SHAPE(sk, w));
     rs_op_in(p, "v", &a->v, 3 * pad, RS_SHAPE(sk, w));

@@ -73,7 +73,7 @@ static void fwd_tile(const fwd_job *t, const fwd_work *w, const float *bias, int
 static void finish(const fwd_job *t, const fwd_work *w, int64_t head, int64_t i0, int64_t n)
 {
     const rs_attention_fwd_args *a = t->a;
-    float *lse = rs_has(a->lse) ? rs_f32(a->lse) + head * t->sq + i0 : NULL;
+    float *lse = rs_has(a->lse) ? rs_f32(a->lse) + head * a->lse.ld + i0 : NULL;
     for (int64_t i = 0; i < n; i++) {
         t->rows->scaled(rs_attn_at(a->o, i0 + i, head * t->d), w->o + i * t->d, t->d,
                         1.0f / w->sum[i], a->o_accumulate);

@@ -37,7 +37,7 @@ static void fwd_row(const rs_attention_fwd_args *a, int64_t head, int64_t i)
             }
         }
     if (rs_has(a->lse))
-        rs_f64(a->lse)[head * sq + i] = top + log(sum);
+        rs_f64(a->lse)[head * a->lse.ld + i] = top + log(sum);
 }
 
 void rs_ref_attention_fwd(const rs_attention_fwd_args *a)
@@ -78,7 +78,7 @@ void rs_ref_attention_bwd(const rs_attention_bwd_args *a)
                 double s = (double)a->scale * dot(q, k, d);
                 if (j == sk - 1 && a->last_key_count > 1)
                     s += log((double)a->last_key_count);
-                double p = exp(s - rs_f64(a->lse)[head * sq + i]);
+                double p = exp(s - rs_f64(a->lse)[head * a->lse.ld + i]);
                 double ds = p * (dot(d_o, row(a->v, j, c0), d) - delta) * (double)a->scale;
                 add_row(a->dq, i, c0, ds, k, d);
                 add_row(a->dk, j, c0, ds, q, d);

@@ -2,9 +2,9 @@
  *
  *   head dim D = 2*(pf + ph + pw) pairs for (frame, height, width); axis with real dim d = 2p:
  *   freq_j = 10000^(-2j/d), angle = index*freq_j; (re,im) -> (re cos - im sin, re sin + im cos)
- * Rows are tokens s = (f*Hp + h)*Wp + w. cos/sin tables are made in double, stored fp32, one per
- * axis: table_f (F, pf, 2), table_h (Hp, ph, 2), table_w (Wp, pw, 2), last index (cos, sin).
- * In place allowed. bwd rotates by the negative angle (the transpose). */
+ * Rows are tokens s = (f*Hp + h)*Wp + w, those from `first` on. cos/sin tables are made in double,
+ * stored fp32, one per axis: table_f (F, pf, 2), table_h (Hp, ph, 2), table_w (Wp, pw, 2), last
+ * index (cos, sin). In place allowed. bwd rotates by the negative angle (the transpose). */
 #ifndef RS_KERNELS_ROPE_H
 #define RS_KERNELS_ROPE_H
 
@@ -17,6 +17,7 @@ typedef struct rs_rope_fwd_args {
     rs_tensor table_h;
     rs_tensor table_w;
     int64_t heads;
+    int64_t first; /* token of row 0 */
 } rs_rope_fwd_args;
 
 typedef rs_rope_fwd_args rs_rope_bwd_args; /* y = dx, x = dy */

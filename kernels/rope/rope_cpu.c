@@ -53,12 +53,13 @@ RS_INLINE void tokens_body(const void *args, int64_t lo, int64_t hi, int thread)
     int64_t hp = a->table_h.shape[0], wp = a->table_w.shape[0];
     int64_t d = 2 * (pf + ph + pw);
     float *cc = rs_scratch(j->k, thread, (size_t)d * 2 * sizeof(float)), *ss = cc + d;
-    for (int64_t s = lo; s < hi; s++) {
+    for (int64_t r = lo; r < hi; r++) {
+        int64_t s = a->first + r;
         expand(cc, ss, tf + s / (hp * wp) * pf * 2, pf, j->sign);
         expand(cc + 2 * pf, ss + 2 * pf, th + s / wp % hp * ph * 2, ph, j->sign);
         expand(cc + 2 * (pf + ph), ss + 2 * (pf + ph), tw + s % wp * pw * 2, pw, j->sign);
-        const float *x = rs_f32(a->x) + s * a->x.ld;
-        float *y = rs_f32(a->y) + s * a->y.ld;
+        const float *x = rs_f32(a->x) + r * a->x.ld;
+        float *y = rs_f32(a->y) + r * a->y.ld;
         for (int64_t n = 0; n < a->heads; n++)
             rotate_head(y + n * d, x + n * d, cc, ss, d);
     }

@@ -18,7 +18,7 @@ static void rotate(const rs_rope_fwd_args *a, double direction)
     for (int64_t s = 0; s < rs_tensor_rows(a->x); s++)
         for (int64_t n = 0; n < a->heads; n++)
             for (int64_t j = 0; j < pairs; j++) {
-                const double *e = entry(a, s, j);
+                const double *e = entry(a, a->first + s, j);
                 const double *x = rs_f64(a->x) + s * a->x.ld + (n * pairs + j) * 2;
                 double *y = rs_f64(a->y) + s * a->y.ld + (n * pairs + j) * 2;
                 double re = x[0] * e[0] - x[1] * direction * e[1];

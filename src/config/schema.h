@@ -102,8 +102,10 @@
     E(HOME_SHARDED, "sharded", "a part of every block in each rank of a gang")
 
 #define RS_CFG_ENUM_recompute(E)                                                                   \
-    E(RECOMPUTE_BLOCK, "block", "keep block inputs, compute each block again in the backward")     \
-    E(RECOMPUTE_NONE, "none", "keep every activation")
+    E(RECOMPUTE_NONE, "none", "keep every activation")                                             \
+    E(RECOMPUTE_ATTENTION, "attention",                                                            \
+      "keep block inputs and what self attention gives; compute the rest of each block again")     \
+    E(RECOMPUTE_BLOCK, "block", "keep block inputs, compute each block again in the backward")
 
 /* clang-format off */
 #define RS_CFG_ENUMS(L)                                                                            \

@@ -98,7 +98,7 @@ void rs_check_attention_fwd(const rs_attention_fwd_args *a)
     NEED("attention_fwd", a->last_key_count >= 0, a->q, a->k);
     NEED("attention_fwd", is_mat(a->o, sq, c), a->o, a->q);
     NEED("attention_fwd", is_mat(a->k, sk, c) && is_mat(a->v, sk, c), a->q, a->k, a->v);
-    NEED("attention_fwd", opt_vec(a->lse, a->heads * sq), a->lse, a->q);
+    NEED("attention_fwd", !rs_has(a->lse) || is_mat(a->lse, a->heads, sq), a->lse, a->q);
     NEED("attention_fwd", opt_vec(a->bias_rel, a->heads * (sq + sk - 1)), a->bias_rel, a->q, a->k);
     NEED("attention_fwd",
          a->o.data != a->q.data && a->o.data != a->k.data && a->o.data != a->v.data, a->o, a->q,
@@ -113,7 +113,7 @@ void rs_check_attention_bwd(const rs_attention_bwd_args *a)
     NEED("attention_bwd", is_mat(a->d_o, sq, c) && is_mat(a->o, sq, c), a->d_o, a->o, a->q);
     NEED("attention_bwd", is_mat(a->dq, sq, c), a->dq, a->q);
     NEED("attention_bwd", is_mat(a->k, sk, c) && is_mat(a->v, sk, c), a->q, a->k, a->v);
-    NEED("attention_bwd", is_vec(a->lse, a->heads * sq), a->lse, a->q);
+    NEED("attention_bwd", is_mat(a->lse, a->heads, sq), a->lse, a->q);
     NEED("attention_bwd", rs_has(a->dk) == rs_has(a->dv), a->dk, a->dv);
     NEED("attention_bwd", !rs_has(a->dk) || (is_mat(a->dk, sk, c) && is_mat(a->dv, sk, c)), a->dk,
          a->dv, a->k);
@@ -165,8 +165,8 @@ static void check_rope(const char *op, const rs_rope_fwd_args *a)
          a->table_f, a->table_h, a->table_w);
     int64_t pairs = a->table_f.shape[1] + a->table_h.shape[1] + a->table_w.shape[1];
     int64_t tokens = a->table_f.shape[0] * a->table_h.shape[0] * a->table_w.shape[0];
-    NEED(op, a->heads >= 1 && c == 2 * pairs * a->heads && r == tokens, a->x, a->table_f,
-         a->table_h, a->table_w);
+    NEED(op, a->heads >= 1 && c == 2 * pairs * a->heads, a->x, a->table_f, a->table_h, a->table_w);
+    NEED(op, a->first >= 0 && a->first + r <= tokens, a->x, a->table_f, a->table_h, a->table_w);
 }
 
 void rs_check_rope_fwd(const rs_rope_fwd_args *a)
@@ -309,4 +309,10 @@ void rs_check_transpose(const rs_transpose_args *a)
     NEED("transpose", a->rows >= 0 && a->cols >= 0 && flat_f32(a->x) && flat_f32(a->y), a->y, a->x);
     NEED("transpose", rs_tensor_count(a->x) == a->rows * a->cols && like(a->y, a->x), a->y, a->x);
     NEED("transpose", a->y.data != a->x.data, a->y, a->x);
+}
+
+void rs_check_copy(const rs_copy_args *a)
+{
+    int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
+    NEED("copy", is_mat(a->x, r, c) && is_mat(a->y, r, c), a->y, a->x);
 }

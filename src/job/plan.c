@@ -4,7 +4,6 @@
 
 #include "base/num.h"
 #include "job/check.h"
-#include "model/model.h"
 #include "stage/stage.h"
 
 _Static_assert((int)RS_TASK_DECODE == (int)RS_STAGE_DECODE &&
@@ -12,6 +11,19 @@ _Static_assert((int)RS_TASK_DECODE == (int)RS_STAGE_DECODE &&
                "the stages of the director are those of stage/stage.h");
 
 /* ---- sizes ---- */
+
+rs_kept rs_plan_kept(const rs_config *c)
+{
+    switch (c->memory.recompute) {
+    case RS_CFG_RECOMPUTE_NONE:
+        return RS_KEPT_ALL;
+    case RS_CFG_RECOMPUTE_ATTENTION:
+        return RS_KEPT_ATTENTION;
+    case RS_CFG_RECOMPUTE_BLOCK:
+        break;
+    }
+    return (rs_kept){0};
+}
 
 static rs_status transformer_sizes(rs_plan_sizes *z, rs_denoiser *m, const rs_vae_info *v,
                                    const rs_config *c)
@@ -56,10 +68,7 @@ static rs_status read_sizes(rs_plan_sizes *z, const rs_config *c)
     rs_denoiser *m = NULL;
     rs_vae *vae = NULL;
     rs_device_opts device = {.threads = 1};
-    rs_denoiser_opts opts = {.home = RS_HOME_MAPPED,
-                             .recompute = c->memory.recompute == RS_CFG_RECOMPUTE_NONE
-                                              ? RS_RECOMPUTE_NONE
-                                              : RS_RECOMPUTE_BLOCK};
+    rs_denoiser_opts opts = {.home = RS_HOME_MAPPED, .kept = rs_plan_kept(c)};
     RS_TRY(rs_device_open(&dev, &device));
     rs_status st = rs_vae_open(&vae, dev, c->model.path);
     if (st == RS_OK)

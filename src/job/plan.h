@@ -4,6 +4,7 @@
 #define RS_JOB_PLAN_H
 
 #include "config/catalog.h"
+#include "model/model.h"
 #include "sched/sim.h"
 
 /* Seconds of one task of a stage. */
@@ -64,6 +65,9 @@ void rs_plan_fini(rs_plan *p);
 rs_status rs_plan_sim_opts(rs_sim_opts *o, const rs_plan *p, int64_t ranks) RS_NODISCARD;
 
 /* ---- parts ---- */
+
+/* memory.recompute for every block. */
+rs_kept rs_plan_kept(const rs_config *c);
 
 /* From JSON (docs/plan.md): RS_FORMAT names file and member. From the archives of a run's folder:
  * every stage that is done there counts. */

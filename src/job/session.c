@@ -11,6 +11,7 @@
 #include "job/check.h"
 #include "job/job.h"
 #include "job/limit.h"
+#include "job/plan.h"
 
 static rs_status lock_output(rs_run_session *s, const char *output)
 {
@@ -114,9 +115,7 @@ static rs_denoiser_opts denoiser_opts(const rs_config *cfg, rs_comm *gang)
                                            [RS_CFG_HOME_MAPPED] = RS_HOME_MAPPED,
                                            [RS_CFG_HOME_SHARDED] = RS_HOME_SHARDED};
     rs_denoiser_opts o = {.home = homes[cfg->memory.home],
-                          .recompute = cfg->memory.recompute == RS_CFG_RECOMPUTE_NONE
-                                           ? RS_RECOMPUTE_NONE
-                                           : RS_RECOMPUTE_BLOCK};
+                          .kept = rs_plan_kept(cfg)};
     if (sharded(cfg)) {
         o.home = gang ? RS_HOME_SHARDED : RS_HOME_AUTO;
         o.gang = gang;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/num.h"
 #include "model/component.h"
 
 static rs_status open_weights(rs_denoiser *m, const char *path)
@@ -23,6 +24,7 @@ static rs_status open_parts(rs_denoiser *m, const char *model_dir)
         m->family->describe(m->state, &m->info, &m->layout, m->arena, part.config, part.original));
     m->info.params = rs_layout_params(&m->layout);
     m->dims.image_rows = m->info.image_len;
+    RS_TRY_OUT(rs_denoiser_set_lane(m, m->opts.lane, m->opts.pair));
     RS_TRY_OUT(open_weights(m, part.weights));
 out:
     rs_component_close(&part);
@@ -103,6 +105,25 @@ size_t rs_denoiser_weight_bytes(const rs_denoiser *m)
     return rs_wstream_bytes(m->weights);
 }
 
+void rs_denoiser_set_kept(rs_denoiser *m, rs_kept kept)
+{
+    m->opts.kept = kept;
+}
+
+rs_kept rs_denoiser_kept(const rs_denoiser *m)
+{
+    rs_kept k = {.store = rs_max_i64(1, rs_min_i64(m->opts.kept.store, m->info.blocks))};
+    k.attention = rs_max_i64(0, rs_min_i64(m->opts.kept.attention, m->info.blocks - k.store));
+    return k;
+}
+
+rs_block_policy rs_kept_policy(const rs_kept *k, int64_t blocks, int64_t i)
+{
+    if (i >= blocks - k->store)
+        return RS_BLOCK_STORE;
+    return i >= blocks - k->store - k->attention ? RS_BLOCK_ATTENTION : RS_BLOCK_RECOMPUTE;
+}
+
 static rs_tensor carve_latent(rs_carver *c, const rs_denoiser *m)
 {
     const rs_dims *n = &m->dims;
@@ -117,12 +138,16 @@ static void bind_all(void *object, rs_carver *c)
     m->stream = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(n, S, D));
     m->latent = carve_latent(c, m);
     m->v = carve_latent(c, m);
-    m->dx = m->dv = m->target = m->loss = (rs_tensor){0};
+    m->dx = m->dv = m->target = m->loss = m->sums = (rs_tensor){0};
     if (m->dims.training) {
         m->dx = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(S, D));
         m->dv = carve_latent(c, m);
         m->target = carve_latent(c, m);
         m->loss = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(1));
+        int64_t floats =
+            rs_lane_sum_floats(m->dims.lane, rs_denoiser_block_factors(m, m->dims.rank));
+        if (floats > 0)
+            m->sums = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(floats));
     }
     m->family->bind(m->state, c, &m->dims);
 }
@@ -134,21 +159,40 @@ static rs_dims dims_of(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bo
     n.H = H;
     n.W = W;
     n.training = training;
-    n.recompute = m->opts.recompute;
+    n.kept = training ? rs_denoiser_kept(m) : (rs_kept){0};
     return n;
 }
 
-size_t rs_denoiser_plan(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
+/* The same code as the binding, on a copy without memory. */
+static size_t plan(const rs_denoiser *m, rs_dims dims)
 {
-    /* The same code as the binding, on a copy without memory. */
     rs_denoiser copy = *m;
     rs_carver c = {0};
     copy.state = rs_alloc(1, m->family->state_size);
     memcpy(copy.state, m->state, m->family->state_size);
-    copy.dims = dims_of(m, F, H, W, training);
+    copy.dims = dims;
     bind_all(&copy, &c);
     rs_dealloc(copy.state);
     return c.used;
+}
+
+size_t rs_denoiser_plan(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
+{
+    return plan(m, dims_of(m, F, H, W, training));
+}
+
+size_t rs_denoiser_plan_lane(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training,
+                             int width)
+{
+    size_t most = 0;
+    for (int r = 0; r < width; r++) {
+        rs_lane lane = {.rank = r, .width = width};
+        rs_dims dims = dims_of(m, F, H, W, training);
+        dims.lane = &lane;
+        size_t bytes = plan(m, dims);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
 rs_status rs_denoiser_rebind(rs_denoiser *m)
@@ -164,23 +208,33 @@ rs_status rs_denoiser_rebind(rs_denoiser *m)
 static bool same_dims(const rs_dims *a, const rs_dims *b)
 {
     return a->F == b->F && a->H == b->H && a->W == b->W && a->training == b->training &&
-           a->recompute == b->recompute && a->rank == b->rank && a->image_rows == b->image_rows;
+           a->kept.store == b->kept.store && a->kept.attention == b->kept.attention &&
+           a->rank == b->rank && a->image_rows == b->image_rows;
 }
 
-rs_status rs_denoiser_bind(rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
+static rs_status bind_local(rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
 {
     const int64_t *p = m->info.patch;
+    int64_t tokens = (F / p[0]) * (H / p[1]) * (W / p[2]);
     if (F < 1 || H < 1 || W < 1 || F % p[0] || H % p[1] || W % p[2])
         return RS_FAIL(INPUT,
                        "latent of %lld x %lld x %lld does not divide into patches of "
                        "%lld x %lld x %lld",
                        (long long)F, (long long)H, (long long)W, (long long)p[0], (long long)p[1],
                        (long long)p[2]);
+    if (tokens < m->lane.width)
+        return RS_FAIL(INPUT, "%lld tokens cannot be shared by the %d ranks of a lane",
+                       (long long)tokens, m->lane.width);
     rs_dims want = dims_of(m, F, H, W, training);
     if (m->bound && same_dims(&want, &m->dims))
         return RS_OK;
     m->dims = want;
     return rs_denoiser_rebind(m);
+}
+
+rs_status rs_denoiser_bind(rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
+{
+    return rs_lane_agree(&m->lane, bind_local(m, F, H, W, training));
 }
 
 /* ---- passes ---- */
@@ -232,7 +286,7 @@ static rs_status run_block(rs_denoiser *m, int i, int next, rs_tensor y, rs_tens
     return RS_OK;
 }
 
-static rs_status forward(rs_denoiser *m, float t, const rs_denoiser_cond *cond)
+static rs_status forward_blocks(rs_denoiser *m, float t, const rs_denoiser_cond *cond)
 {
     const rs_tensor *globals = rs_wstream_globals(m->weights);
     rs_tensor h = stream_at(m, 0);
@@ -243,24 +297,43 @@ static rs_status forward(rs_denoiser *m, float t, const rs_denoiser_cond *cond)
     return RS_OK;
 }
 
-rs_status rs_denoiser_forward(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
-                              const rs_denoiser_cond *cond)
+/* What every pass ends with. */
+static rs_status finish(rs_denoiser *m)
 {
-    RS_TRY(check_pass(m, "x", x, cond));
-    RS_TRY(check_pass(m, "v", v, cond));
+    RS_TRY(rs_device_check(m->dev));
+    return rs_lane_check(&m->lane);
+}
+
+static rs_status forward_local(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
+                               const rs_denoiser_cond *cond)
+{
     put(m, m->latent, x);
     RS_TRY(rs_wstream_begin(m->weights, (int)m->info.blocks));
-    rs_status st = forward(m, t, cond);
+    rs_status st = forward_blocks(m, t, cond);
     rs_wstream_end(m->weights);
     RS_TRY(st);
-    RS_TRY(rs_device_check(m->dev));
+    RS_TRY(finish(m));
     rs_device_get(m->dev, v.data, m->v.data, rs_tensor_bytes(v));
     return RS_OK;
 }
 
+static rs_status check_forward(const rs_denoiser *m, rs_tensor v, rs_tensor x,
+                               const rs_denoiser_cond *cond)
+{
+    RS_TRY(check_pass(m, "x", x, cond));
+    return check_pass(m, "v", v, cond);
+}
+
+rs_status rs_denoiser_forward(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
+                              const rs_denoiser_cond *cond)
+{
+    /* Nobody may be missing in the exchanges of the pass. */
+    RS_TRY(rs_lane_agree(&m->lane, check_forward(m, v, x, cond)));
+    return rs_lane_agree(&m->lane, forward_local(m, v, x, t, cond));
+}
+
 /* Forward of a training step. Blocks below the first trained one run in place; of the others every
- * input is kept, and their activations where the policy says so. Those of the last block are always
- * at hand when its backward starts. */
+ * input is kept, and of their activations what their policy says. */
 static rs_status forward_kept(rs_denoiser *m, float t, const rs_denoiser_cond *cond)
 {
     int L = (int)m->info.blocks, first = m->first_trained;
@@ -269,11 +342,9 @@ static rs_status forward_kept(rs_denoiser *m, float t, const rs_denoiser_cond *c
                      cond->encoded);
     for (int i = 0; i < first; i++)
         RS_TRY(run_block(m, i, i + 1, h, h, cond, RS_PASS_PLAIN));
-    for (int i = first; i < L; i++) {
-        bool keep = m->dims.recompute == RS_RECOMPUTE_NONE || i == L - 1;
+    for (int i = first; i < L; i++)
         RS_TRY(run_block(m, i, i + 1 < L ? i + 1 : L - 2, stream_at(m, i + 1), stream_at(m, i),
-                         cond, keep ? RS_PASS_KEEP : RS_PASS_PLAIN));
-    }
+                         cond, RS_PASS_KEEP));
     return RS_OK;
 }
 
@@ -287,12 +358,13 @@ static rs_status backward(rs_denoiser *m, const rs_denoiser_cond *cond)
         rs_tensor x = stream_at(m, i);
         RS_TRY(rs_wstream_acquire(m->weights, i, &w));
         rs_wstream_prefetch(m->weights, i > m->first_trained ? i - 1 : 0);
-        if (m->dims.recompute == RS_RECOMPUTE_BLOCK && i < L - 1)
+        if (rs_kept_policy(&m->dims.kept, L, i) != RS_BLOCK_STORE)
             m->family->block_fwd(m->state, m->dev, i, w, loras_of(m, i), stream_at(m, i + 1), x,
                                  cond->encoded, RS_PASS_RECOMPUTE);
         m->family->block_bwd(m->state, m->dev, i, w, loras_of(m, i), m->dx, x, cond->encoded,
                              i > m->first_trained);
         rs_wstream_release(m->weights, i);
+        rs_denoiser_sum_gradients(m, i);
     }
     return RS_OK;
 }
@@ -306,25 +378,36 @@ static rs_status there_and_back(rs_denoiser *m, float t, const rs_denoiser_cond 
     return backward(m, cond);
 }
 
-rs_status rs_denoiser_loss_grad(rs_denoiser *m, float *loss, rs_tensor v, rs_tensor x, float t,
-                                rs_tensor target, const rs_denoiser_cond *cond)
+static rs_status loss_grad_local(rs_denoiser *m, float *loss, rs_tensor v, rs_tensor x, float t,
+                                 rs_tensor target, const rs_denoiser_cond *cond)
 {
-    RS_ASSERTF(m->bound && m->dims.training, "denoiser: not bound for training");
-    RS_ASSERTF(m->trainable,
-               "denoiser: training needs one trainable adapter, the last, of weight 1");
-    RS_TRY(check_pass(m, "x", x, cond));
-    RS_TRY(check_pass(m, "target", target, cond));
-    if (rs_has(v))
-        RS_TRY(check_pass(m, "v", v, cond));
     put(m, m->latent, x);
     put(m, m->target, target);
     RS_TRY(rs_wstream_begin(m->weights, m->first_trained));
     rs_status st = there_and_back(m, t, cond);
     rs_wstream_end(m->weights);
     RS_TRY(st);
-    RS_TRY(rs_device_check(m->dev));
+    RS_TRY(finish(m));
     rs_device_get(m->dev, loss, m->loss.data, sizeof *loss);
     if (rs_has(v))
         rs_device_get(m->dev, v.data, m->v.data, rs_tensor_bytes(v));
     return RS_OK;
+}
+
+static rs_status check_loss_grad(const rs_denoiser *m, rs_tensor v, rs_tensor x, rs_tensor target,
+                                 const rs_denoiser_cond *cond)
+{
+    RS_TRY(check_pass(m, "x", x, cond));
+    RS_TRY(check_pass(m, "target", target, cond));
+    return rs_has(v) ? check_pass(m, "v", v, cond) : RS_OK;
+}
+
+rs_status rs_denoiser_loss_grad(rs_denoiser *m, float *loss, rs_tensor v, rs_tensor x, float t,
+                                rs_tensor target, const rs_denoiser_cond *cond)
+{
+    RS_ASSERTF(m->bound && m->dims.training, "denoiser: not bound for training");
+    RS_ASSERTF(m->trainable,
+               "denoiser: training needs one trainable adapter, the last, of weight 1");
+    RS_TRY(rs_lane_agree(&m->lane, check_loss_grad(m, v, x, target, cond)));
+    return rs_lane_agree(&m->lane, loss_grad_local(m, loss, v, x, t, target, cond));
 }

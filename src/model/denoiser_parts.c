@@ -42,8 +42,8 @@ static void bind_cond(void *object, rs_carver *c)
     m->family->bind_cond(m->state, o->encoded, c, o->text_rows, o->image_rows);
 }
 
-rs_status rs_denoiser_cond_create(rs_denoiser_cond **out, rs_denoiser *m, rs_tensor y,
-                                  rs_tensor text, rs_tensor image)
+static rs_status cond_create_local(rs_denoiser_cond **out, rs_denoiser *m, rs_tensor y,
+                                   rs_tensor text, rs_tensor image)
 {
     rs_status st = RS_OK;
     RS_TRY(check_cond(m, y, text, image));
@@ -69,6 +69,18 @@ rs_status rs_denoiser_cond_create(rs_denoiser_cond **out, rs_denoiser *m, rs_ten
     c = NULL;
 out:
     rs_denoiser_cond_destroy(&c);
+    return st;
+}
+
+rs_status rs_denoiser_cond_create(rs_denoiser_cond **out, rs_denoiser *m, rs_tensor y,
+                                  rs_tensor text, rs_tensor image)
+{
+    rs_denoiser_cond *c = NULL;
+    rs_status st = rs_lane_agree(&m->lane, cond_create_local(&c, m, y, text, image));
+    if (st != RS_OK)
+        rs_denoiser_cond_destroy(&c);
+    else
+        *out = c;
     return st;
 }
 
@@ -137,8 +149,8 @@ static bool has_gradients(const rs_adapter *a)
     return a->n > 0 && rs_has(a->items[0].ga);
 }
 
-rs_status rs_denoiser_set_adapters(rs_denoiser *m, rs_adapter *const *adapters,
-                                   const float *weights, int n)
+static rs_status set_adapters_local(rs_denoiser *m, rs_adapter *const *adapters,
+                                    const float *weights, int n)
 {
     int64_t rank = 0;
     for (int k = 0; k < n; k++) {
@@ -162,4 +174,21 @@ rs_status rs_denoiser_set_adapters(rs_denoiser *m, rs_adapter *const *adapters,
             RS_TRY(rs_denoiser_rebind(m));
     }
     return RS_OK;
+}
+
+rs_status rs_denoiser_set_adapters(rs_denoiser *m, rs_adapter *const *adapters,
+                                   const float *weights, int n)
+{
+    return rs_lane_agree(&m->lane, set_adapters_local(m, adapters, weights, n));
+}
+
+int64_t rs_denoiser_block_factors(const rs_denoiser *m, int64_t rank)
+{
+    int64_t n = 0;
+    for (int t = 0; t < m->family->n_targets; t++) {
+        const rs_weight_row *row = weight_of_target(m, t);
+        if (row)
+            n += rank * (row->shape[0] + row->shape[1]);
+    }
+    return n;
 }

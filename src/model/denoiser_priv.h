@@ -13,6 +13,8 @@ struct rs_denoiser {
     rs_layout layout;
     rs_wstream *weights;
     rs_denoiser_opts opts;
+    rs_lane lane;
+    rs_comm *pair; /* borrowed; NULL: both passes of guidance run here */
 
     /* Applied adapters: terms by (block, target). */
     rs_arena *lora_arena;
@@ -32,6 +34,7 @@ struct rs_denoiser {
     rs_tensor v, dv;  /* (C,F,H,W) */
     rs_tensor target; /* (C,F,H,W) */
     rs_tensor loss;   /* (1) */
+    rs_tensor sums;   /* for the gradients of a block on their way through the lane */
 };
 
 struct rs_denoiser_cond {
@@ -43,7 +46,11 @@ struct rs_denoiser_cond {
     void *encoded; /* family's */
 };
 
-/* Allocate again for the current dims (rank or image rows have grown). */
+/* Allocate again for the current dims (rank or image rows have grown). Local. */
 rs_status rs_denoiser_rebind(rs_denoiser *m) RS_NODISCARD;
+/* Gradients of a block's factors: of the tokens of all ranks instead of this one's. Collective. */
+void rs_denoiser_sum_gradients(rs_denoiser *m, int block);
+/* Elements of the factors that adapters of this rank have on one block, at most. */
+int64_t rs_denoiser_block_factors(const rs_denoiser *m, int64_t rank);
 
 #endif

@@ -26,16 +26,20 @@ typedef struct rs_target {
 typedef struct rs_dims {
     int64_t F, H, W;
     bool training;
-    rs_recompute recompute;
+    rs_kept kept;       /* all of it within the number of blocks; {0,0} unless training */
     int64_t rank;       /* largest LoRA rank that will be applied; 0: none */
     int64_t image_rows; /* largest number of image rows of a condition */
+    rs_lane *lane;      /* borrowed; the tokens are divided over its ranks */
 } rs_dims;
 
 typedef enum rs_pass {
     RS_PASS_PLAIN,    /* forward only */
-    RS_PASS_KEEP,     /* forward that stores what the backward needs */
-    RS_PASS_RECOMPUTE /* stores the same without finishing the block's output */
+    RS_PASS_KEEP,     /* forward of training: keeps what the block's policy says */
+    RS_PASS_RECOMPUTE /* makes the rest of what the backward reads, and no output */
 } rs_pass;
+
+/* Of block i of `blocks`. */
+rs_block_policy rs_kept_policy(const rs_kept *k, int64_t blocks, int64_t i);
 
 struct rs_family {
     const char *name;
@@ -51,7 +55,7 @@ struct rs_family {
     void (*bind)(void *state, rs_carver *c, const rs_dims *dims);
     /* After a real bind: constant tables (RoPE). */
     void (*setup)(void *state, rs_device *d);
-    /* S: rows of the residual stream under these dims. */
+    /* S: rows of the residual stream on this rank under these dims. */
     int64_t (*tokens)(const void *state, const rs_dims *dims);
 
     /* Condition: buffers for `text_rows` true rows and `image_rows` (0: none), then its encoding
@@ -69,13 +73,13 @@ struct rs_family {
     void (*block_fwd)(void *state, rs_device *d, int i, const rs_tensor *weights,
                       const rs_lora_terms *loras, rs_tensor y, rs_tensor x, const void *cond,
                       rs_pass pass);
-    /* After KEEP or RECOMPUTE of the same block with input x. dx in: gradient of the block's
-     * output, out: of its input (undefined unless need_dx). Gradients of this block's trained LoRA
-     * factors are written. */
+    /* After KEEP of a stored block, RECOMPUTE of another, with input x. dx in: gradient of the
+     * block's output, out: of its input (undefined unless need_dx). Gradients of this block's
+     * trained LoRA factors are written. */
     void (*block_bwd)(void *state, rs_device *d, int i, const rs_tensor *weights,
                       const rs_lora_terms *loras, rs_tensor dx, rs_tensor x, const void *cond,
                       bool need_dx);
-    /* Head: v (C,F,H,W) from x; and its backward to dx. */
+    /* Head: v (C,F,H,W), whole on every rank, from x; and its backward to dx. */
     void (*end)(void *state, rs_device *d, const rs_tensor *globals, rs_tensor v, rs_tensor x);
     void (*end_bwd)(void *state, rs_device *d, const rs_tensor *globals, rs_tensor dx, rs_tensor dv,
                     rs_tensor x);

@@ -10,6 +10,7 @@
 #ifndef RS_MODEL_MODEL_H
 #define RS_MODEL_MODEL_H
 
+#include "comm/comm.h"
 #include "device/device.h"
 #include "model/adapter.h"
 #include "weights/stream.h"
@@ -19,12 +20,28 @@
 typedef struct rs_denoiser rs_denoiser;
 typedef struct rs_denoiser_cond rs_denoiser_cond;
 
-typedef enum rs_recompute { RS_RECOMPUTE_BLOCK, RS_RECOMPUTE_NONE } rs_recompute;
+/* What training keeps of a block for its backward, besides the block's input. */
+typedef enum rs_block_policy {
+    RS_BLOCK_RECOMPUTE, /* nothing: computed again, but for its last linear */
+    RS_BLOCK_ATTENTION, /* output and log-sum-exps of its self attention; the rest again */
+    RS_BLOCK_STORE      /* everything that the backward reads */
+} rs_block_policy;
+
+/* Blocks by policy: the last `store` ones, the `attention` ones in front of them, and the others.
+ * The last block is always stored, in the buffers that the others are computed again in. More than
+ * there are means all. Bits do not depend on it. */
+typedef struct rs_kept {
+    int64_t store, attention;
+} rs_kept;
+#define RS_KEPT_ALL       ((rs_kept){.store = INT64_MAX})
+#define RS_KEPT_ATTENTION ((rs_kept){.attention = INT64_MAX})
 
 typedef struct rs_denoiser_opts {
     rs_weight_home home;
-    rs_comm *gang;          /* home sharded: the ranks that share the weights; borrowed */
-    rs_recompute recompute; /* per-block activation policy of training */
+    rs_comm *gang; /* home sharded: the ranks that share the weights; borrowed */
+    rs_kept kept;  /* of training; see rs_denoiser_set_kept */
+    rs_comm *lane; /* as rs_denoiser_set_lane */
+    rs_comm *pair;
 } rs_denoiser_opts;
 
 typedef struct rs_denoiser_info {
@@ -50,14 +67,37 @@ void rs_denoiser_leave(rs_denoiser *m);
 rs_wstream_stats rs_denoiser_stream_stats(rs_denoiser *m);
 const rs_denoiser_info *rs_denoiser_get_info(const rs_denoiser *m);
 
+/* Over which ranks passes are shared from now on, borrowed; the binding is dropped, conditions and
+ * adapters stay. May be NULL.
+ *   lane  1, 2, 4 or 8 ranks that share every pass by sequence parallelism (nn/lane.h): each holds
+ *         about 1/P of the activations. All results are the same bits for every P.
+ *   pair  two ranks that share the two passes of rs_denoiser_guided, each with a lane of its own of
+ *         equal width (rs_lane_halves makes both from a wider lane). Same bits again.
+ * With them all calls from bind to loss_grad are collective over the lane (guided over both),
+ * with equal arguments on every rank, and end in agreement: they fail on all ranks or on none
+ * (rs_comm_agree). Not covered: a failing weight stream, whose ranks are more than the lane; it
+ * ends the pass on this rank, and the caller should end the world. RS_CONFIG: a number of ranks
+ * that is impossible or does not divide the heads. Local. */
+rs_status rs_denoiser_set_lane(rs_denoiser *m, rs_comm *lane, rs_comm *pair) RS_NODISCARD;
+rs_comm *rs_denoiser_lane(const rs_denoiser *m); /* NULL for one rank */
+
 /* Device bytes held for weights; their home decides (weights/stream.h). */
 size_t rs_denoiser_weight_bytes(const rs_denoiser *m);
 /* Bytes of device memory that binding F x H x W will hold: activations (training or inference) for
- * the adapters and conditions set so far. Needs no binding. */
+ * the adapters and conditions set so far. Needs no binding. Local. */
 size_t rs_denoiser_plan(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training);
+/* What training keeps from the next binding (or plan) on. */
+void rs_denoiser_set_kept(rs_denoiser *m, rs_kept kept);
+/* As it holds: at least one block stored, no more than there are. */
+rs_kept rs_denoiser_kept(const rs_denoiser *m);
+/* The same for the rank with most of it in a lane of `width`, 1, 2, 4 or 8, whatever lane is set.
+ */
+size_t rs_denoiser_plan_lane(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training,
+                             int width);
 /* Allocate for one latent size and mode; replaces an earlier binding. Conditions stay valid for
  * their own size. An adapter of a larger rank, or a condition with more image rows, than before
- * makes the binding grow by itself. RS_INPUT if H or W does not divide by the patch. */
+ * makes the binding grow by itself. RS_INPUT if H or W does not divide by the patch, or if there
+ * are fewer tokens than ranks in the lane. */
 rs_status rs_denoiser_bind(rs_denoiser *m, int64_t F, int64_t H, int64_t W,
                            bool training) RS_NODISCARD;
 /* Adapters applied to the linears, unmerged: y += weight * alpha/r * B(A x), summed over n.
@@ -76,6 +116,10 @@ void rs_denoiser_cond_destroy(rs_denoiser_cond **c);
 /* v (out_channels,F,H,W) = model(x, t), t = 1000*sigma in [0,1000], not rounded. */
 rs_status rs_denoiser_forward(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
                               const rs_denoiser_cond *cond) RS_NODISCARD;
+/* Both passes of classifier-free guidance: rs_denoiser_forward with each of the conditions. */
+rs_status rs_denoiser_guided(rs_denoiser *m, rs_tensor v_cond, rs_tensor v_uncond, rs_tensor x,
+                             float t, const rs_denoiser_cond *cond,
+                             const rs_denoiser_cond *uncond) RS_NODISCARD;
 /* Training step's model part: forward, loss = mean((v - target)^2), and the gradients of the
  * trained adapter's A and B (overwritten in adapter->grad). No gradient of any base weight is ever
  * computed. v optional (ndim 0). */

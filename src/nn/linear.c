@@ -43,8 +43,25 @@ void rs_linear_hidden(rs_device *d, const rs_linear *l, rs_tensor x, rs_tensor h
           .trans_b = true);
 }
 
+/* What the gradients of a term are sums of. */
+typedef struct factors {
+    rs_device *d;
+    const rs_lora_term *term;
+    rs_tensor dy, x, h, dh;
+} factors;
+
+/* gA and gB over rows [lo,hi). */
+static void factor_gradients(void *ctx, int64_t lo, int64_t hi, const rs_tensor *out)
+{
+    const factors *f = ctx;
+    RS_OP(f->d, gemm, .y = out[1], .a = rs_tensor_rows_view(f->dy, lo, hi),
+          .b = rs_tensor_rows_view(f->h, lo, hi), .trans_a = true, .alpha = f->term->scale);
+    RS_OP(f->d, gemm, .y = out[0], .a = rs_tensor_rows_view(f->dh, lo, hi),
+          .b = rs_tensor_rows_view(f->x, lo, hi), .trans_a = true);
+}
+
 static void term_bwd(rs_device *d, const rs_lora_term *t, rs_tensor dx, rs_tensor dy, rs_tensor x,
-                     rs_tensor hidden, rs_tensor dhidden)
+                     rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum)
 {
     int64_t rows = rs_tensor_rows(dy), rank = rs_tensor_rows(t->a);
     if (!rs_has(t->ga) && !rs_has(dx))
@@ -52,16 +69,17 @@ static void term_bwd(rs_device *d, const rs_lora_term *t, rs_tensor dx, rs_tenso
     rs_tensor dh = narrow(dhidden, rows, rank);
     RS_OP(d, gemm, .y = dh, .a = dy, .b = t->b, .alpha = t->scale);
     if (rs_has(t->ga)) {
-        rs_tensor h = narrow(hidden, rows, rank);
-        RS_OP(d, gemm, .y = t->gb, .a = dy, .b = h, .trans_a = true, .alpha = t->scale);
-        RS_OP(d, gemm, .y = t->ga, .a = dh, .b = x, .trans_a = true);
+        factors f = {d, t, dy, x, narrow(hidden, rows, rank), dh};
+        RS_ASSERT(rs_segment_rows(sum->segments) == rows);
+        rs_segment_sum(d, (const rs_tensor[]){t->ga, t->gb}, 2, sum->segments, sum->work,
+                       factor_gradients, &f);
     }
     if (rs_has(dx))
         RS_OP(d, gemm, .y = dx, .a = dh, .b = t->a, .beta = 1.0f);
 }
 
 void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumulate, rs_tensor dy,
-                   rs_tensor x, rs_tensor hidden, rs_tensor dhidden)
+                   rs_tensor x, rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum)
 {
     /* `hidden` is that of the last term. */
     for (int i = 0; i + 1 < l->lora.n; i++)
@@ -70,5 +88,5 @@ void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumula
         RS_OP(d, gemm, .y = dx, .a = dy, .b = l->w, .beta = accumulate ? 1.0f : 0.0f);
     for (int i = 0; i < l->lora.n; i++)
         if (l->lora.terms[i].scale != 0)
-            term_bwd(d, &l->lora.terms[i], dx, dy, x, hidden, dhidden);
+            term_bwd(d, &l->lora.terms[i], dx, dy, x, hidden, dhidden, sum);
 }

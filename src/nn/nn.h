@@ -9,6 +9,7 @@
 #define RS_NN_NN_H
 
 #include "device/device.h"
+#include "nn/lane.h"
 
 /* One adapter's factors on one linear: y += scale * B (A x)  (Hu et al., ICLR 2022). */
 typedef struct rs_lora_term {
@@ -37,15 +38,21 @@ void rs_linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, r
                    rs_act act, rs_tensor pre);
 /* hidden = A x of the last term, as the forward leaves it. */
 void rs_linear_hidden(rs_device *d, const rs_linear *l, rs_tensor x, rs_tensor hidden);
+/* How sums over the rows are formed: per segment, then in the fixed tree (nn/lane.h). */
+typedef struct rs_row_sum {
+    const rs_segments *segments;
+    rs_tensor work; /* levels * R * (in + out) floats; ndim 0 for one segment */
+} rs_row_sum;
 /* dx = dy w + scale * (dy B) A, added to dx when accumulate; dx with ndim 0 is not wanted. For a
- * trained term gB = scale * dy^T h, gA = (scale * dy B)^T x with h = A x from `hidden`. dhidden:
- * scratch like hidden. Only the last term may be trained. */
+ * trained term gB = scale * dy^T h, gA = (scale * dy B)^T x with h = A x from `hidden`, both sums
+ * over the rows. dhidden: scratch like hidden. Only the last term may be trained. */
 void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumulate, rs_tensor dy,
-                   rs_tensor x, rs_tensor hidden, rs_tensor dhidden);
+                   rs_tensor x, rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum);
 
-/* RoPE tables (F, pf, 2), (Hp, ph, 2), (Wp, pw, 2). */
+/* RoPE tables (F, pf, 2), (Hp, ph, 2), (Wp, pw, 2), for rows from token `first` on. */
 typedef struct rs_rope {
     rs_tensor f, h, w;
+    int64_t first;
 } rs_rope;
 
 /* y (M,D) = rope(rmsnorm(raw; weight)) per head; y may be raw; rope may be NULL. */

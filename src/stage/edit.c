@@ -177,11 +177,12 @@ static rs_status start(sampling *s, rs_arena *a)
 static rs_status one_step(sampling *s)
 {
     float t = s->sampler.schedule.times[s->sampler.index];
-    RS_TRY(rs_denoiser_forward(s->m, s->v, s->x, t, s->cond));
     if (s->uncond) {
-        RS_TRY(rs_denoiser_forward(s->m, s->spare, s->x, t, s->uncond));
+        RS_TRY(rs_denoiser_guided(s->m, s->v, s->spare, s->x, t, s->cond, s->uncond));
         rs_guide(rs_f32(s->v), rs_f32(s->v), rs_f32(s->spare), (float)s->run->cfg->edit.guidance,
                  rs_tensor_count(s->v));
+    } else {
+        RS_TRY(rs_denoiser_forward(s->m, s->v, s->x, t, s->cond));
     }
     rs_sampler_step(&s->sampler, rs_f32(s->x), rs_f32(s->v));
     if (rs_has(s->keep))

@@ -3,12 +3,14 @@
 
 #include "base/log.h"
 #include "base/rng.h"
+#include "comm/agree.h"
 #include "diffusion/flow.h"
 #include "train/train.h"
 
-rs_status rs_train_step(rs_denoiser *m, rs_adapter *a, const rs_train_item *item,
-                        const rs_denoiser_cond *cond, rs_tensor noise, float sigma,
-                        const rs_optim_opts *o, int64_t step, float *loss, double *grad_norm)
+/* The step as one rank takes it; a loss that is not finite may be seen by some ranks only. */
+static rs_status step_local(rs_denoiser *m, rs_adapter *a, const rs_train_item *item,
+                            const rs_denoiser_cond *cond, rs_tensor noise, float sigma,
+                            const rs_optim_opts *o, int64_t step, float *loss, double *grad_norm)
 {
     rs_status st = RS_OK;
     int64_t n = rs_tensor_count(item->x0);
@@ -25,6 +27,19 @@ rs_status rs_train_step(rs_denoiser *m, rs_adapter *a, const rs_train_item *item
 out:
     rs_dealloc(pair);
     return st;
+}
+
+static rs_status agree(const rs_denoiser *m, rs_status mine)
+{
+    rs_comm *lane = rs_denoiser_lane(m);
+    return lane ? rs_comm_agree(lane, mine) : mine;
+}
+
+rs_status rs_train_step(rs_denoiser *m, rs_adapter *a, const rs_train_item *item,
+                        const rs_denoiser_cond *cond, rs_tensor noise, float sigma,
+                        const rs_optim_opts *o, int64_t step, float *loss, double *grad_norm)
+{
+    return agree(m, step_local(m, a, item, cond, noise, sigma, o, step, loss, grad_norm));
 }
 
 /* What the loop holds for the size it is bound to. */
@@ -74,12 +89,23 @@ static rs_status one_step(session *s, rs_adapter *a, int64_t k, float *loss, dou
     return st;
 }
 
-static rs_status after_step(const rs_train_loop *l, int64_t done, bool *stop)
+/* Has any rank been asked to stop? Signals do not reach all in the same step. */
+static rs_status asked_to_stop(bool *stop, const rs_train_loop *l, rs_comm *lane)
 {
-    *stop = l->stop && l->stop(l->ctx) && done < l->steps;
+    int64_t asked = l->stop && l->stop(l->ctx);
+    if (lane)
+        RS_TRY(rs_comm_allreduce(&asked, lane, &asked, 1, RS_COMM_I64, RS_COMM_MAX, "stop"));
+    *stop = asked != 0;
+    return RS_OK;
+}
+
+static rs_status after_step(const rs_train_loop *l, const rs_denoiser *m, int64_t done, bool *stop)
+{
+    RS_TRY(asked_to_stop(stop, l, rs_denoiser_lane(m)));
+    *stop = *stop && done < l->steps;
     bool due = l->checkpoint_every > 0 && done % l->checkpoint_every == 0 && done < l->steps;
     if ((due || *stop) && l->save)
-        RS_TRY(l->save(l->ctx, done));
+        return agree(m, l->save(l->ctx, done));
     return RS_OK;
 }
 
@@ -121,7 +147,7 @@ rs_status rs_train_run(const rs_train_loop *l, rs_denoiser *m, rs_adapter *a, fl
         if (l->report)
             l->report(l->ctx, &p);
         bool stop;
-        RS_TRY_OUT(after_step(l, *step, &stop));
+        RS_TRY_OUT(after_step(l, m, *step, &stop));
         if (stop) {
             st = RS_FAIL(STOPPED, "stopped after step %lld of %lld", (long long)*step,
                          (long long)l->steps);

@@ -3,7 +3,11 @@
  *
  * The base is frozen; only adapter factors move (fp32 masters and moments). Every random draw is a
  * function of (seed, job, step), so a loop resumed at step k continues with the same bits as one
- * that never stopped. */
+ * that never stopped.
+ *
+ * Over a lane of ranks (rs_denoiser_set_lane) steps and the loop are collective, with equal
+ * arguments on every rank, each with its own copy of the adapter: all apply the same update to the
+ * same sums of gradients. They fail on all ranks or on none. */
 #ifndef RS_TRAIN_TRAIN_H
 #define RS_TRAIN_TRAIN_H
 
@@ -60,10 +64,10 @@ typedef struct rs_train_loop {
     uint64_t seed, job;       /* identity of the random streams */
     int64_t checkpoint_every; /* save after every so many steps; 0: never */
     void *ctx;
-    rs_status (*save)(void *ctx, int64_t step);
+    rs_status (*save)(void *ctx, int64_t step);            /* called on every rank of a lane */
     void (*report)(void *ctx, const rs_train_progress *p); /* optional */
-    bool (*stop)(
-        void *ctx); /* optional: asked after every step; true saves and returns RS_STOPPED */
+    bool (*stop)(void *ctx); /* optional: asked after every step; true, on any rank of a lane, saves
+                                and returns RS_STOPPED */
 } rs_train_loop;
 
 /* Runs steps *step .. steps-1 (*step = number of steps already done; updated). losses[steps]

@@ -228,6 +228,8 @@ static void t_threads_and_recompute_do_not_change_results(void)
     same_run(dir, "one", "two");
     T_CHECKF(run(&out, dir, "kept", "--set memory.recompute=none") == 0, "%s", out);
     same_run(dir, "one", "kept");
+    T_CHECKF(run(&out, dir, "part", "--set memory.recompute=attention") == 0, "%s", out);
+    same_run(dir, "one", "part");
 }
 
 static void t_one_bad_edit_fails_alone(void)

@@ -119,18 +119,51 @@ static void expect_equal(result a, result b, const char *what)
 static void t_bits_do_not_depend_on_memory(void)
 {
     const char *dir = t_make_dit("m", t_i2v, RS_DTYPE_F32);
-    rs_denoiser_opts opts = {.home = RS_HOME_MAPPED, .recompute = RS_RECOMPUTE_BLOCK};
+    rs_denoiser_opts opts = {.home = RS_HOME_MAPPED};
     result first = train_once(dir, 2, &opts);
     T_CHECK(t_same_bits(first.v, first.forward));
-    opts.recompute = RS_RECOMPUTE_NONE;
+    opts.kept = RS_KEPT_ALL;
     expect_equal(first, train_once(dir, 2, &opts), "store");
     opts.home = RS_HOME_RESIDENT;
     expect_equal(first, train_once(dir, 2, &opts), "resident");
     const char *half = t_make_dit("half", t_i2v, RS_DTYPE_BF16);
     expect_equal(first, train_once(half, 2, &opts), "bf16 on disk, resident");
     opts.home = RS_HOME_MAPPED;
-    opts.recompute = RS_RECOMPUTE_BLOCK;
+    opts.kept = (rs_kept){0};
     expect_equal(first, train_once(half, 2, &opts), "bf16 on disk, mapped");
+}
+
+/* Every mixture of policies over the three blocks, whether one binding follows another or not. */
+static void t_bits_do_not_depend_on_what_is_kept(void)
+{
+    static const char *const k_configs[] = {t_i2v, t_t2v};
+    for (int k = 0; k < 2; k++) {
+        const char *dir = t_make_dit(k ? "t2v" : "i2v", k_configs[k], RS_DTYPE_F32);
+        result first = train_once(dir, 2, NULL);
+        t_dit t = t_open_dit(dir, 2, NULL);
+        t_dit_adapter(&t, 3, 4.0f);
+        size_t base = rs_device_bytes(t.d), last = 0;
+        for (int64_t store = 1; store <= 3; store++)
+            for (int64_t attention = 0; attention <= 3; attention++) {
+                char name[64];
+                snprintf(name, sizeof name, "%lld stored, attention of %lld", (long long)store,
+                         (long long)attention);
+                rs_denoiser_set_kept(t.m, (rs_kept){.store = store, .attention = attention});
+                size_t plan = rs_denoiser_plan(t.m, T_F, T_H, T_W, true);
+                T_OK(rs_denoiser_bind(t.m, T_F, T_H, T_W, true));
+                T_CHECKF(rs_device_bytes(t.d) - base == plan, "%s: %zu bytes planned, %zu bound",
+                         name, plan, rs_device_bytes(t.d) - base);
+                rs_kept kept = rs_denoiser_kept(t.m);
+                if (attention > 0 && kept.attention == attention)
+                    T_CHECKF(plan > last, "%s: takes no more than with less", name);
+                last = plan;
+                result r = {.loss = t_dit_loss(&t), .v = t.v};
+                r.grads = t_dit_grads(&t);
+                r.forward = t_dit_forward(&t);
+                expect_equal(first, r, name);
+            }
+        t_close_dit(&t);
+    }
 }
 
 /* One of weight 0 is none; others count, whatever the memory policy, and stay as they are. */
@@ -140,8 +173,10 @@ static void t_frozen_adapters(void)
     result alone = train_once(dir, 2, NULL), half = train_over(dir, 2, NULL, true, 0.5f);
     expect_equal(alone, train_over(dir, 2, NULL, true, 0.0f), "frozen adapter of weight 0");
     T_CHECK(!t_same_bits(half.v, alone.v) && !t_same_bits(half.grads, alone.grads));
-    rs_denoiser_opts opts = {.recompute = RS_RECOMPUTE_NONE};
+    rs_denoiser_opts opts = {.kept = RS_KEPT_ALL};
     expect_equal(half, train_over(dir, 2, &opts, true, 0.5f), "store, frozen adapter");
+    opts.kept = RS_KEPT_ATTENTION;
+    expect_equal(half, train_over(dir, 2, &opts, true, 0.5f), "attention, frozen adapter");
 }
 
 static void t_bits_do_not_depend_on_threads(void)
@@ -166,7 +201,7 @@ static void t_forward_is_the_same_bound_for_inference(void)
 static void t_plan_is_what_bind_takes(void)
 {
     for (int k = 0; k < 6; k++) {
-        rs_denoiser_opts opts = {.recompute = k % 2 ? RS_RECOMPUTE_NONE : RS_RECOMPUTE_BLOCK};
+        rs_denoiser_opts opts = {.kept = k % 2 ? RS_KEPT_ALL : (rs_kept){0}};
         t_dit t = t_open_dit(t_make_dit("m", k < 3 ? t_i2v : t_t2v, RS_DTYPE_F32), 1, &opts);
         if (k >= 2)
             t_dit_adapter(&t, 5, 5.0f);
@@ -265,6 +300,7 @@ static const rs_test_case k_cases[] = {
     T_CASE(t_gradients_are_slopes_over_a_frozen_adapter),
     T_CASE(t_frozen_adapters),
     T_CASE(t_bits_do_not_depend_on_memory),
+    T_CASE(t_bits_do_not_depend_on_what_is_kept),
     T_CASE(t_bits_do_not_depend_on_threads),
     T_CASE(t_forward_is_the_same_bound_for_inference),
     T_CASE(t_plan_is_what_bind_takes),

@@ -37,17 +37,20 @@ static double forward_flop(const speed_case *c, double *attention, double *down)
 }
 
 /* A recomputed block stops before its last linear, and the last block is never recomputed. */
-static double step_flop(const speed_case *c, rs_recompute policy)
+static double step_flop(const speed_case *c, rs_block_policy policy)
 {
     double attention, down, forward = forward_flop(c, &attention, &down);
-    double again = (forward - down) * (double)(c->layers - 1) / (double)c->layers;
+    double kept = policy == RS_BLOCK_ATTENTION ? attention : 0;
+    double again = (forward - down - kept) * (double)(c->layers - 1) / (double)c->layers;
     return forward + (forward - attention) + 2.5 * attention +
-           (policy == RS_RECOMPUTE_BLOCK ? again : 0);
+           (policy == RS_BLOCK_STORE ? 0 : again);
 }
 
-static float time_steps(const speed_case *c, const char *dir, rs_recompute policy)
+static float time_steps(const speed_case *c, const char *dir, rs_block_policy policy)
 {
-    rs_denoiser_opts opts = {.recompute = policy};
+    static const char *const k_names[] = {"recompute", "keep attention", "store"};
+    rs_kept kept = policy == RS_BLOCK_STORE ? RS_KEPT_ALL : (rs_kept){0};
+    rs_denoiser_opts opts = {.kept = policy == RS_BLOCK_ATTENTION ? RS_KEPT_ATTENTION : kept};
     rs_tensor none = {0};
     const float one = 1.0f;
     const char *const *targets;
@@ -78,8 +81,7 @@ static float time_steps(const speed_case *c, const char *dir, rs_recompute polic
            "width %lld, %lld blocks, %lld tokens, %s: %.1f GFLOP, wall %.3f s (%d threads), "
            "cpu %.3f s (%.0f GFLOP/s per core), activations %.1f MiB",
            (long long)c->dim, (long long)c->layers, (long long)(c->F * c->H * c->W / 4),
-           policy == RS_RECOMPUTE_BLOCK ? "recompute" : "store", gflop, wall,
-           rs_device_threads(t.d), cpu, gflop / cpu,
+           k_names[policy], gflop, wall, rs_device_threads(t.d), cpu, gflop / cpu,
            (double)rs_denoiser_plan(t.m, c->F, c->H, c->W, true) / 0x1p20);
     t_close_dit(&t);
     return loss;
@@ -88,9 +90,10 @@ static float time_steps(const speed_case *c, const char *dir, rs_recompute polic
 static void run(const speed_case *c)
 {
     const char *dir = make_model(c);
-    float again = time_steps(c, dir, RS_RECOMPUTE_BLOCK),
-          stored = time_steps(c, dir, RS_RECOMPUTE_NONE);
-    T_CHECKF(isfinite(again) && again == stored, "losses %g and %g", (double)again, (double)stored);
+    float again = time_steps(c, dir, RS_BLOCK_RECOMPUTE),
+          part = time_steps(c, dir, RS_BLOCK_ATTENTION), all = time_steps(c, dir, RS_BLOCK_STORE);
+    T_CHECKF(isfinite(again) && again == all && again == part, "losses %g, %g and %g",
+             (double)again, (double)part, (double)all);
 }
 
 static void t_small(void)

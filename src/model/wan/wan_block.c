@@ -24,8 +24,9 @@ static void project(const wan_block *b, int slot, wan_target target, rs_tensor y
     rs_linear_fwd(b->d, &l, y, x, b->a.hidden[target], RS_ACT_NONE, (rs_tensor){0});
 }
 
-/* x1 = x + M2 * O(attention(rope(norm(Q a)), rope(norm(K a)), V a)), a = norm(x)(1 + M1) + M0 */
-static void self_attention(const wan_block *b, rs_tensor x1, rs_tensor x)
+/* x1 = x + M2 * O(attention(rope(norm(Q a)), rope(norm(K a)), V a)), a = norm(x)(1 + M1) + M0.
+ * Unless `attend` the attention's output is there already. */
+static void self_attention(const wan_block *b, rs_tensor x1, rs_tensor x, bool attend)
 {
     wan_state *s = b->s;
     const wan_acts *a = &b->a;
@@ -36,10 +37,11 @@ static void self_attention(const wan_block *b, rs_tensor x1, rs_tensor x)
     project(b, WAN_B_Q1, WAN_T_Q1, a->q1, s->t[0]);
     project(b, WAN_B_K1, WAN_T_K1, a->k1, s->t[0]);
     project(b, WAN_B_V1, WAN_T_V1, a->v1, s->t[0]);
-    rs_qk_fwd(b->d, s->t[1], a->q1, b->w[WAN_B_NORM_Q1], eps, &s->rope, N);
-    rs_qk_fwd(b->d, s->t[2], a->k1, b->w[WAN_B_NORM_K1], eps, &s->rope, N);
-    RS_OP(b->d, attention_fwd, .o = a->o1, .lse = a->lse1, .q = s->t[1], .k = s->t[2], .v = a->v1,
-          .heads = N, .scale = s->scale);
+    if (attend) {
+        rs_qk_fwd(b->d, s->t[1], a->q1, b->w[WAN_B_NORM_Q1], eps, &s->rope, N);
+        rs_qk_fwd(b->d, s->t[2], a->k1, b->w[WAN_B_NORM_K1], eps, &s->rope, N);
+        rs_wan_attend(b);
+    }
     project(b, WAN_B_O1, WAN_T_O1, s->t[0], a->o1);
     RS_OP(b->d, gate_add, .y = x1, .x = x, .o = s->t[0], .gate = rs_wan_mod(b, 2));
 }
@@ -141,10 +143,12 @@ void rs_wan_block_fwd(void *state, rs_device *d, int i, const rs_tensor *weights
                       rs_pass pass)
 {
     wan_state *s = state;
-    wan_block b = {s, d, weights, loras, cond, rs_wan_acts_of(s, pass == RS_PASS_PLAIN ? 0 : i)};
+    wan_block b = {s, d, weights, loras, cond, rs_wan_acts_of(s, pass == RS_PASS_PLAIN ? -1 : i)};
     rs_tensor x1 = rs_has(b.a.x1) ? b.a.x1 : y, x2 = rs_has(b.a.x2) ? b.a.x2 : y;
     rs_wan_modulate(&b);
-    self_attention(&b, x1, x);
+    bool kept = pass == RS_PASS_RECOMPUTE &&
+                rs_kept_policy(&s->dims.kept, s->cfg.blocks, i) == RS_BLOCK_ATTENTION;
+    self_attention(&b, x1, x, !kept);
     cross_attention(&b, i, x2, x1);
     feed_forward(&b, y, x2, pass);
 }

@@ -24,7 +24,8 @@ static void linear_bwd(const wan_block *b, int slot, wan_target target, rs_tenso
                        bool accumulate, rs_tensor dy, rs_tensor x)
 {
     rs_linear l = rs_wan_linear(b, slot, target);
-    rs_linear_bwd(b->d, &l, dx, accumulate, dy, x, b->a.hidden[target], b->s->dhidden);
+    rs_row_sum sum = {&b->s->segments, b->s->sums};
+    rs_linear_bwd(b->d, &l, dx, accumulate, dy, x, b->a.hidden[target], b->s->dhidden, &sum);
 }
 
 static void norm_affine(const wan_block *b, rs_tensor y, rs_tensor x)
@@ -59,57 +60,117 @@ static void feed_forward_bwd(const wan_block *b, rs_tensor dx, bool need_dx)
               .eps = s->cfg.eps, .accumulate = true);
 }
 
-/* Factors of the adapters on one part of the context, from dk and dv of its distinct rows. */
-static void context_part_bwd(const wan_block *b, int slot_k, wan_target target_k, int slot_norm,
-                             int slot_v, wan_target target_v, rs_tensor dk, rs_tensor dv,
-                             rs_tensor raw, rs_tensor rows)
+/* Attention to one part of the context, and the adapters on its keys and values. */
+typedef struct context_part {
+    const wan_block *b;
+    wan_target k, v;
+    int slot_k, slot_v, slot_norm;
+    wan_kv kv;
+    rs_tensor rows; /* of the context, distinct ones */
+    rs_tensor o, lse;
+    int64_t last_count;
+    bool accumulate; /* to dq */
+    rs_tensor dq, q, d_o;
+} context_part;
+
+/* Gradients of the queries [lo,hi), and their share of those of keys and values. */
+static void attend_part_bwd(const context_part *p, int64_t lo, int64_t hi, rs_tensor dk,
+                            rs_tensor dv)
 {
+    const wan_block *b = p->b;
+    RS_OP(b->d, attention_bwd, .dq = rs_tensor_rows_view(p->dq, lo, hi), .dk = dk, .dv = dv,
+          .d_o = rs_tensor_rows_view(p->d_o, lo, hi), .o = rs_tensor_rows_view(p->o, lo, hi),
+          .lse = rs_tensor_cols_view(p->lse, lo, hi), .q = rs_tensor_rows_view(p->q, lo, hi),
+          .k = p->kv.k, .v = p->kv.v, .last_key_count = p->last_count, .heads = b->s->cfg.heads,
+          .scale = b->s->scale, .dq_accumulate = p->accumulate);
+}
+
+/* Gradients of the factors on one of the two linears, into out[0] and out[1]. */
+static void context_factors(const context_part *p, int slot, wan_target target, rs_tensor dy,
+                            const rs_tensor *out)
+{
+    const wan_block *b = p->b;
     const wan_context *c = &b->s->ctx;
-    rs_tensor none = {0};
-    rs_linear lk = rs_wan_linear(b, slot_k, target_k), lv = rs_wan_linear(b, slot_v, target_v);
-    rs_qk_bwd(b->d, dk, raw, b->w[slot_norm], b->s->cfg.eps, NULL, 0);
-    rs_linear_bwd(b->d, &lk, none, false, dk, rows, c->hidden[target_k], c->dhidden);
-    rs_linear_bwd(b->d, &lv, none, false, dv, rows, c->hidden[target_v], c->dhidden);
+    const rs_segments all = {.n = 1, .at = {0, rs_tensor_rows(dy)}};
+    rs_linear l = rs_wan_linear(b, slot, target);
+    rs_lora_term trained_term = l.lora.terms[l.lora.n - 1];
+    trained_term.ga = out[0];
+    trained_term.gb = out[1];
+    l.lora = (rs_lora_terms){&trained_term, 1};
+    rs_linear_bwd(b->d, &l, (rs_tensor){0}, false, dy, p->rows, c->hidden[target], c->dhidden,
+                  &(rs_row_sum){&all, {0}});
 }
 
-/* dq (t[2]) = gradient through the attention to the text. */
-static void text_bwd(const wan_block *b, rs_tensor dq, rs_tensor q, rs_tensor d_o)
+/* Leaf of a sum over the tokens: all of it is linear in dk and dv. */
+static void context_leaf(void *ctx, int64_t lo, int64_t hi, const rs_tensor *out)
 {
-    wan_state *s = b->s;
-    const wan_cond *c = b->cond;
-    wan_kv t = rs_wan_text_kv(b);
-    bool adapted = any_trained(b, (wan_target[]){WAN_T_K2, WAN_T_V2}, 2);
-    rs_tensor dk = {0}, dv = {0};
-    if (adapted) {
-        dk = rs_tensor_rows_view(s->ctx.dk, 0, c->U);
-        dv = rs_tensor_rows_view(s->ctx.dv, 0, c->U);
+    const context_part *p = ctx;
+    const wan_block *b = p->b;
+    rs_tensor dk = rs_tensor_rows_view(b->s->ctx.dk, 0, rs_tensor_rows(p->rows));
+    rs_tensor dv = rs_tensor_rows_view(b->s->ctx.dv, 0, rs_tensor_rows(p->rows));
+    attend_part_bwd(p, lo, hi, dk, dv);
+    if (trained(b, p->k)) {
+        rs_qk_bwd(b->d, dk, p->kv.raw, b->w[p->slot_norm], b->s->cfg.eps, NULL, 0);
+        context_factors(p, p->slot_k, p->k, dk, out);
+        out += 2;
     }
-    RS_OP(b->d, attention_bwd, .dq = dq, .dk = dk, .dv = dv, .d_o = d_o, .o = b->a.ot,
-          .lse = b->a.lset, .q = q, .k = t.k, .v = t.v, .last_key_count = c->last_count,
-          .heads = s->cfg.heads, .scale = s->scale);
-    if (adapted)
-        context_part_bwd(b, WAN_B_K2, WAN_T_K2, WAN_B_NORM_K2, WAN_B_V2, WAN_T_V2, dk, dv, t.raw,
-                         c->text);
+    if (trained(b, p->v))
+        context_factors(p, p->slot_v, p->v, dv, out);
 }
 
-/* Adds the gradient through the attention to the image to dq. */
-static void image_bwd(const wan_block *b, rs_tensor dq, rs_tensor q, rs_tensor d_o)
+static void context_part_bwd(context_part *p)
 {
-    wan_state *s = b->s;
-    const wan_cond *c = b->cond;
-    wan_kv m = rs_wan_image_kv(b);
-    bool adapted = any_trained(b, (wan_target[]){WAN_T_KI, WAN_T_VI}, 2);
-    rs_tensor dk = {0}, dv = {0};
-    if (adapted) {
-        dk = rs_tensor_rows_view(s->ctx.dk, 0, c->I);
-        dv = rs_tensor_rows_view(s->ctx.dv, 0, c->I);
+    const wan_block *b = p->b;
+    const wan_target targets[2] = {p->k, p->v};
+    rs_tensor out[4];
+    int n = 0;
+    for (int i = 0; i < 2; i++) {
+        if (!trained(b, targets[i]))
+            continue;
+        const rs_lora_terms *l = &b->loras[targets[i]];
+        out[n++] = l->terms[l->n - 1].ga;
+        out[n++] = l->terms[l->n - 1].gb;
     }
-    RS_OP(b->d, attention_bwd, .dq = dq, .dk = dk, .dv = dv, .d_o = d_o, .o = b->a.oi,
-          .lse = b->a.lsei, .q = q, .k = m.k, .v = m.v, .heads = s->cfg.heads, .scale = s->scale,
-          .dq_accumulate = true);
-    if (adapted)
-        context_part_bwd(b, WAN_B_KI, WAN_T_KI, WAN_B_NORM_KI, WAN_B_VI, WAN_T_VI, dk, dv, m.raw,
-                         c->image);
+    if (n > 0)
+        rs_segment_sum(b->d, out, n, &b->s->segments, b->s->sums, context_leaf, p);
+    else
+        attend_part_bwd(p, 0, b->s->S, (rs_tensor){0}, (rs_tensor){0});
+}
+
+/* dq (t[2]) = gradient through the attention to the text and, if there is one, to the image. */
+static void context_bwd(const wan_block *b, rs_tensor dq, rs_tensor q, rs_tensor d_o)
+{
+    const wan_cond *c = b->cond;
+    context_part text = {.b = b,
+                         .k = WAN_T_K2,
+                         .v = WAN_T_V2,
+                         .slot_k = WAN_B_K2,
+                         .slot_v = WAN_B_V2,
+                         .slot_norm = WAN_B_NORM_K2,
+                         .kv = rs_wan_text_kv(b),
+                         .rows = c->text,
+                         .o = b->a.ot,
+                         .lse = b->a.lset,
+                         .last_count = c->last_count,
+                         .dq = dq,
+                         .q = q,
+                         .d_o = d_o};
+    context_part_bwd(&text);
+    if (c->I == 0)
+        return;
+    context_part image = text;
+    image.k = WAN_T_KI;
+    image.v = WAN_T_VI;
+    image.slot_k = WAN_B_KI;
+    image.slot_v = WAN_B_VI;
+    image.slot_norm = WAN_B_NORM_KI;
+    image.kv = rs_wan_image_kv(b);
+    image.rows = c->image;
+    image.o = b->a.oi;
+    image.lse = b->a.lsei;
+    image.last_count = 0;
+    image.accumulate = true;
+    context_part_bwd(&image);
 }
 
 static void cross_attention_bwd(const wan_block *b, int i, rs_tensor dx, bool need_dx)
@@ -123,9 +184,7 @@ static void cross_attention_bwd(const wan_block *b, int i, rs_tensor dx, bool ne
     linear_bwd(b, WAN_B_O2, WAN_T_O2, s->t[0], false, dx, sum);
     rs_qk_fwd(b->d, s->t[1], b->a.q2, b->w[WAN_B_NORM_Q2], s->cfg.eps, NULL, 0);
     rs_wan_context(b, i);
-    text_bwd(b, s->t[2], s->t[1], s->t[0]);
-    if (b->cond->I > 0)
-        image_bwd(b, s->t[2], s->t[1], s->t[0]);
+    context_bwd(b, s->t[2], s->t[1], s->t[0]);
     rs_qk_bwd(b->d, s->t[2], b->a.q2, b->w[WAN_B_NORM_Q2], s->cfg.eps, NULL, 0);
     if (trained(b, WAN_T_Q2))
         norm_affine(b, s->t[1], b->a.x1);
@@ -141,13 +200,12 @@ static void self_attention_bwd(const wan_block *b, rs_tensor dx, rs_tensor x, bo
     const wan_acts *a = &b->a;
     int64_t N = s->cfg.heads;
     float eps = s->cfg.eps;
-    rs_tensor dq = s->t[0], d_o = s->t[1], q = s->t[2], k = s->t[3], dk = s->t[4], dv = s->t[5];
+    rs_tensor dq = s->t[0], dk = s->t[4], dv = s->t[5];
     RS_OP(b->d, gate_mul, .y = s->t[0], .x = dx, .gate = rs_wan_mod(b, 2));
-    linear_bwd(b, WAN_B_O1, WAN_T_O1, d_o, false, s->t[0], a->o1);
-    rs_qk_fwd(b->d, q, a->q1, b->w[WAN_B_NORM_Q1], eps, &s->rope, N);
-    rs_qk_fwd(b->d, k, a->k1, b->w[WAN_B_NORM_K1], eps, &s->rope, N);
-    RS_OP(b->d, attention_bwd, .dq = dq, .dk = dk, .dv = dv, .d_o = d_o, .o = a->o1, .lse = a->lse1,
-          .q = q, .k = k, .v = a->v1, .heads = N, .scale = s->scale);
+    linear_bwd(b, WAN_B_O1, WAN_T_O1, s->t[1], false, s->t[0], a->o1);
+    rs_qk_fwd(b->d, s->t[2], a->q1, b->w[WAN_B_NORM_Q1], eps, &s->rope, N);
+    rs_qk_fwd(b->d, s->t[3], a->k1, b->w[WAN_B_NORM_K1], eps, &s->rope, N);
+    rs_wan_attend_bwd(b);
     rs_qk_bwd(b->d, dq, a->q1, b->w[WAN_B_NORM_Q1], eps, &s->rope, N);
     rs_qk_bwd(b->d, dk, a->k1, b->w[WAN_B_NORM_K1], eps, &s->rope, N);
     norm_modulated(b, s->t[1], x, 0);

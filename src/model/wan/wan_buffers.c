@@ -15,15 +15,23 @@ static bool over_video(wan_target t)
     return t != WAN_T_K2 && t != WAN_T_V2 && t != WAN_T_KI && t != WAN_T_VI;
 }
 
+/* What makes recomputing most expensive for its size. The cross attentions cost a 25th of it at
+ * 20,000 tokens and would take twice the bytes. */
+static void carve_attention(wan_acts *a, rs_carver *c, const wan_state *s)
+{
+    a->o1 = carve(c, s->S, s->cfg.dim);
+    a->lse1 = carve(c, s->cfg.heads / s->dims.lane->width, s->all);
+}
+
 /* Everything that a block's backward reads of its forward. */
 static void carve_acts(wan_acts *a, rs_carver *c, const wan_state *s)
 {
     const rs_wan_config *cfg = &s->cfg;
     int64_t S = s->S, D = cfg->dim;
-    rs_tensor *const full[] = {&a->q1, &a->k1, &a->v1, &a->o1, &a->x1, &a->q2, &a->ot, &a->x2};
+    rs_tensor *const full[] = {&a->q1, &a->k1, &a->v1, &a->x1, &a->q2, &a->ot, &a->x2};
     for (size_t i = 0; i < sizeof full / sizeof full[0]; i++)
         *full[i] = carve(c, S, D);
-    a->lse1 = carve(c, cfg->heads, S);
+    carve_attention(a, c, s);
     a->lset = carve(c, cfg->heads, S);
     if (cfg->image_dim) {
         a->oi = carve(c, S, D);
@@ -49,12 +57,25 @@ static void alias_acts(wan_state *s)
         a->hidden[i] = s->dhidden;
 }
 
-static size_t acts_bytes(const wan_state *s)
+typedef void carve_fn(wan_acts *a, rs_carver *c, const wan_state *s);
+
+/* Room for n blocks of what `fn` carves. */
+static rs_tensor carve_blocks(rs_carver *c, carve_fn *fn, const wan_state *s, int64_t n)
 {
     rs_carver plan = {0};
     wan_acts a;
-    carve_acts(&a, &plan, s);
-    return plan.used;
+    if (n <= 0)
+        return (rs_tensor){0};
+    fn(&a, &plan, s);
+    return rs_carve(c, RS_DTYPE_U8, RS_SHAPE(n, (int64_t)plan.used));
+}
+
+/* That of the k-th of them. */
+static void find_block(wan_acts *a, carve_fn *fn, const wan_state *s, rs_tensor blocks, int64_t k)
+{
+    size_t bytes = (size_t)blocks.shape[1];
+    rs_carver c = {.base = (char *)blocks.data + (size_t)k * bytes, .cap = bytes};
+    fn(a, &c, s);
 }
 
 static void bind_context(wan_state *s, rs_carver *c)
@@ -91,8 +112,8 @@ static void bind_ends(wan_state *s, rs_carver *c)
     s->rope.f = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(s->grid[0], pairs_f, 2));
     s->rope.h = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(s->grid[1], pairs_hw, 2));
     s->rope.w = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(s->grid[2], pairs_hw, 2));
-    s->tokens = carve(c, s->S, cfg->in_channels * patch);
-    s->head = carve(c, s->S, cfg->out_channels * patch);
+    s->tokens = carve(c, s->all, cfg->in_channels * patch);
+    s->head = carve(c, s->all, cfg->out_channels * patch);
     s->sinusoid = carve(c, 1, cfg->freq_dim);
     s->e1 = carve(c, 1, D);
     s->e = carve(c, 1, D);
@@ -102,15 +123,42 @@ static void bind_ends(wan_state *s, rs_carver *c)
     s->head_mod = carve(c, 2, D);
 }
 
+/* (S,D) with room for all tokens of D/P columns: a rank's rows may be one less than the most. */
+static rs_tensor carve_scratch(const wan_state *s, rs_carver *c)
+{
+    int64_t most = rs_ceil_div(s->all, s->dims.lane->width);
+    return rs_tensor_rows_view(carve(c, most, s->cfg.dim), 0, s->S);
+}
+
+static void bind_lane(wan_state *s, rs_carver *c)
+{
+    int64_t D = s->cfg.dim, widest = rs_max_i64(D + s->cfg.ffn, 4 * D);
+    int width = s->dims.lane->width, levels = rs_segment_levels(width);
+    s->sums = s->exchange = (rs_tensor){0};
+    if (s->dims.training && s->dims.rank > 0 && levels > 0)
+        s->sums = carve(c, levels, widest * s->dims.rank);
+    for (int i = 0; i < WAN_SPARE; i++)
+        s->spare[i] = (rs_tensor){0};
+    if (width == 1)
+        return;
+    s->exchange = carve_scratch(s, c);
+    for (int i = 0; i < (s->dims.training ? WAN_SPARE : 1); i++)
+        s->spare[i] = carve_scratch(s, c);
+}
+
 static void set_dims(wan_state *s, const rs_dims *dims)
 {
     const int64_t size[3] = {dims->F, dims->H, dims->W};
+    const rs_lane *lane = dims->lane;
     s->dims = *dims;
-    s->S = 1;
+    s->all = 1;
     for (int i = 0; i < 3; i++) {
         s->grid[i] = size[i] / s->cfg.patch[i];
-        s->S *= s->grid[i];
+        s->all *= s->grid[i];
     }
+    s->segments = rs_lane_segments(lane, lane->rank, s->all);
+    s->S = rs_segment_rows(&s->segments);
+    s->rope.first = s->segments.first;
 }
 
 void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims)
@@ -120,32 +168,35 @@ void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims)
     bind_ends(s, c);
     bind_context(s, c);
     memset(&s->acts, 0, sizeof s->acts);
-    s->kept = s->dhidden = (rs_tensor){0};
+    s->stored = s->attention = s->dhidden = (rs_tensor){0};
     int n_t = dims->training ? WAN_SCRATCH : 5, n_f = dims->training ? WAN_WIDE : 1;
     for (int i = 0; i < n_t; i++)
-        s->t[i] = carve(c, s->S, s->cfg.dim);
+        s->t[i] = carve_scratch(s, c);
     for (int i = 0; i < n_f; i++)
         s->f[i] = carve(c, s->S, s->cfg.ffn);
     if (dims->rank > 0)
         s->dhidden = carve(c, s->S, dims->rank);
+    bind_lane(s, c);
     if (!dims->training) {
         alias_acts(s);
-    } else if (dims->recompute == RS_RECOMPUTE_BLOCK) {
-        carve_acts(&s->acts, c, s);
-    } else {
-        int64_t bytes = (int64_t)acts_bytes(s);
-        s->kept = rs_carve(c, RS_DTYPE_U8, RS_SHAPE(s->cfg.blocks, bytes));
+        return;
     }
+    carve_acts(&s->acts, c, s);
+    s->stored = carve_blocks(c, carve_acts, s, dims->kept.store - 1);
+    s->attention = carve_blocks(c, carve_attention, s, dims->kept.attention);
 }
 
 wan_acts rs_wan_acts_of(const wan_state *s, int i)
 {
-    if (!rs_has(s->kept))
-        return s->acts;
-    wan_acts a = {0};
-    size_t bytes = (size_t)s->kept.shape[1];
-    rs_carver c = {.base = (char *)s->kept.data + (size_t)i * bytes, .cap = bytes};
-    carve_acts(&a, &c, s);
+    wan_acts a = s->acts;
+    int64_t L = s->cfg.blocks, stored = L - s->dims.kept.store;
+    if (i < 0 || i == L - 1)
+        return a;
+    rs_block_policy policy = rs_kept_policy(&s->dims.kept, L, i);
+    if (policy == RS_BLOCK_STORE)
+        find_block(&a, carve_acts, s, s->stored, i - stored);
+    if (policy == RS_BLOCK_ATTENTION)
+        find_block(&a, carve_attention, s, s->attention, i - stored + s->dims.kept.attention);
     return a;
 }
 

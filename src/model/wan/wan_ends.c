@@ -1,5 +1,5 @@
 /* What stands around the blocks: condition encoding, patch embedding, time modulation, head
- * (wan21.md 1.2). */
+ * (wan21.md 1.2). In a lane every rank has the whole latent and the whole velocity. */
 #include <math.h>
 
 #include "model/wan/wan_state.h"
@@ -71,6 +71,12 @@ static void embed_time(wan_state *s, rs_device *d, const rs_tensor *globals, flo
               .x = rs_tensor_rows_view(table, i, i + 1), .o = s->e);
 }
 
+/* This rank's rows of a tensor over all tokens. */
+static rs_tensor own_rows(const wan_state *s, rs_tensor all)
+{
+    return rs_tensor_rows_view(all, s->segments.first, s->segments.first + s->S);
+}
+
 void rs_wan_begin(void *state, rs_device *d, const rs_tensor *globals, rs_tensor x,
                   rs_tensor latent, float t, const void *cond)
 {
@@ -83,7 +89,7 @@ void rs_wan_begin(void *state, rs_device *d, const rs_tensor *globals, rs_tensor
     if (split < all)
         RS_OP(d, patchify, .tokens = rs_tensor_cols_view(s->tokens, split, all), .x = c->y,
               .patch = {p[0], p[1], p[2]});
-    linear(d, globals, WAN_G_PATCH, x, s->tokens, RS_ACT_NONE);
+    linear(d, globals, WAN_G_PATCH, x, own_rows(s, s->tokens), RS_ACT_NONE);
     embed_time(s, d, globals, t);
     s->ctx_block = -1;
 }
@@ -99,7 +105,8 @@ void rs_wan_end(void *state, rs_device *d, const rs_tensor *globals, rs_tensor v
     const int64_t *p = s->cfg.patch;
     RS_OP(d, layernorm_fwd, .y = s->t[0], .x = x, .scale = head_row(s, 1), .shift = head_row(s, 0),
           .eps = s->cfg.eps);
-    linear(d, globals, WAN_G_HEAD, s->head, s->t[0], RS_ACT_NONE);
+    linear(d, globals, WAN_G_HEAD, own_rows(s, s->head), s->t[0], RS_ACT_NONE);
+    rs_lane_gather(s->dims.lane, s->head);
     RS_OP(d, unpatchify, .x = v, .tokens = s->head, .patch = {p[0], p[1], p[2]});
 }
 
@@ -109,7 +116,7 @@ void rs_wan_end_bwd(void *state, rs_device *d, const rs_tensor *globals, rs_tens
     wan_state *s = state;
     const int64_t *p = s->cfg.patch;
     RS_OP(d, unpatchify, .x = dv, .tokens = s->head, .patch = {p[0], p[1], p[2]}, .inverse = true);
-    RS_OP(d, gemm, .y = s->t[0], .a = s->head, .b = globals[WAN_G_HEAD]);
+    RS_OP(d, gemm, .y = s->t[0], .a = own_rows(s, s->head), .b = globals[WAN_G_HEAD]);
     RS_OP(d, layernorm_bwd, .dx = dx, .dy = s->t[0], .x = x, .scale = head_row(s, 1),
           .eps = s->cfg.eps);
 }

@@ -45,7 +45,9 @@ static rs_status describe(void *state, rs_denoiser_info *info, rs_layout *layout
 static int64_t tokens(const void *state, const rs_dims *dims)
 {
     const int64_t *p = ((const wan_state *)state)->cfg.patch;
-    return (dims->F / p[0]) * (dims->H / p[1]) * (dims->W / p[2]);
+    int64_t all = (dims->F / p[0]) * (dims->H / p[1]) * (dims->W / p[2]);
+    rs_segments s = rs_lane_segments(dims->lane, dims->lane->rank, all);
+    return rs_segment_rows(&s);
 }
 
 const rs_family rs_family_wan21 = {

@@ -1,4 +1,5 @@
-/* Private to src/model/wan: device buffers of the transformer. */
+/* Private to src/model/wan: device buffers of the transformer. S counts this rank's tokens
+ * (nn/lane.h), A those of the whole lane; with one rank they are the same. */
 #ifndef RS_MODEL_WAN_STATE_H
 #define RS_MODEL_WAN_STATE_H
 
@@ -20,13 +21,13 @@ typedef enum wan_target {
     WAN_T_VI,
     WAN_TARGETS
 } wan_target;
-enum { WAN_SCRATCH = 6, WAN_WIDE = 2 };
+enum { WAN_SCRATCH = 6, WAN_WIDE = 2, WAN_SPARE = 2 };
 
-/* What a block's backward needs of its forward. A plain pass uses one set as scratch. */
+/* What a block's backward needs of its forward. A plain pass uses the shared set as scratch. */
 typedef struct wan_acts {
     rs_tensor q1, k1; /* (S,D) before RMSNorm and RoPE */
     rs_tensor v1, o1; /* (S,D) */
-    rs_tensor lse1;   /* (N,S) */
+    rs_tensor lse1;   /* (N/P,A) of own heads */
     rs_tensor x1;     /* (S,D) residual stream after self attention */
     rs_tensor q2;     /* (S,D) before RMSNorm */
     rs_tensor ot, oi; /* (S,D) cross attention to text and image */
@@ -48,20 +49,25 @@ typedef struct wan_context {
 typedef struct wan_state {
     rs_wan_config cfg;
     rs_dims dims;
-    int64_t grid[3], S;
-    float scale; /* of attention scores */
+    int64_t grid[3], all, S; /* all: A = product of the grid */
+    rs_segments segments;    /* of the S rows */
+    float scale;             /* of attention scores */
     rs_rope rope;
-    rs_tensor tokens;         /* (S, in features) */
-    rs_tensor head;           /* (S, out features): head output, and its gradient */
+    rs_tensor tokens;         /* (A, in features) */
+    rs_tensor head;           /* (A, out features): head output, and its gradient */
     rs_tensor sinusoid;       /* (1,freq_dim) */
     rs_tensor e1, e, se, e0;  /* (1,D) x3, (1,6D) time embedding */
     rs_tensor mod;            /* (6,D) modulation of the current block */
     rs_tensor head_mod;       /* (2,D) */
-    wan_acts acts;            /* when one set serves all blocks */
-    rs_tensor kept;           /* one set of acts after the other; ndim 0: a single set */
+    wan_acts acts;            /* shared by the blocks that have none of their own */
+    rs_tensor stored;         /* (n, bytes) a set of acts for each stored block but the last */
+    rs_tensor attention;      /* (n, bytes) o1 and lse1 of blocks that keep these */
     rs_tensor t[WAN_SCRATCH]; /* (S,D) */
     rs_tensor f[WAN_WIDE];    /* (S,Fd) */
     rs_tensor dhidden;        /* (S,R) */
+    rs_tensor sums;           /* for gradients of factors on their way through the tree */
+    rs_tensor exchange;       /* (S,D), lanes of several ranks only; so are `spare` */
+    rs_tensor spare[WAN_SPARE];
     wan_context ctx;
     int ctx_block; /* whose keys and values ctx holds in this pass; -1: nobody's */
 } wan_state;
@@ -83,7 +89,7 @@ void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims);
 void rs_wan_setup(void *state, rs_device *d);
 void rs_wan_bind_cond(const void *state, void *cond, rs_carver *c, int64_t text_rows,
                       int64_t image_rows);
-/* The set of acts that block i uses. */
+/* The acts of block i in a pass of training; the shared ones for i = -1. */
 wan_acts rs_wan_acts_of(const wan_state *s, int i);
 
 /* wan_block.c, wan_block_bwd.c: one block in work. */
@@ -95,6 +101,11 @@ typedef struct wan_block {
     const wan_cond *cond;
     wan_acts a;
 } wan_block;
+
+/* wan_lane.c. o1 and lse1 from q in t[1], k in t[2] and v1; t[0] is free. */
+void rs_wan_attend(const wan_block *b);
+/* dq in t[0], dk in t[4], dv in t[5] from d_o in t[1], q in t[2], k in t[3]. */
+void rs_wan_attend_bwd(const wan_block *b);
 
 /* Keys and values of one part of the context; raw keys are those before the norm. */
 typedef struct wan_kv {
