@@ -153,7 +153,7 @@ rs_hosts_sweep() {
     wait ${pids[@]+"${pids[@]}"} || true
 }
 
-# rs_hosts_drop NODE: a rank was killed there
+# rs_hosts_drop NODE: a rank was killed there ("-": not known where)
 rs_hosts_drop() {
     local host=$1
     if [ ${#host_list[@]} -eq 0 ]; then
@@ -177,9 +177,15 @@ rs_reason() {
         's/.*Remote daemon: *\[\[.*\] on node \(.*\)/lost the connection to host \1/p'; do
         [ -n "$text" ] || text=$(sed -n "$pattern" "$2" | tail -1)
     done
-    [ -n "$text" ] || text="$launcher ended"
+    if [ -z "$text" ]; then # mpirun does not always name the rank
+        text="$launcher ended"
+        ! rs_is_signal "$1" || text="a rank, or $launcher itself, was killed by signal $(($1 - 128))"
+    fi
     echo "$text (exit code $1)"
 }
+
+# rs_is_signal RC: does this exit status say that a process died of a signal?
+rs_is_signal() { [ "$1" -gt 128 ] && [ "$1" -le 192 ]; }
 
 # rs_lost_rank FILE: the node of a rank that was killed; nothing if none was, or if mpirun did not live to say so
 rs_lost_rank() {

@@ -165,6 +165,8 @@ while :; do
     rs_warn "$reason; $note"
     [ $fails -lt "$fails_max" ] ||
         rs_die 1 "gave up: $fails attempts in a row without progress; the last one: $reason"
+    # Nobody was named, but it happens again and again.
+    [ -n "$lost" ] || [ $fails -eq 0 ] || ! rs_is_signal "$rc" || lost=-
     [ -z "$lost" ] || [ $keep -eq 1 ] || rs_hosts_drop "$lost"
     nap "$wait_s"
     [ $stops -eq 0 ] || exit 75
