@@ -121,3 +121,16 @@ rs_await_lock() {
     rs_say "waiting for the former ranks to let go of $file"
     flock -s -w 120 "$file" true || rs_warn "$file is still locked; is another run using the folder?"
 }
+
+# rs_wait PID: its exit status in $rc, whatever signals come meanwhile; their traps set rs_interrupted=1
+rs_wait() {
+    local last=127
+    while :; do
+        rs_interrupted=0 rc=0
+        wait "$1" || rc=$?
+        [ $rs_interrupted -eq 1 ] || break
+        last=$rc
+    done
+    # The end may have been reported by the wait that a signal ended.
+    [ "$rc" -ne 127 ] || rc=$last
+}

@@ -77,9 +77,9 @@ fi
 
 # ---- signals: once, the ranks save and stop; twice, they are ended ----
 id=$(hostname -s).$$.$(date +%s)
-pid='' stops=0 interrupted=0
+pid='' stops=0
 on_signal() {
-    interrupted=1
+    rs_interrupted=1
     stops=$((stops + 1))
     [ -n "$pid" ] || return 0
     if [ $stops -eq 1 ]; then
@@ -92,19 +92,6 @@ on_signal() {
 }
 trap on_signal INT TERM USR1
 trap 'rs_sweep "$id"' EXIT
-
-# wait_for PID: its exit status in $rc, whatever signals come meanwhile
-wait_for() {
-    local last=127
-    while :; do
-        interrupted=0 rc=0
-        wait "$1" || rc=$?
-        [ $interrupted -eq 1 ] || break
-        last=$rc
-    done
-    # The end may have been reported by the wait that a signal ended.
-    [ "$rc" -ne 127 ] || rc=$last
-}
 
 # attempt: one world, until it ends; its exit status in $rc, what the launcher and the ranks said on stderr in $said
 attempt() {
@@ -122,7 +109,7 @@ attempt() {
     exec {fd}>&-
     # A signal that came just before the process existed was not sent on.
     [ $stops -eq 0 ] || rs_forward_stop "$pid" "$id" &
-    wait_for "$pid"
+    rs_wait "$pid"
     pid=''
     for ((i = 0; i < 20; i++)); do # the last lines are still on their way to the file
         kill -0 "$teller" 2>/dev/null || break

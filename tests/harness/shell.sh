@@ -24,9 +24,11 @@ isolate() {
     fi
     unset RS_ISOLATED
     T=$BUILD/iso
-    mount -t tmpfs none "$T" && mount -t tmpfs none /dev/shm && ip link set lo up ||
-        skip "no tmpfs or no loopback in a namespace here"
-    printf '127.0.0.1 localhost %s\n' "$(hostname)" >"$T/hosts"
+    mount -t tmpfs none "$T" && mount -t tmpfs none /dev/shm || skip "no tmpfs in a namespace here"
+    # An address besides loopback: without one, getaddrinfo knows no addresses and Open MPI no interfaces.
+    ip link set lo up && ip link add e0 type veth peer name e1 && ip addr add 10.99.0.1/24 dev e0 &&
+        ip link set e0 up && ip link set e1 up || skip "no interfaces in a network namespace here"
+    printf '127.0.0.1 localhost\n10.99.0.1 %s\n' "$(hostname)" >"$T/hosts"
     mount --bind "$T/hosts" /etc/hosts || skip "no bind mount in a namespace here"
     export TMPDIR=$T/tmp
     mkdir -p "$TMPDIR"
@@ -79,13 +81,12 @@ same_run() {
 
 # await SECONDS COMMAND...: until it succeeds
 await() {
-    local i n=$(($1 * 10))
+    local end=$((SECONDS + $1))
     shift
-    for ((i = 0; i < n; i++)); do
-        if "$@" >/dev/null 2>&1; then return 0; fi
+    while ! "$@" >/dev/null 2>&1; do
+        [ $SECONDS -le $end ] || return 1
         sleep 0.1
     done
-    return 1
 }
 # Some state of running training is saved in a run's folder.
 training() { compgen -G "$1/state/*/*checkpoint*" >/dev/null; }
