@@ -46,15 +46,16 @@ rs_hosts_slots() {
     echo $((${#host_list[@]} > 0 ? n : 1))
 }
 
-# on_host HOST COMMAND: one string for a shell there
+# on_host HOST COMMAND: one string for a shell there; a host that takes longer than RS_HOST_S seconds is lost
 on_host() {
-    local words
-    if [ $in_slurm -eq 1 ]; then
-        timeout 30 srun --overlap --immediate=20 -N1 -n1 --mpi=none -w "$1" bash -c "$2" </dev/null 2>/dev/null
-    else
-        read -ra words <<<"$agent"
-        timeout 30 "${words[@]}" "$1" "$2" </dev/null 2>/dev/null
-    fi
+    local words limit=${RS_HOST_S:-30}
+    read -ra words <<<"$agent"
+    [ $in_slurm -eq 0 ] ||
+        words=(srun --overlap --immediate="$limit" --nodes=1 --ntasks=1 --mpi=none --nodelist)
+    set -- "$1" "$2"
+    [ $in_slurm -eq 0 ] || set -- "$1" bash -c "$2"
+    # In braces: the shell itself reports a timeout that had to kill.
+    { timeout -k 2 "$limit" "${words[@]}" "$@" </dev/null; } 2>/dev/null
 }
 
 # Threads of a rank where the settings leave them open: a share of the cores, the same everywhere.
@@ -75,15 +76,16 @@ rs_hosts_threads() {
     echo $((min > 1 ? min : 1))
 }
 
-# Before an attempt: which hosts answer? Those that do not are left out until they do. The first attempt in an
+# Before an attempt: clears up what a former one left on the hosts, and which hosts answer? Those that do not are left out until they do. The first attempt in an
 # allocation takes them all: the scheduler has just looked.
 rs_hosts_choose() {
-    local host n answers i=0 pids=()
+    local host n answers command i=0 pids=()
     [ ${#host_list[@]} -gt 0 ] || return 0
     if [ $in_slurm -eq 0 ] || [ -n "${asked:-}" ]; then
         answers=$(mktemp -d "${TMPDIR:-/tmp}/reshoot-hosts.XXXXXX")
+        printf -v command '%s; rs_sweep %q' "$(declare -f rs_sweep)" "$id"
         for host in "${host_list[@]}"; do
-            { on_host "$host" true && : >"$answers/$host"; } &
+            { on_host "$host" "$command" && : >"$answers/$host"; } &
             pids+=($!)
             [ $((++i % 64)) -ne 0 ] || { wait "${pids[@]}" || true; pids=(); }
         done
@@ -123,7 +125,7 @@ rs_hosts_line() {
         [ -n "${gone[$host]:-}" ] || there="$there,$host:${slots[$host]}"
     done
     if [ "$launcher" = srun ]; then
-        line=(srun --mpi=pmix --kill-on-bad-exit=1 --ntasks="$ranks")
+        line=(srun --overlap --mpi=pmix --kill-on-bad-exit=1 --ntasks="$ranks")
         if [ ${#gone[@]} -gt 0 ]; then
             there=$(tr ',' '\n' <<<"${there#,}" | sed 's/:.*//' | paste -sd,)
             line+=(--nodes="$(tr ',' '\n' <<<"$there" | wc -l)" --nodelist="$there")
@@ -132,7 +134,9 @@ rs_hosts_line() {
     fi
     line=(mpirun -x RS_LAUNCH -n "$ranks")
     if [ $in_slurm -eq 1 ]; then
-        # The allocation says where; only what is left of it has to be named.
+        # The allocation says where; only what is left of it has to be named. Overlap: the step of an attempt that
+        # ended with its node holds its processors until Slurm gives the node up.
+        line+=(--mca plm_slurm_args "--overlap")
         [ ${#gone[@]} -eq 0 ] && [ "$ranks" -eq "$(rs_hosts_slots)" ] || line+=(--host "${there#,}")
     elif [ -n "$there" ]; then
         line+=(--host "${there#,}" --mca plm rsh --mca plm_rsh_agent "$agent" --mca plm_rsh_no_tree_spawn 1)
@@ -140,17 +144,6 @@ rs_hosts_line() {
         # One machine needs no network, and may have more ranks than cores.
         line+=(--oversubscribe --mca pml ob1 --mca btl "self,vader")
     fi
-}
-
-# After a failure: remove what was left on the hosts that still answer.
-rs_hosts_sweep() {
-    local host command pids=()
-    [ ${#host_list[@]} -gt 0 ] || return 0
-    printf -v command '%s; rs_sweep %q' "$(declare -f rs_sweep)" "$id"
-    for host in "${host_list[@]}"; do
-        [ -n "${gone[$host]:-}" ] || { on_host "$host" "$command" & pids+=($!); }
-    done
-    wait ${pids[@]+"${pids[@]}"} || true
 }
 
 # rs_hosts_drop NODE: a rank was killed there ("-": not known where)

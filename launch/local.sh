@@ -27,7 +27,8 @@ allocation (slurm/run.sbatch) the allocation's nodes are used.
 
 SIGINT (Ctrl-C), SIGTERM, SIGUSR1: the ranks finish their step, save and stop; the exit code is 75. A second one
 ends them at once. Exit codes: 0, 2, 3 and 75 as reshoot run; 1 when it gave up.
-Environment: RS_BIN (the program), RS_MPIRUN_ARGS (more arguments of mpirun or srun), and launch/env.sh.
+Environment: RS_BIN (the program), RS_MPIRUN_ARGS (more arguments of mpirun or srun), RS_HOST_S (a host that
+takes longer to answer is lost; 30 s), and launch/env.sh.
 EOF
 }
 
@@ -141,7 +142,6 @@ while :; do
         rs_warn "$reason while stopping; what was saved is there, the same command continues"
         exit 75
     fi
-    rs_hosts_sweep
     if [ "$(rs_progress "$output")" = "$before" ]; then
         fails=$((fails + 1))
         note="nothing was finished or saved ($fails of $fails_max)"

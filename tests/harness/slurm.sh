@@ -42,7 +42,7 @@ PreemptMode=REQUEUE
 JobRequeue=1
 ReturnToService=2
 SlurmctldTimeout=30
-SlurmdTimeout=${SLURM_TEST_TIMEOUT:-20}
+SlurmdTimeout=${SLURM_TEST_TIMEOUT:-300}
 KillWait=2
 MinJobAge=300
 BatchStartTimeout=1
@@ -91,7 +91,17 @@ slurm_up() {
 job_state() { squeue -h -j "$1" -o %T 2>/dev/null; }
 job_is() { [ "$(job_state "$1")" = "$2" ]; }
 # Field of a job that runs, waits or ended lately: job_field ID ExitCode
-job_field() { scontrol -o show job "$1" | tr ' ' '\n' | sed -n "s/^$2=//p"; }
+job_field() { scontrol -o show job "$1" | tr ' ' '\n' | awk -v f="$2=" 'index($0, f) == 1 { print substr($0, length(f) + 1) }'; }
 job_ended() { case "$(job_field "$1" JobState)" in COMPLETED | FAILED | CANCELLED | TIMEOUT | NODE_FAIL) ;; *) return 1 ;; esac; }
-# A requeued job is not to wait for the time that gives nodes a rest.
-job_now() { scontrol update JobId="$1" StartTime=now >/dev/null 2>&1; }
+# A requeued job is not to wait for the two minutes that give nodes a rest; but within the second of its requeue
+# slurmd takes it for the job that was just killed.
+job_now() {
+    sleep 2
+    scontrol update JobId="$1" StartTime=now
+}
+# slurm_told ID: what Slurm has to say about a job, for failures
+slurm_told() {
+    scontrol show job "$1"
+    tail -n 15 "$S/log/slurmctld.log"
+    tail -qn 8 "$S"/log/slurmd.n*.log
+}
