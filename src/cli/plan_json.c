@@ -25,6 +25,17 @@ static void write_sizes(rs_jsonw *w, const rs_plan *p)
     rs_jsonw_end(w);
 }
 
+/* What launch scripts need to know: where the run's files will be and what it reads. */
+static void write_run(rs_jsonw *w, const rs_config *cfg)
+{
+    rs_jsonw_object(w, "run");
+    rs_jsonw_string(w, "name", cfg->name);
+    rs_jsonw_string(w, "output", cfg->output);
+    rs_jsonw_string(w, "model", cfg->model.path);
+    rs_jsonw_i64(w, "threads", cfg->cluster.threads);
+    rs_jsonw_end(w);
+}
+
 /* Numbers that are not known become null. */
 static void write_costs(rs_jsonw *w, const rs_plan *p)
 {
@@ -87,6 +98,7 @@ void rs_plan_json(rs_jsonw *w, const rs_plan_report *r)
     rs_jsonw_i64(w, "version", 1);
     rs_jsonw_string(w, "experiment", r->file);
     rs_jsonw_i64(w, "ranks", r->ranks);
+    write_run(w, p->cfg);
     rs_jsonw_i64(w, "videos", p->n_videos);
     rs_jsonw_i64(w, "edits", p->n_edits);
     write_sizes(w, p);
