@@ -122,8 +122,8 @@ rs_status rs_collective_check(const rs_collective *t)
 static rs_status verify(rs_collective *t)
 {
     rs_collective_fill(t);
-    RS_TRY(rs_collective_call(t));
-    rs_status st = rs_comm_agree(t->comm, rs_collective_check(t));
+    rs_status st = rs_collective_call(t);
+    st = rs_comm_agree(t->comm, st == RS_OK ? rs_collective_check(t) : st);
     if (st != RS_OK)
         rs_error_context("%s of %lld bytes on %d ranks", rs_comm_bench_name(t->op),
                          (long long)t->n_dst * (long long)sizeof *t->dst, t->ranks);
@@ -135,15 +135,19 @@ rs_status rs_collective_slowest(double *v, int64_t n, rs_comm *c)
     return rs_comm_allreduce(v, c, v, n, RS_COMM_F64, RS_COMM_MAX, "slowest rank");
 }
 
-/* This rank's seconds of a call. */
+/* Collective. This rank's seconds of a call. A rank whose call fails makes the others of the
+ * sample, too, so that all can agree on it. */
 static rs_status sample(double *s, rs_collective *t, int64_t calls)
 {
     RS_TRY(rs_comm_barrier(t->comm, "sample"));
+    rs_status st = RS_OK;
     double since = rs_now();
-    for (int64_t i = 0; i < calls; i++)
-        RS_TRY(rs_collective_call(t));
+    for (int64_t i = 0; i < calls; i++) {
+        rs_status one = rs_collective_call(t);
+        st = one == RS_OK ? st : one;
+    }
     *s = (rs_now() - since) / (double)calls;
-    return RS_OK;
+    return rs_comm_agree(t->comm, st);
 }
 
 /* How many calls make a sample, equal on all ranks; the calls that find out warm up, too. */

@@ -62,7 +62,7 @@ static void compute_in_slices(loop *l, rs_collective *t, bool look)
     }
 }
 
-/* Seconds of the loop, with a gather beside it or not. */
+/* Collective. Seconds of the loop, with a gather beside it or not. */
 static rs_status sample(double *s, loop *l, rs_collective *t, bool gather)
 {
     rs_comm_request *r;
@@ -71,10 +71,9 @@ static rs_status sample(double *s, loop *l, rs_collective *t, bool gather)
     if (gather)
         RS_TRY(rs_comm_iallgather(&r, t->dst, t->comm, t->src, t->dst_bytes, RS_BENCH_WHAT));
     compute_in_slices(l, t, gather && !t->o->progress_thread);
-    if (gather)
-        RS_TRY(rs_comm_wait(&r));
+    rs_status st = gather ? rs_comm_wait(&r) : RS_OK;
     *s = rs_now() - since;
-    return RS_OK;
+    return rs_comm_agree(t->comm, st);
 }
 
 static rs_status median(double *s, loop *l, rs_collective *t, bool gather)

@@ -9,7 +9,7 @@
 #include "job/world.h"
 #include "store/json_writer.h"
 
-extern const rs_command rs_bench_op, rs_bench_comm;
+extern const rs_command rs_bench_op, rs_bench_comm, rs_bench_io;
 
 /* "model name" of the first processor, or "unknown". */
 const char *rs_bench_cpu(rs_arena *a);
@@ -28,7 +28,7 @@ typedef struct rs_bench_site {
 
 /* Collective. In the arena. */
 rs_status rs_bench_site_find(rs_bench_site *s, rs_arena *a, const rs_world *w) RS_NODISCARD;
-/* "4 ranks (mpi) on 2 hosts: n1 2 of 4 processors, n2 ...". */
+/* "4 ranks (mpi) on n1 (2 of them, 8 processors), n2 (2 of them, 8 processors)". */
 const char *rs_bench_site_text(rs_arena *a, const rs_bench_site *s);
 /* Begins the root object: format, version, program, commit, compiler, libraries, and the machine:
  * of one process (s NULL), or of a world. */

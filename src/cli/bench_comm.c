@@ -222,6 +222,8 @@ static rs_status run_decorated(comm_bench *b)
     if (b->o->fault)
         RS_TRY_OUT(rs_fault_add(&fault, b->world.comm, b->o->fault)); /* the same on all ranks */
     st = run_world(b);
+    if (st == RS_PEER) /* no collective ends any more, closing neither */
+        rs_comm_abort(b->world.comm, rs_status_exit_code(st), rs_error_message());
 out:
     rs_world_close(&b->world);
     rs_fault_destroy(&fault);

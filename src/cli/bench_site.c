@@ -69,7 +69,7 @@ const char *rs_bench_site_text(rs_arena *a, const rs_bench_site *s)
     rs_strbuf_printf(&t, "%d rank%s (%s) on", s->world->size, s->world->size == 1 ? "" : "s",
                      rs_comm_backend(s->world->comm));
     for (int64_t i = 0; i < s->n_hosts && i < SHOWN; i++)
-        rs_strbuf_printf(&t, "%s %s (%lld of %lld processors)", i ? "," : "", s->hosts[i].name,
+        rs_strbuf_printf(&t, "%s %s (%lld of them, %lld processors)", i ? "," : "", s->hosts[i].name,
                          (long long)s->hosts[i].ranks, (long long)s->hosts[i].processors);
     if (s->n_hosts > SHOWN)
         rs_strbuf_printf(&t, " and %lld more hosts", (long long)(s->n_hosts - SHOWN));
