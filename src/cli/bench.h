@@ -9,7 +9,7 @@
 #include "job/world.h"
 #include "store/json_writer.h"
 
-extern const rs_command rs_bench_op, rs_bench_comm, rs_bench_io;
+extern const rs_command rs_bench_op, rs_bench_comm, rs_bench_io, rs_bench_catalog;
 
 /* "model name" of the first processor, or "unknown". */
 const char *rs_bench_cpu(rs_arena *a);
@@ -42,5 +42,9 @@ rs_status rs_bench_numbers(int64_t **out, int64_t *n, rs_arena *a, const char *o
 /* The parts of text between commas, none empty. */
 rs_status rs_bench_words(char ***out, int64_t *n, rs_arena *a, const char *option,
                          const char *text) RS_NODISCARD;
+
+/* This program's file, and any path, from the root. In the arena. RS_IO. */
+rs_status rs_bench_program(const char **out, rs_arena *a) RS_NODISCARD;
+rs_status rs_bench_absolute(const char **out, rs_arena *a, const char *path) RS_NODISCARD;
 
 #endif

@@ -1,4 +1,7 @@
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -69,8 +72,9 @@ const char *rs_bench_site_text(rs_arena *a, const rs_bench_site *s)
     rs_strbuf_printf(&t, "%d rank%s (%s) on", s->world->size, s->world->size == 1 ? "" : "s",
                      rs_comm_backend(s->world->comm));
     for (int64_t i = 0; i < s->n_hosts && i < SHOWN; i++)
-        rs_strbuf_printf(&t, "%s %s (%lld of them, %lld processors)", i ? "," : "", s->hosts[i].name,
-                         (long long)s->hosts[i].ranks, (long long)s->hosts[i].processors);
+        rs_strbuf_printf(&t, "%s %s (%lld of them, %lld processors)", i ? "," : "",
+                         s->hosts[i].name, (long long)s->hosts[i].ranks,
+                         (long long)s->hosts[i].processors);
     if (s->n_hosts > SHOWN)
         rs_strbuf_printf(&t, " and %lld more hosts", (long long)(s->n_hosts - SHOWN));
     return t.data;
@@ -109,4 +113,18 @@ void rs_bench_json_head(rs_jsonw *w, rs_arena *a, const char *format, const rs_b
     rs_jsonw_string(w, "backend", rs_comm_backend(s->world->comm));
     write_hosts(w, s);
     rs_jsonw_end(w);
+}
+
+rs_status rs_bench_absolute(const char **out, rs_arena *a, const char *path)
+{
+    char real[PATH_MAX];
+    if (!realpath(path, real))
+        return RS_FAIL(IO, "%s: %s", path, strerror(errno));
+    *out = rs_arena_strdup(a, real);
+    return RS_OK;
+}
+
+rs_status rs_bench_program(const char **out, rs_arena *a)
+{
+    return rs_bench_absolute(out, a, "/proc/self/exe");
 }
