@@ -37,28 +37,24 @@ static char **command_of(rs_arena *a, const rs_catalog_run *r)
     return argv;
 }
 
-/* The line of the program's own error, else the last line that says anything. */
-static const char *last_word(rs_arena *a, const char *text)
+/* The line of the program's own error, else the first that says anything (mpirun draws lines). */
+static const char *what_it_said(rs_arena *a, const char *text)
 {
     static const char mark[] = "reshoot: ";
-    const char *found = NULL, *last = "nothing";
-    size_t length = strlen(last);
+    const char *first = NULL;
     for (const char *at = text; at && *at; at += strcspn(at, "\n"), at += *at == '\n') {
         size_t n = strcspn(at, "\n");
         if (strncmp(at, mark, sizeof mark - 1) == 0)
-            found = at + sizeof mark - 1;
-        if (n > 0 && at[0] != '-') {
-            last = at;
-            length = n;
-        }
+            return rs_arena_strndup(a, at + sizeof mark - 1, n - (sizeof mark - 1));
+        if (!first && n > 0 && at[0] != '-')
+            first = rs_arena_strndup(a, at, n);
     }
-    return found ? rs_arena_strndup(a, found, strcspn(found, "\n"))
-                 : rs_arena_strndup(a, last, length);
+    return first ? first : "nothing";
 }
 
 static rs_status failed(rs_arena *a, const rs_catalog_run *r, const rs_process_result *p)
 {
-    const char *said = last_word(a, p->err && *p->err ? p->err : p->out);
+    const char *said = what_it_said(a, p->err && *p->err ? p->err : p->out);
     if (p->timed_out)
         return RS_FAIL(INTERNAL, "the run on %lld ranks did not end within %.0f s",
                        (long long)r->ranks, r->timeout_s);
@@ -83,13 +79,17 @@ rs_status rs_catalog_time(double *seconds, rs_arena *a, const rs_catalog_run *r)
     return p.exit_code == 0 && !p.timed_out ? RS_OK : failed(a, r, &p);
 }
 
-rs_catalog_rate rs_catalog_rate_of(int64_t videos, double busy_s, int64_t ranks, double seconds,
-                                   int64_t first_ranks, double first_seconds)
+rs_catalog_rate rs_catalog_rate_of(int64_t videos, int64_t ranks, double seconds, double busy_s,
+                                   double sum_s)
 {
-    double speedup = first_seconds / seconds;
     return (rs_catalog_rate){.seconds = seconds,
                              .videos_per_hour = (double)videos * 3600 / seconds,
-                             .speedup = speedup,
-                             .efficiency = speedup * (double)first_ranks / (double)ranks,
-                             .busy = busy_s / ((double)ranks * seconds)};
+                             .busy = busy_s / ((double)ranks * sum_s)};
+}
+
+void rs_catalog_rate_against(rs_catalog_rate *r, int64_t ranks, const rs_catalog_rate *first,
+                             int64_t first_ranks)
+{
+    r->speedup = r->videos_per_hour / first->videos_per_hour;
+    r->efficiency = r->speedup * (double)first_ranks / (double)ranks;
 }

@@ -27,12 +27,16 @@ rs_status rs_catalog_time(double *seconds, rs_arena *a, const rs_catalog_run *r)
 
 typedef struct rs_catalog_rate {
     double seconds, videos_per_hour;
-    double speedup;    /* against the first point */
-    double efficiency; /* speedup per rank of the first point's ranks */
-    double busy;       /* seconds of stages / (ranks * seconds) */
+    double speedup;    /* in videos per hour, against the first point */
+    double efficiency; /* speedup / (ranks / the first point's ranks) */
+    double busy;       /* share of ranks * seconds that stages took */
 } rs_catalog_rate;
 
-rs_catalog_rate rs_catalog_rate_of(int64_t videos, double busy_s, int64_t ranks, double seconds,
-                                   int64_t first_ranks, double first_seconds);
+/* busy_s: seconds of all stages in `sum_s` seconds of runs; seconds: the run that counts. */
+rs_catalog_rate rs_catalog_rate_of(int64_t videos, int64_t ranks, double seconds, double busy_s,
+                                   double sum_s);
+/* Fills speedup and efficiency. */
+void rs_catalog_rate_against(rs_catalog_rate *r, int64_t ranks, const rs_catalog_rate *first,
+                             int64_t first_ranks);
 
 #endif

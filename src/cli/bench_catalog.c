@@ -144,8 +144,7 @@ static rs_status warm_up(const rs_catalog_bench *b, const rs_catalog_point *p)
 }
 
 /* One repetition; what it made must be what the first run of all made (*first, filled by it). */
-static rs_status run_once(rs_catalog_bench *b, rs_catalog_point *p, int64_t k, rs_content *first,
-                          double *busy_s)
+static rs_status run_once(rs_catalog_bench *b, rs_catalog_point *p, int64_t k, rs_content *first)
 {
     rs_content mine;
     const char *name =
@@ -163,8 +162,20 @@ static rs_status run_once(rs_catalog_bench *b, rs_catalog_point *p, int64_t k, r
     p->videos = mine.videos;
     p->edits = mine.edits;
     p->adapters = mine.adapters;
-    *busy_s = mine.busy_s;
+    p->busy_s += mine.busy_s;
     return end_of(b, &r, st);
+}
+
+static rs_status run_point(rs_catalog_bench *b, rs_catalog_point *p, rs_content *first)
+{
+    double sum = 0;
+    for (int64_t k = 0; k < b->o->repeat; k++) {
+        RS_TRY(run_once(b, p, k, first));
+        sum += p->seconds[k];
+    }
+    p->rate = rs_catalog_rate_of(
+        p->videos, p->ranks, rs_spread_of(p->seconds, b->o->repeat, b->a).median, p->busy_s, sum);
+    return RS_OK;
 }
 
 static rs_status run_points(rs_catalog_bench *b)
@@ -173,17 +184,12 @@ static rs_status run_points(rs_catalog_bench *b)
     const rs_catalog_point *base = NULL;
     for (int64_t i = 0; i < b->n_points; i++) {
         rs_catalog_point *p = &b->points[i];
-        double busy_s = 0;
-        if (!p->skipped && !base && !b->o->cold)
-            RS_TRY(warm_up(b, p));
-        for (int64_t k = 0; !p->skipped && k < b->o->repeat; k++)
-            RS_TRY(run_once(b, p, k, &first, &busy_s));
         if (!p->skipped) {
-            double s = rs_spread_of(p->seconds, b->o->repeat, b->a).median;
+            if (!base && !b->o->cold)
+                RS_TRY(warm_up(b, p));
+            RS_TRY(run_point(b, p, &first));
             base = base ? base : p;
-            p->done = true;
-            p->rate = rs_catalog_rate_of(p->videos, busy_s, p->ranks, s, base->ranks,
-                                         base == p ? s : base->rate.seconds);
+            rs_catalog_rate_against(&p->rate, p->ranks, &base->rate, base->ranks);
         }
         if (!b->o->json)
             rs_catalog_table_row(b, p);

@@ -18,10 +18,10 @@ typedef struct rs_catalog_point {
     int64_t ranks;
     const char **sets; /* "KEY=VALUE" of what is varied */
     int64_t n_sets;
-    const char *skipped; /* why it is not run, or NULL */
-    bool done;
+    const char *skipped;                     /* why it is not run, or NULL */
     double *seconds;                         /* of each repetition */
     int64_t videos, edits, adapters, others; /* others: tensors beside adapters that differ */
+    double busy_s;                           /* of the stages of all repetitions */
     rs_catalog_rate rate;                    /* of the median repetition */
 } rs_catalog_point;
 
