@@ -170,12 +170,13 @@ static void t_wrong_elements_are_named(void)
          "rank=2,what=benchmark,do=corrupt",
          {"sendrecv of 1200 bytes on 3 ranks: rank 2: element 150 is 0x", "rank 1 sent 0x"}},
         {RS_BENCH_OVERLAP, "what=benchmark,do=corrupt", {"(and 2 more)"}},
-        /* verified, calibrated, two samples; then the gather beside the loop, and the last check */
+        /* verified, calibrated by two, two samples; then the gather beside the loop, and the last
+           check */
         {RS_BENCH_OVERLAP,
-         "rank=1,what=benchmark,call=5,do=corrupt",
+         "rank=1,what=benchmark,call=6,do=corrupt",
          {"allgather of 1200 bytes beside a loop: rank 1: element 150 is 0x"}},
         {RS_BENCH_BROADCAST,
-         "rank=1,op=broadcast,what=benchmark,call=5,do=corrupt",
+         "rank=1,op=broadcast,what=benchmark,call=6,do=corrupt",
          {"broadcast of 1200 bytes on 3 ranks: rank 1: element 150 is 0x"}},
         /* a call that fails instead: the others hear of it, nobody waits */
         {RS_BENCH_ALLTOALL, "rank=1,op=alltoall,call=4,do=fail", {"rank 1: ", "on purpose"}},
