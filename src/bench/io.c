@@ -115,8 +115,11 @@ rs_status rs_io_time(rs_io_rate *out, rs_comm *c, rs_io_kind kind, int active, c
     rs_status st = rs_comm_agree(c, make_files(&b, kind));
     if (st == RS_OK)
         st = measure(out, &b);
+    const char *message = rs_arena_strdup(b.a, rs_error_message());
     if (b.works && rs_remove_tree(b.folder) != RS_OK)
-        RS_LOG(WARN, "%s is left behind", b.folder);
+        RS_LOG(WARN, "%s is left behind: %s", b.folder, rs_error_message());
+    if (st != RS_OK)
+        st = rs_fail_at(st, __FILE__, __LINE__, __func__, "%s", message);
     rs_arena_destroy(&b.a);
     return st;
 }

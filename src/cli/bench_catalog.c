@@ -208,6 +208,17 @@ static rs_status run_in_folder(rs_catalog_bench *b)
     return run_points(b);
 }
 
+/* With the error of the benchmark, whatever becomes of its folder. */
+static rs_status clean_up(const rs_catalog_bench *b, rs_status st)
+{
+    const char *message = rs_arena_strdup(b->a, rs_error_message());
+    if (b->o->keep)
+        RS_LOG(INFO, "everything is in %s", b->folder);
+    else if (rs_remove_tree(b->folder) != RS_OK)
+        RS_LOG(WARN, "%s is left behind: %s", b->folder, rs_error_message());
+    return st == RS_OK ? st : rs_fail_at(st, __FILE__, __LINE__, __func__, "%s", message);
+}
+
 static rs_status run_all(rs_catalog_bench *b)
 {
     const char *dir;
@@ -219,12 +230,7 @@ static rs_status run_all(rs_catalog_bench *b)
     RS_TRY(parse_launch(b));
     make_args(b);
     RS_TRY(rs_make_dirs(b->folder));
-    rs_status st = run_in_folder(b);
-    if (b->o->keep)
-        RS_LOG(INFO, "everything is in %s", b->folder);
-    else if (rs_remove_tree(b->folder) != RS_OK && st == RS_OK)
-        RS_LOG(WARN, "%s is left behind", b->folder);
-    return st;
+    return clean_up(b, run_in_folder(b));
 }
 
 static rs_status run(const rs_call *call)
