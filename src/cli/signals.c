@@ -7,7 +7,8 @@ static volatile sig_atomic_t g_stop;
 static void on_signal(int number)
 {
     g_stop = 1;
-    signal(number, SIG_DFL);
+    if (number != SIGUSR1)
+        signal(number, SIG_DFL);
 }
 
 const volatile sig_atomic_t *rs_catch_signals(void)

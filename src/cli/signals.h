@@ -4,8 +4,8 @@
 
 #include <signal.h>
 
-/* From now on SIGUSR1, SIGTERM and SIGINT set what is pointed to. A second one of the same kind has
- * its default effect. */
+/* From now on SIGUSR1, SIGTERM and SIGINT set what is pointed to. A second SIGINT or SIGTERM has
+ * its default effect; SIGUSR1 may come from Slurm and from a time limit. */
 const volatile sig_atomic_t *rs_catch_signals(void);
 
 #endif
