@@ -140,6 +140,24 @@ static bool follow(running *r, rs_process_result *out, const rs_process_opts *o,
     return ended;
 }
 
+/* Time is up, or a stop was asked for. */
+static void end(running *r, double grace_s, int *state)
+{
+    double until = rs_now() + grace_s;
+    if (grace_s > 0)
+        kill(-r->pid, SIGTERM);
+    while (rs_now() < until) {
+        read_some(r);
+        if (waitpid(r->pid, state, WNOHANG) == r->pid) {
+            kill(-r->pid, SIGKILL);
+            return;
+        }
+    }
+    kill(-r->pid, SIGKILL);
+    while (waitpid(r->pid, state, 0) < 0 && errno == EINTR)
+        ;
+}
+
 rs_status rs_process_run(rs_process_result *out, rs_arena *a, char *const *argv,
                          const rs_process_opts *o)
 {
@@ -149,11 +167,8 @@ rs_status rs_process_run(rs_process_result *out, rs_arena *a, char *const *argv,
     if (!argv[0])
         return RS_FAIL(IO, "an empty command cannot be started");
     RS_TRY(start(&r, argv));
-    if (!follow(&r, out, o, &state)) {
-        kill(-r.pid, SIGKILL);
-        while (waitpid(r.pid, &state, 0) < 0 && errno == EINTR)
-            ;
-    }
+    if (!follow(&r, out, o, &state))
+        end(&r, o->grace_s, &state);
     close_fd(&r.fds[0]);
     close_fd(&r.fds[1]);
     out->out = r.text[0].data;

@@ -18,6 +18,8 @@ rs_status rs_split_words(char ***words, int64_t *n, rs_arena *a, const char *lin
 typedef struct rs_process_opts {
     double timeout_s;
     const volatile sig_atomic_t *stop; /* non-zero: end it, return RS_STOPPED; NULL: none */
+    double
+        grace_s; /* it is asked to end (SIGTERM) so long before it is killed; 0: killed at once */
 } rs_process_opts;
 
 typedef struct rs_process_result {

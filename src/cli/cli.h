@@ -42,7 +42,7 @@ typedef struct rs_call {
 } rs_call;
 
 typedef struct rs_command {
-    const char *name;
+    const char *name;    /* "run"; of a command below another one "bench op" */
     const char *summary; /* one line for `reshoot help` */
     const char *args;    /* what follows the name in the usage line: "EXP.yaml [options]" */
     const char *about;   /* paragraphs of `reshoot <name> --help`; lines end with \n */
@@ -52,6 +52,8 @@ typedef struct rs_command {
     int n_opts;
     size_t opts_size;     /* of the struct of options */
     const void *defaults; /* its initial content; NULL: zeros */
+    /* Commands that the first argument may name ("op"), up to NULL; run is called for others. */
+    const struct rs_command *const *subs;
     rs_status (*run)(const rs_call *call);
 } rs_command;
 

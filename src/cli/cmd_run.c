@@ -1,28 +1,7 @@
 /* reshoot run: a whole experiment, resumable. */
-#include <signal.h>
-
 #include "cli/cli.h"
+#include "cli/signals.h"
 #include "job/job.h"
-
-static volatile sig_atomic_t g_stop;
-
-/* Finish the step, save, exit 75. A second SIGINT or SIGTERM has its default effect; SIGUSR1 may
- * come from Slurm and from the time limit. */
-static void on_signal(int number)
-{
-    g_stop = 1;
-    if (number != SIGUSR1)
-        signal(number, SIG_DFL);
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGUSR1, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-}
 
 typedef struct options {
     rs_opt_list sets;
@@ -48,8 +27,7 @@ static rs_status run(const rs_call *call)
                      .videos = given->videos,
                      .only = given->only,
                      .arms = given->arms,
-                     .stop = &g_stop};
-    catch_signals();
+                     .stop = rs_catch_signals()};
     return rs_run_catalog(&o);
 }
 

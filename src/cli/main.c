@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/version.h"
 #include "comm/comm.h"
 #include "device/device.h"
 
@@ -28,8 +29,23 @@ static void print_help(FILE *f)
         "            failed, 75 stopped and resumable\n");
 }
 
+/* The command below c that argv[1] names, or NULL. */
+static const rs_command *find_sub(const rs_command *c, int argc, char **argv)
+{
+    for (int i = 0; argc > 1 && c->subs && c->subs[i]; i++)
+        if (strcmp(strchr(c->subs[i]->name, ' ') + 1, argv[1]) == 0)
+            return c->subs[i];
+    return NULL;
+}
+
 static rs_status run_command(const rs_command *c, int argc, char **argv)
 {
+    const rs_command *sub = find_sub(c, argc, argv);
+    if (sub) {
+        c = sub;
+        argc--;
+        argv++;
+    }
     if (rs_opt_wants_help(argc, argv)) {
         rs_command_help(c);
         return RS_OK;
@@ -61,6 +77,7 @@ static void print_version(void)
 {
     rs_device *d = NULL;
     printf("reshoot " RS_VERSION "\n");
+    printf("commit: %s\n", rs_version_commit());
     if (rs_device_open(&d, &(rs_device_opts){.threads = 1}) == RS_OK)
         printf("backend: %s\n", rs_device_fingerprint(d));
     rs_arena *a = rs_arena_create();

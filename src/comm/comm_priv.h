@@ -42,6 +42,7 @@ struct rs_comm_request {
     char message[512]; /* when st is not RS_OK: another thread may have seen it */
     void *state;       /* the backend's */
     const char *fault; /* the rule that makes it fail at its end, or NULL */
+    bool corrupt;      /* a rule damages what arrives */
     rs_comm_request *next, *prev; /* open requests of this rank */
 };
 

@@ -8,14 +8,15 @@
 #include "base/str.h"
 #include "comm/comm_priv.h"
 
-enum { RULES_MAX = 16, RULE_TEXT = 160 };
+enum { RULES_MAX = 16, RULE_TEXT = 160, WHAT_TEXT = 64 };
 
-typedef enum fault_act { ACT_FAIL, ACT_DELAY, ACT_HANG, ACT_KILL } fault_act;
+typedef enum fault_act { ACT_FAIL, ACT_DELAY, ACT_HANG, ACT_KILL, ACT_CORRUPT } fault_act;
 
 typedef struct fault_rule {
-    int rank;     /* -1: every */
-    int op;       /* -1: every */
-    int64_t call; /* 0: each */
+    int rank;             /* -1: every */
+    int op;               /* -1: every */
+    char what[WHAT_TEXT]; /* "": anything */
+    int64_t call;         /* 0: each */
     fault_act act;
     double delay_s;
     int64_t seen; /* matching calls so far */
@@ -51,12 +52,12 @@ static bool parse_delay(double *seconds, const char *text)
 
 static bool parse_act(fault_rule *r, const char *value)
 {
-    static const char *const names[] = {"fail", "delay", "hang", "kill"};
+    static const char *const names[] = {"fail", "delay", "hang", "kill", "corrupt"};
     if (strncmp(value, "delay:", 6) == 0) {
         r->act = ACT_DELAY;
         return parse_delay(&r->delay_s, value + 6);
     }
-    for (int i = ACT_FAIL; i <= ACT_KILL; i++)
+    for (int i = ACT_FAIL; i <= ACT_CORRUPT; i++)
         if (i != ACT_DELAY && strcmp(value, names[i]) == 0) {
             r->act = (fault_act)i;
             return true;
@@ -81,6 +82,10 @@ static bool parse_pair(fault_rule *r, const char *key, const char *value, const 
         return parse_act(r, value);
     if (strcmp(key, "op") == 0)
         return parse_op(&r->op, value);
+    if (strcmp(key, "what") == 0) {
+        snprintf(r->what, sizeof r->what, "%s", value);
+        return *value && strlen(value) < sizeof r->what;
+    }
     if (!rs_parse_i64(&v, value))
         return false;
     if (strcmp(key, "rank") == 0 && v >= 0 && v < c->shared->size) {
@@ -110,7 +115,7 @@ static rs_status parse_rule(fault_rule *r, const char *text, const rs_comm *c)
         has_act = has_act || strcmp(pair, "do") == 0;
     }
     if (!has_act)
-        return RS_FAIL(USAGE, "fault \"%s\": no do=fail, delay:TIME, hang or kill", text);
+        return RS_FAIL(USAGE, "fault \"%s\": no do=fail, corrupt, delay:TIME, hang or kill", text);
     if (r->act == ACT_KILL && !c->ops->processes)
         return RS_FAIL(USAGE, "fault \"%s\": kill would end all ranks, which are threads", text);
     return RS_OK;
@@ -135,7 +140,8 @@ static rs_status hang(rs_comm *c)
 static bool applies(rs_fault *f, fault_rule *rule, const rs_comm_request *r)
 {
     if ((rule->rank >= 0 && rule->rank != r->comm->shared->rank) ||
-        (rule->op >= 0 && rule->op != (int)r->shown))
+        (rule->op >= 0 && rule->op != (int)r->shown) ||
+        (rule->what[0] && (!r->call.what || strcmp(rule->what, r->call.what) != 0)))
         return false;
     pthread_mutex_lock(&f->lock);
     int64_t nth = ++rule->seen;
@@ -152,6 +158,8 @@ static rs_status before(void *ctx, rs_comm_request *r)
             continue;
         if (rule->act == ACT_FAIL)
             r->fault = rule->text;
+        else if (rule->act == ACT_CORRUPT)
+            r->corrupt = true;
         else if (rule->act == ACT_DELAY)
             sleep_s(rule->delay_s);
         else if (rule->act == ACT_HANG)
@@ -165,6 +173,8 @@ static rs_status before(void *ctx, rs_comm_request *r)
 static rs_status after(void *ctx, rs_comm_request *r, rs_status st)
 {
     (void)ctx;
+    if (st == RS_OK && r->corrupt && r->call.dst && r->bytes > 0)
+        ((unsigned char *)r->call.dst)[r->bytes / 2] ^= 0x10;
     if (st != RS_OK || !r->fault)
         return st;
     char text[192];

@@ -10,8 +10,11 @@ typedef struct rs_fault rs_fault;
  * rules between ';' such as "rank=1,op=allgather,call=7,do=fail":
  * - rank: of the world; left out: every rank
  * - op: as rs_comm_op_name says; left out: every call
+ * - what: what the call is for (comm.h), without ',' and ';'; left out: anything
  * - call: the n-th of these calls on that rank, from 1; left out: each of them
  * - do=fail: the call is made and then fails on this rank
+ * - do=corrupt: the call is made, and then one bit in the middle of what this rank has received is
+ *   wrong (host memory; calls that bring data)
  * - do=delay:200ms: it comes late (also 0.2s)
  * - do=hang: the rank never arrives (thread ranks: until the world is aborted)
  * - do=kill: SIGKILL; only where a rank is a process

@@ -155,6 +155,13 @@ void rs_archive_close(rs_archive **a)
     destroy(a);
 }
 
+const char *rs_archive_library(rs_arena *arena)
+{
+    unsigned major = 0, minor = 0, release = 0;
+    H5get_libversion(&major, &minor, &release);
+    return rs_arena_printf(arena, "HDF5 %u.%u.%u", major, minor, release);
+}
+
 const char *rs_archive_path(const rs_archive *a)
 {
     return a->path;

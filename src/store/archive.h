@@ -24,6 +24,9 @@ typedef struct rs_archive rs_archive;
 
 enum { RS_ARCHIVE_VERSION = 1 };
 
+/* "HDF5 1.10.8": the library this program runs with, in the arena. */
+const char *rs_archive_library(rs_arena *arena);
+
 /* Begin a new archive that will replace `path`; sets the root attributes "format" and "version". */
 rs_status rs_archive_create(rs_archive **out, const char *path) RS_NODISCARD;
 /* Close, fsync, rename into place. Ends the archive whatever happens; on failure `path` is

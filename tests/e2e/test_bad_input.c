@@ -342,13 +342,6 @@ static const t_bad_case k_edit[] = {
      {"a.arc:appearance/red: adapter: tensor \"blocks.2.", " belongs to no layer"}},
 };
 
-static const t_bad_case k_bench[] = {
-    {"unknown benchmark", "", "bench setp", 2, {"unknown benchmark \"setp\"; there is: op"}},
-    {"unknown op", "", "bench op gmm", 2, {"unknown op \"gmm\"; did you mean \"gemm\"?"}},
-    {"unknown case", "", "bench op gemm --case nix", 2, {"bench: no such case"}},
-    {"no time at all", "", "bench op gemm --seconds 0", 2, {"--seconds must be above 0"}},
-};
-
 // clang-format on
 
 static void write_inputs(const char *world)
@@ -425,7 +418,6 @@ TABLE(run)
 TABLE(probe)
 TABLE(archive)
 TABLE(export)
-TABLE(bench)
 
 /* Without any damage the world is fine: the cases above fail for their own reason. */
 static void t_the_world_itself_is_sound(void)
@@ -485,7 +477,6 @@ static const rs_test_case cases[] = {
     T_CASE(t_archive),
     T_CASE(t_export),
     T_CASE(t_edit),
-    T_CASE(t_bench),
     T_CASE(t_unusual_pictures_are_taken),
     T_CASE(t_all_problems_at_once),
 };

@@ -249,6 +249,8 @@ static void t_fault_specs_are_checked(void)
                                       "do=delay:3",
                                       "do=delay:-1s",
                                       "do=kill",
+                                      "do=corrupt:1",
+                                      "what=,do=fail",
                                       "do=fail,colour=1",
                                       "do",
                                       "do=fail;x"};

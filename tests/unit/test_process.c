@@ -89,10 +89,34 @@ static void t_stop_and_missing(void)
     T_FAILS(rs_process_run(&r, t_arena(), empty, &o), IO, "empty command");
 }
 
+/* Asked to end before it is killed, where there is time for that. */
+static void t_grace(void)
+{
+    const char *mark = rs_path_join(t_arena(), t_tmpdir(), "mark");
+    char *polite[] = {
+        "sh", "-c",
+        rs_arena_printf(t_arena(), "trap 'touch %s; exit 3' TERM; sleep 30 & wait", mark), NULL};
+    char *deaf[] = {"sh", "-c", "trap '' TERM; sleep 30 & wait; sleep 30", NULL};
+    rs_process_opts o = {.timeout_s = 0.5, .grace_s = 10};
+    rs_process_result r;
+    double begin = rs_now();
+    T_OK(rs_process_run(&r, t_arena(), polite, &o));
+    T_CHECK(r.timed_out && r.exit_code == 3 && rs_path_exists(mark));
+    T_CHECK(rs_now() - begin < 8);
+    o.grace_s = 0.3;
+    T_OK(rs_process_run(&r, t_arena(), deaf, &o));
+    T_CHECK(r.timed_out && r.exit_code == -1 && r.signal == SIGKILL);
+    T_OK(rs_remove_tree(mark));
+    o.grace_s = 0;
+    T_OK(rs_process_run(&r, t_arena(), polite, &o));
+    T_CHECK(r.timed_out && r.signal == SIGKILL && !rs_path_exists(mark));
+}
+
 static const rs_test_case k_cases[] = {
     T_CASE(t_words),
     T_CASE(t_output_and_exit_code),
     T_CASE(t_hanging_is_ended),
     T_CASE(t_stop_and_missing),
+    T_CASE(t_grace),
 };
 RS_TEST_MAIN(k_cases)
