@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/num.h"
 #include "model/component.h"
 
 static rs_status open_parts(rs_denoiser *m, const char *model_dir)
@@ -17,7 +16,8 @@ static rs_status open_parts(rs_denoiser *m, const char *model_dir)
         m->family->describe(m->state, &m->info, &m->layout, m->arena, part.config, part.original));
     m->info.params = rs_layout_params(&m->layout);
     m->dims.image_rows = m->info.image_len;
-    RS_TRY_OUT(rs_wstream_open(&m->weights, m->dev, part.weights, &m->layout, m->opts.home));
+    if (!m->opts.describe)
+        RS_TRY_OUT(rs_wstream_open(&m->weights, m->dev, part.weights, &m->layout, m->opts.home));
 out:
     rs_component_close(&part);
     return st;
@@ -79,26 +79,7 @@ rs_device *rs_denoiser_device(const rs_denoiser *m)
 
 size_t rs_denoiser_weight_bytes(const rs_denoiser *m)
 {
-    return rs_wstream_bytes(m->weights);
-}
-
-void rs_denoiser_set_kept(rs_denoiser *m, rs_kept kept)
-{
-    m->opts.kept = kept;
-}
-
-rs_kept rs_denoiser_kept(const rs_denoiser *m)
-{
-    rs_kept k = {.store = rs_max_i64(1, rs_min_i64(m->opts.kept.store, m->info.blocks))};
-    k.attention = rs_max_i64(0, rs_min_i64(m->opts.kept.attention, m->info.blocks - k.store));
-    return k;
-}
-
-rs_block_policy rs_kept_policy(const rs_kept *k, int64_t blocks, int64_t i)
-{
-    if (i >= blocks - k->store)
-        return RS_BLOCK_STORE;
-    return i >= blocks - k->store - k->attention ? RS_BLOCK_ATTENTION : RS_BLOCK_RECOMPUTE;
+    return m->weights ? rs_wstream_bytes(m->weights) : 0;
 }
 
 static rs_tensor carve_latent(rs_carver *c, const rs_denoiser *m)
@@ -125,7 +106,7 @@ static void bind_all(void *object, rs_carver *c)
     m->family->bind(m->state, c, &m->dims);
 }
 
-static rs_dims dims_of(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
+rs_dims rs_denoiser_dims(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
 {
     rs_dims n = m->dims;
     n.F = F;
@@ -143,7 +124,7 @@ size_t rs_denoiser_plan(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, b
     rs_carver c = {0};
     copy.state = rs_alloc(1, m->family->state_size);
     memcpy(copy.state, m->state, m->family->state_size);
-    copy.dims = dims_of(m, F, H, W, training);
+    copy.dims = rs_denoiser_dims(m, F, H, W, training);
     bind_all(&copy, &c);
     rs_dealloc(copy.state);
     return c.used;
@@ -175,7 +156,7 @@ rs_status rs_denoiser_bind(rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool
                        "%lld x %lld x %lld",
                        (long long)F, (long long)H, (long long)W, (long long)p[0], (long long)p[1],
                        (long long)p[2]);
-    rs_dims want = dims_of(m, F, H, W, training);
+    rs_dims want = rs_denoiser_dims(m, F, H, W, training);
     if (m->bound && same_dims(&want, &m->dims))
         return RS_OK;
     m->dims = want;

@@ -37,7 +37,9 @@ typedef struct rs_kept {
 
 typedef struct rs_denoiser_opts {
     rs_weight_home home;
-    rs_kept kept; /* of training; see rs_denoiser_set_kept */
+    rs_kept kept;  /* of training; see rs_denoiser_set_kept */
+    bool describe; /* without weights: to plan with (model/sizes.h), not to run; nor do adapters get
+                      memory */
 } rs_denoiser_opts;
 
 typedef struct rs_denoiser_info {
