@@ -96,6 +96,7 @@
     E(LOG_LEVEL_DEBUG, "debug", "everything")
 
 #define RS_CFG_ENUM_recompute(E)                                                                   \
+    E(RECOMPUTE_AUTO, "auto", "what computes least in memory.limit, block by block")               \
     E(RECOMPUTE_NONE, "none", "keep every activation")                                             \
     E(RECOMPUTE_ATTENTION, "attention",                                                            \
       "keep block inputs and what self attention gives; compute the rest of each block again")     \
@@ -250,7 +251,10 @@
       ABOVE(0, 1e9))
 
 #define RS_CFG_ROWS_memory(X)                                                                      \
-    X(memory, ENUM, recompute, "block", "", "activations kept for the backward pass", recompute)
+    X(memory, ENUM, recompute, "auto", "", "activations kept for the backward pass", recompute)    \
+    X(memory, NUM, limit, "0", "GB",                                                               \
+      "that a rank may hold; 0: an even share of 80 % of the machine or of its cgroup's limit",    \
+      RANGE(0, 1e6))
 
 #define RS_CFG_ROWS_log(X)                                                                         \
     X(log, ENUM, level, "info", "", "least important line shown on the terminal", log_level)

@@ -10,7 +10,6 @@
 #include "comm/agree.h"
 #include "job/check.h"
 #include "job/job.h"
-#include "job/plan.h"
 
 static rs_status lock_output(rs_run_session *s, const char *output)
 {
@@ -54,33 +53,6 @@ static rs_status write_config(rs_run_session *s)
                                 strlen(dump));
 }
 
-/* What the run will hold in memory, from sizes alone. */
-static rs_status announce(rs_run_session *s)
-{
-    const rs_config *c = s->run.cfg;
-    rs_denoiser *m;
-    rs_vae *vae;
-    RS_TRY(rs_models_denoiser(&s->run.models, &m));
-    RS_TRY(rs_models_vae(&s->run.models, &vae));
-    const rs_denoiser_info *i = rs_denoiser_get_info(m);
-    const rs_vae_info *v = rs_vae_get_info(vae);
-    int64_t window =
-        c->motion.window && c->motion.window < c->clip.frames ? c->motion.window : c->clip.frames;
-    int64_t F = (c->clip.frames - 1) / v->scale_t + 1, H = c->clip.height / v->scale_s,
-            W = c->clip.width / v->scale_s;
-    RS_LOG(INFO, "device %s, %d threads; %s: %lld blocks of width %lld, %.2f M parameters",
-           rs_device_backend(s->dev), rs_device_threads(s->dev), i->family, (long long)i->blocks,
-           (long long)i->dim, (double)i->params * 1e-6);
-    RS_LOG(
-        INFO,
-        "clip %lld frames %lldx%lld = %lld tokens; activations %.1f MB training, %.1f MB sampling",
-        (long long)c->clip.frames, (long long)c->clip.width, (long long)c->clip.height,
-        (long long)(F * (H / i->patch[1]) * (W / i->patch[2])),
-        (double)rs_denoiser_plan(m, (window - 1) / v->scale_t + 1, H, W, true) * 1e-6,
-        (double)rs_denoiser_plan(m, F, H, W, false) * 1e-6);
-    return RS_OK;
-}
-
 /* Settings, catalog and model; the first problem of all is the error. */
 static rs_status load(rs_run_session *s, const rs_run_opts *o)
 {
@@ -109,15 +81,15 @@ rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config
                              .threads = rs_i32(threads)};
     RS_TRY(rs_device_open(dev, &device));
     *models = (rs_models){.dev = *dev, .dir = cfg->model.path};
-    models->denoiser_opts.kept = rs_plan_kept(cfg);
     return RS_OK;
 }
 
 static rs_status open_models(rs_run_session *s, int cores)
 {
     RS_TRY(rs_run_open_models(&s->run.models, &s->dev, s->cfg, cores));
+    RS_TRY(rs_session_plan(s));
     RS_TRY(identify_model(&s->run));
-    return announce(s);
+    return rs_session_announce(s);
 }
 
 /* Rank 0 holds the run directory for all. */
@@ -146,6 +118,7 @@ rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
     RS_TRY(rs_comm_agree(c, load(s, o)));
     RS_TRY(rs_world_watch(&s->world, s->cfg->cluster.watchdog));
     RS_TRY(rs_comm_agree(c, rs_world_cores(&cores, &s->world)));
+    RS_TRY(rs_comm_agree(c, rs_world_neighbours(&s->machine_ranks, &s->world)));
     s->run =
         (rs_run){.cfg = s->cfg, .catalog = s->catalog, .output = s->cfg->output, .stop = o->stop};
     RS_TRY(rs_comm_agree(c, open_models(s, cores)));
@@ -160,25 +133,24 @@ static rs_status use_output(rs_run_session *s)
     return write_config(s);
 }
 
-static rs_status use_model(rs_run_session *s, const rs_config *cfg)
+/* Another model, or the same in other sizes. */
+static rs_status use_model(rs_run_session *s, const rs_config *cfg, bool same)
 {
-    rs_models_close(&s->run.models); /* opened again when a job needs them */
+    if (!same)
+        rs_models_close(&s->run.models); /* opened again when a job needs them */
     s->run.models.dir = cfg->model.path;
-    s->run.models.denoiser_opts.kept = rs_plan_kept(cfg);
-    RS_TRY(identify_model(&s->run));
-    return announce(s);
+    RS_TRY(rs_session_plan(s));
+    if (!same)
+        RS_TRY(identify_model(&s->run));
+    return rs_session_announce(s);
 }
 
 rs_status rs_session_use(rs_run_session *s, const rs_config *cfg)
 {
-    const rs_config *old = s->run.cfg;
-    rs_status st = RS_OK;
-    bool same = strcmp(old->model.path, cfg->model.path) == 0 &&
-                old->memory.recompute == cfg->memory.recompute;
+    bool same = strcmp(s->run.cfg->model.path, cfg->model.path) == 0;
     s->run.cfg = cfg;
     s->run.output = cfg->output;
-    if (!same)
-        st = use_model(s, cfg);
+    rs_status st = use_model(s, cfg, same);
     if (st == RS_OK && rs_world_leads(&s->world))
         st = use_output(s);
     return rs_comm_agree(s->world.comm, st);
@@ -186,6 +158,7 @@ rs_status rs_session_use(rs_run_session *s, const rs_config *cfg)
 
 void rs_session_close(rs_run_session *s)
 {
+    rs_session_account(s);
     rs_models_close(&s->run.models);
     rs_device_destroy(&s->dev);
     rs_catalog_destroy(&s->catalog);

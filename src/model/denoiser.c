@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "model/component.h"
 
 static rs_status open_parts(rs_denoiser *m, const char *model_dir)
@@ -137,6 +138,8 @@ rs_status rs_denoiser_rebind(rs_denoiser *m)
     RS_TRY(rs_pool_bind(&m->pool, m->dev, bind_all, m));
     m->family->setup(m->state, m->dev);
     m->bound = true;
+    RS_LOG(DETAIL, "transformer: %zu bytes bound for %s", m->pool.bytes,
+           m->dims.training ? "training" : "sampling");
     return RS_OK;
 }
 

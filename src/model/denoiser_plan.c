@@ -1,5 +1,6 @@
 /* What a denoiser will hold and compute, without doing it. */
 #include "base/num.h"
+#include "model/component.h"
 #include "model/denoiser_priv.h"
 
 /* ---- what training keeps ---- */
@@ -69,6 +70,11 @@ bool rs_denoiser_described(const rs_denoiser *m)
     return m->opts.describe;
 }
 
+void rs_denoiser_expect_image_rows(rs_denoiser *m, int64_t rows)
+{
+    m->dims.image_rows = rs_max_i64(m->dims.image_rows, rows);
+}
+
 size_t rs_denoiser_cond_bytes(const rs_denoiser *m, int64_t F, int64_t H, int64_t W,
                               int64_t text_rows, int64_t image_rows)
 {
@@ -84,4 +90,16 @@ size_t rs_denoiser_cond_bytes(const rs_denoiser *m, int64_t F, int64_t H, int64_
 rs_layout_sizes rs_denoiser_weight_sizes(const rs_denoiser *m)
 {
     return rs_layout_bytes(&m->layout);
+}
+
+rs_status rs_denoiser_files(rs_weight_files *out, const rs_denoiser *m, const char *model_dir)
+{
+    rs_component part = {0};
+    rs_arena *a = rs_arena_create();
+    rs_status st = rs_component_open(&part, a, model_dir, RS_COMPONENT_TRANSFORMER);
+    if (st == RS_OK)
+        st = rs_weights_look(out, part.weights, &m->layout);
+    rs_component_close(&part);
+    rs_arena_destroy(&a);
+    return st;
 }

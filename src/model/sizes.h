@@ -6,6 +6,7 @@
 #define RS_MODEL_SIZES_H
 
 #include "model/model.h"
+#include "weights/files.h"
 
 /* By kind, as their rates differ. */
 typedef struct rs_flops {
@@ -19,11 +20,16 @@ double rs_flops_total(rs_flops f);
  * true rows of the prompt. Needs no binding. */
 rs_flops rs_denoiser_flops(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, int64_t text_rows,
                            int64_t image_rows, bool training);
+/* Plan for conditions of so many image rows, if these are more than before. */
+void rs_denoiser_expect_image_rows(rs_denoiser *m, int64_t rows);
 /* Device bytes of one condition. */
 size_t rs_denoiser_cond_bytes(const rs_denoiser *m, int64_t F, int64_t H, int64_t W,
                               int64_t text_rows, int64_t image_rows);
 
 rs_layout_sizes rs_denoiser_weight_sizes(const rs_denoiser *m);
+/* Its weight files; errors as rs_denoiser_open. */
+rs_status rs_denoiser_files(rs_weight_files *out, const rs_denoiser *m,
+                            const char *model_dir) RS_NODISCARD;
 
 /* A VAE without weights, for the functions below and rs_vae_get_info only. */
 rs_status rs_vae_describe(rs_vae **out, rs_device *d, const char *model_dir) RS_NODISCARD;
@@ -38,8 +44,10 @@ int64_t rs_vae_macs(const rs_vae *v, bool decode, int64_t F, int64_t h, int64_t 
 typedef struct rs_encoder_sizes {
     int64_t params;
     int64_t rows, dim; /* of its output */
-    size_t weights;    /* two blocks and what is outside, in fp32; fp32 files need none */
-    size_t work;       /* buffers */
+    rs_weight_files files;
+    size_t weights; /* device bytes while it is open */
+    size_t head;    /* more for embeddings (images) */
+    size_t work;    /* buffers */
     rs_flops flops;
 } rs_encoder_sizes;
 

@@ -241,18 +241,23 @@ static rs_flops flops_of(const rs_clip_config *g)
 rs_status rs_image_encoder_sizes(rs_encoder_sizes *out, const char *model_dir)
 {
     rs_component found = {0};
+    rs_weight_files files, head;
     rs_carver plan = {0};
     rs_image_encoder e = {.arena = rs_arena_create()};
     rs_status st = RS_OK;
     RS_TRY_OUT(rs_component_open(&found, e.arena, model_dir, RS_COMPONENT_IMAGE));
     RS_TRY_OUT(rs_clip_config_read(&e.config, found.config));
     RS_TRY_OUT(rs_clip_layout(&e.layout, e.arena, found.config, found.original));
+    RS_TRY_OUT(rs_clip_head_layout(&e.head_layout, e.arena, found.config, found.original));
+    RS_TRY_OUT(rs_weights_look(&files, found.weights, &e.layout));
+    RS_TRY_OUT(rs_weights_look(&head, found.weights, &e.head_layout));
     bind(&e, &plan);
-    rs_layout_sizes w = rs_layout_bytes(&e.layout);
     *out = (rs_encoder_sizes){.params = rs_layout_params(&e.layout),
                               .rows = e.config.tokens,
                               .dim = e.config.dim,
-                              .weights = w.outside + 2 * w.block,
+                              .files = files,
+                              .weights = files.mapped,
+                              .head = head.mapped,
                               .work = plan.used,
                               .flops = flops_of(&e.config)};
 out:

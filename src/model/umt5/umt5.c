@@ -223,18 +223,20 @@ static rs_flops flops_of(const rs_umt5_config *g, int64_t rows)
 rs_status rs_text_encoder_sizes(rs_encoder_sizes *out, const char *model_dir, int64_t rows)
 {
     rs_component found = {0};
+    rs_weight_files files;
     rs_carver plan = {0};
     rs_text_encoder e = {.arena = rs_arena_create(), .L = rows};
     rs_status st = RS_OK;
     RS_TRY_OUT(rs_component_open(&found, e.arena, model_dir, RS_COMPONENT_TEXT));
     RS_TRY_OUT(rs_umt5_config_read(&e.config, found.config));
     RS_TRY_OUT(rs_umt5_layout(&e.layout, e.arena, found.config, found.original));
+    RS_TRY_OUT(rs_weights_look(&files, found.weights, &e.layout));
     bind(&e, &plan);
-    rs_layout_sizes w = rs_layout_bytes(&e.layout);
     *out = (rs_encoder_sizes){.params = rs_layout_params(&e.layout),
                               .rows = rows,
                               .dim = e.config.dim,
-                              .weights = w.outside + 2 * w.block,
+                              .files = files,
+                              .weights = files.mapped,
                               .work = plan.used,
                               .flops = flops_of(&e.config, rows)};
 out:
