@@ -85,19 +85,27 @@ static void print_bytes(const rs_plan_report *r, rs_arena *a)
     rs_out("  checkpoint: a file of %s\n", rs_bytes_text(a, z->checkpoint));
 }
 
+/* "2.9 PFLOP" and the like. */
+static const char *flop_text(rs_arena *a, double v)
+{
+    static const char *const k_units[] = {"", "k", "M", "G", "T", "P", "E"};
+    int u = 0;
+    for (; v >= 1000 && u < 6; u++)
+        v /= 1000;
+    return rs_arena_printf(a, "%.3g %sFLOP", v, k_units[u]);
+}
+
 static void print_rates(const rs_plan_report *r, rs_arena *a)
 {
     const rs_plan_rates *q = &r->plan->rates;
     const rs_plan_work *w = &r->plan->sizes.work;
-    rs_out(
-        "\n  operations: training step %.4g TFLOP, sampling pass %.4g, clip encoded %.4g, decoded "
-        "%.4g\n",
-        rs_flops_total(w->step) * 1e-12, rs_flops_total(w->forward) * 1e-12, w->encode * 1e-12,
-        w->decode * 1e-12);
-    rs_out("  rates of %s: GEMM %.4g TFLOP/s, attention %.4g and %.4g backward, convolution %.4g\n"
+    rs_out("\n  operations: training step %s, sampling pass %s, clip encoded %s, decoded %s\n",
+           flop_text(a, rs_flops_total(w->step)), flop_text(a, rs_flops_total(w->forward)),
+           flop_text(a, w->encode), flop_text(a, w->decode));
+    rs_out("  rates of %s: GEMM %s/s, attention %s/s and %s/s backward, convolution %s/s\n"
            "    (%s)\n",
-           q->device, q->gemm * 1e-12, q->attention * 1e-12, q->attention_bwd * 1e-12,
-           q->conv * 1e-12, q->source);
+           q->device, flop_text(a, q->gemm), flop_text(a, q->attention),
+           flop_text(a, q->attention_bwd), flop_text(a, q->conv), q->source);
     rs_out("  expected: %s a training step on the clip, %s a sampling step\n",
            time_text(a, r->plan->predicted.clip_step),
            time_text(a, r->plan->predicted.step[RS_TASK_EDIT]));

@@ -57,14 +57,27 @@ static void log_memory(const rs_plan_sizes *z, rs_arena *a)
                rs_bytes_text(a, z->total), rs_bytes_text(a, z->budget));
 }
 
-/* Of the first edit that has most references, to be on the safe side. */
-static double references_of(const rs_catalog *l)
+/* What the catalog asks for, per video and per edit with references. */
+typedef struct demand {
+    double edits, appearances, references;
+} demand;
+
+static demand demand_of(const rs_run *run)
 {
-    int64_t most = 0;
+    const rs_catalog *l = run->catalog;
+    demand d = {0};
     for (int64_t i = 0; i < l->n_videos; i++)
-        for (int64_t e = 0; e < l->videos[i].n_edits; e++)
-            most = rs_max_i64(most, l->videos[i].edits[e].n_references);
-    return (double)most;
+        for (int64_t e = 0; e < l->videos[i].n_edits; e++) {
+            rs_job job = {.video = &l->videos[i], .edit = &l->videos[i].edits[e]};
+            int64_t n = rs_job_references(run, &job);
+            d.edits++;
+            d.appearances += n > 0;
+            d.references += (double)n;
+        }
+    d.references = d.appearances > 0 ? d.references / d.appearances : 0;
+    d.edits /= (double)l->n_videos;
+    d.appearances /= (double)l->n_videos;
+    return d;
 }
 
 static rs_status log_seconds(rs_run_session *s)
@@ -74,16 +87,22 @@ static rs_status log_seconds(rs_run_session *s)
     rs_device *own; /* what is held to measure is no memory of the run */
     rs_device_opts like = {.backend = rs_device_backend(s->dev),
                            .threads = rs_device_threads(s->dev)};
+    demand d = demand_of(&s->run);
     RS_TRY(rs_device_open(&own, &like));
     rs_status st = rs_plan_rates_measure(&r, own, &s->sizes);
     rs_device_destroy(&own);
     RS_TRY(st);
-    rs_plan_predict(&p, s->run.cfg, &s->sizes, &r, references_of(s->catalog));
+    rs_plan_predict(&p, s->run.cfg, &s->sizes, &r, d.references);
+    double video = p.task[RS_TASK_INGEST] + p.task[RS_TASK_MOTION] +
+                   d.appearances * p.task[RS_TASK_APPEARANCE] +
+                   d.edits * (p.task[RS_TASK_EDIT] + p.task[RS_TASK_DECODE]) +
+                   p.task[RS_TASK_PUBLISH];
     RS_LOG(INFO,
-           "expected, by %.0f GFLOP/s: %.3g s per training step, %.3g s per sampling step; motion "
-           "%.3g s, edit %.3g s",
+           "expected, by %.0f GFLOP/s: %.3g s a training step, %.3g s a sampling step; motion "
+           "%.3g s, appearance %.3g s, edit %.3g s; %.3g videos per hour",
            r.gemm * 1e-9, p.clip_step, p.step[RS_TASK_EDIT], p.task[RS_TASK_MOTION],
-           p.task[RS_TASK_EDIT]);
+           d.appearances > 0 ? p.task[RS_TASK_APPEARANCE] : 0, p.task[RS_TASK_EDIT],
+           3600 * (double)s->world.size / video);
     return RS_OK;
 }
 

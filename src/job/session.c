@@ -88,8 +88,7 @@ static rs_status open_models(rs_run_session *s, int cores)
 {
     RS_TRY(rs_run_open_models(&s->run.models, &s->dev, s->cfg, cores));
     RS_TRY(rs_session_plan(s));
-    RS_TRY(identify_model(&s->run));
-    return rs_session_announce(s);
+    return identify_model(&s->run);
 }
 
 /* Rank 0 holds the run directory for all. */
@@ -123,7 +122,8 @@ rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
         (rs_run){.cfg = s->cfg, .catalog = s->catalog, .output = s->cfg->output, .stop = o->stop};
     RS_TRY(rs_comm_agree(c, open_models(s, cores)));
     RS_TRY(rs_comm_agree(c, rs_world_leads(&s->world) ? take_output(s) : RS_OK));
-    return rs_comm_agree(c, rs_log_open_file(log_path(s)));
+    RS_TRY(rs_comm_agree(c, rs_log_open_file(log_path(s))));
+    return rs_comm_agree(c, rs_session_announce(s));
 }
 
 static rs_status use_output(rs_run_session *s)
