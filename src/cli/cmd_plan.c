@@ -8,7 +8,7 @@
 typedef struct plan_opts {
     rs_opt_list sets;
     bool simulate, json;
-    const char *costs;
+    const char *costs, *device;
     int64_t ranks, copies, per_node, per_world, seed;
     double mtbf_h, restart, latency;
 } plan_opts;
@@ -20,6 +20,8 @@ static const rs_opt k_opts[] = {
     {"--set", RS_OPT_LIST, offsetof(plan_opts, sets), "KEY=VALUE", "override a setting"},
     {"--costs", RS_OPT_STRING, offsetof(plan_opts, costs), "PATH",
      "measured seconds: a JSON file, or the folder of a finished run"},
+    {"--device", RS_OPT_STRING, offsetof(plan_opts, device), "NAME",
+     "plan for h100 or h200, in 16 bits; else for this machine"},
     {"--ranks", RS_OPT_INT, offsetof(plan_opts, ranks), "N", "processes that work side by side: 1"},
     {"--copies", RS_OPT_INT, offsetof(plan_opts, copies), "K",
      "repeat the catalog to K videos; 0: as it is"},
@@ -30,7 +32,8 @@ static const rs_opt k_opts[] = {
      "from a rank to the director, one way: 0.001 s"},
     {"--mtbf", RS_OPT_FLOAT, offsetof(plan_opts, mtbf_h), "HOURS",
      "mean time between failures of a node; 0: none"},
-    {"--ranks-per-node", RS_OPT_INT, offsetof(plan_opts, per_node), "R", "ranks of a node: 1"},
+    {"--ranks-per-node", RS_OPT_INT, offsetof(plan_opts, per_node), "R",
+     "ranks of a node, which share its memory: 1"},
     {"--ranks-per-world", RS_OPT_INT, offsetof(plan_opts, per_world), "W",
      "ranks that stop when one is lost; 0: those of its node"},
     {"--restart", RS_OPT_FLOAT, offsetof(plan_opts, restart), "S",
@@ -110,6 +113,9 @@ static rs_status run(const rs_call *call)
                           .sets = o->sets.items,
                           .n_sets = o->sets.n,
                           .costs = o->costs,
+                          .device = o->device,
+                          .ranks = o->ranks,
+                          .per_node = o->per_node,
                           .copies = o->copies};
     rs_plan_report r = {.file = given.config, .plan = &plan, .ranks = o->ranks};
     RS_TRY(check(o));
@@ -132,8 +138,13 @@ const rs_command rs_cmd_plan = {
     .summary = "memory and time that a run will need; simulates it on any number of ranks",
     .args = "EXP.yaml [options]",
     .about =
-        "Bytes of one rank, from sizes alone; hours, from measured seconds of the stages. With\n"
-        "--simulate the code that schedules a run is run under a clock of its own: makespan "
+        "Bytes of one rank by purpose, the home of the weights, what blocks keep for the backward, "
+        "and\n"
+        "hours: from sizes and rates (measured here in a moment, or those of --device), or from\n"
+        "measured seconds of the stages (--costs). A model directory with nothing but its JSON "
+        "files\n"
+        "is enough. With --simulate the code that schedules a run is run under a clock of its own: "
+        "makespan "
         "against\n"
         "its lower bound max(work / ranks, longest video), the part of the time that ranks work,\n"
         "over all and until the last video began (the tail), and what an even static split of the\n"

@@ -3,6 +3,37 @@
 
 #include "cli/plan.h"
 
+static void write_bytes(rs_jsonw *w, const rs_plan_sizes *z)
+{
+    const struct {
+        const char *name;
+        int64_t bytes;
+    } rows[] = {
+        {"transformer", z->weights[z->home]},
+        {"transformer_resident", z->weights[RS_PLAN_RESIDENT]},
+        {"transformer_mapped", z->weights[RS_PLAN_MAPPED]},
+        {"transformer_sharded", z->weights[RS_PLAN_SHARDED]},
+        {"vae", z->vae},
+        {"vae_buffers", z->vae_work},
+        {"text_encoder", z->text},
+        {"image_encoder", z->image},
+        {"activations_training", z->train},
+        {"activations_sampling", z->sample},
+        {"block_store", z->block_store},
+        {"block_attention", z->block_attention},
+        {"conditions", z->conditions},
+        {"adapter_training", z->adapter},
+        {"clip", z->clip},
+        {"total", z->total},
+        {"budget", z->budget},
+        {"checkpoint", z->checkpoint},
+    };
+    rs_jsonw_object(w, "bytes");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        rs_jsonw_i64(w, rows[i].name, rows[i].bytes);
+    rs_jsonw_end(w);
+}
+
 static void write_sizes(rs_jsonw *w, const rs_plan *p)
 {
     const rs_plan_sizes *z = &p->sizes;
@@ -14,14 +45,41 @@ static void write_sizes(rs_jsonw *w, const rs_plan *p)
     rs_jsonw_i64(w, "tokens", z->tokens);
     rs_jsonw_i64(w, "tokens_training", z->window_tokens);
     rs_jsonw_end(w);
-    rs_jsonw_object(w, "bytes");
-    rs_jsonw_i64(w, "transformer_resident", z->transformer_resident);
-    rs_jsonw_i64(w, "transformer_mapped", z->transformer_mapped);
-    rs_jsonw_i64(w, "vae", z->vae);
-    rs_jsonw_i64(w, "activations_training", z->train);
-    rs_jsonw_i64(w, "activations_sampling", z->sample);
-    rs_jsonw_i64(w, "adapter_training", z->adapter);
-    rs_jsonw_i64(w, "checkpoint", z->checkpoint);
+    write_bytes(w, z);
+    rs_jsonw_object(w, "home");
+    rs_jsonw_string(w, "name", rs_plan_home_name(z->home));
+    rs_jsonw_string(w, "reason", z->home_reason);
+    rs_jsonw_i64(w, "gang", z->gang);
+    rs_jsonw_end(w);
+    rs_jsonw_object(w, "blocks");
+    rs_jsonw_i64(w, "store", z->kept.store);
+    rs_jsonw_i64(w, "attention", z->kept.attention);
+    rs_jsonw_i64(w, "recompute", z->blocks - z->kept.store - z->kept.attention);
+    rs_jsonw_end(w);
+}
+
+static void write_rates(rs_jsonw *w, const rs_plan *p)
+{
+    const rs_plan_work *o = &p->sizes.work;
+    const rs_plan_rates *r = &p->rates;
+    rs_jsonw_object(w, "flop");
+    rs_jsonw_f64(w, "step", rs_flops_total(o->step));
+    rs_jsonw_f64(w, "step_one_frame", rs_flops_total(o->one_frame));
+    rs_jsonw_f64(w, "forward", rs_flops_total(o->forward));
+    rs_jsonw_f64(w, "encode", o->encode);
+    rs_jsonw_f64(w, "decode", o->decode);
+    rs_jsonw_end(w);
+    rs_jsonw_object(w, "rates");
+    rs_jsonw_string(w, "device", r->device);
+    rs_jsonw_string(w, "source", r->source);
+    rs_jsonw_f64(w, "gemm", r->gemm);
+    rs_jsonw_f64(w, "attention", r->attention);
+    rs_jsonw_f64(w, "attention_backward", r->attention_bwd);
+    rs_jsonw_f64(w, "convolution", r->conv);
+    rs_jsonw_end(w);
+    rs_jsonw_object(w, "expected");
+    rs_jsonw_f64(w, "training_step", p->predicted.clip_step);
+    rs_jsonw_f64(w, "sampling_step", p->predicted.step[RS_TASK_EDIT]);
     rs_jsonw_end(w);
 }
 
@@ -47,6 +105,7 @@ static void write_costs(rs_jsonw *w, const rs_plan *p)
         rs_jsonw_f64(w, "mean", p->costs.stage[s].mean);
         rs_jsonw_f64(w, "cv", p->costs.stage[s].cv);
         rs_jsonw_i64(w, "measured", p->costs.stage[s].n);
+        rs_jsonw_f64(w, "predicted", p->predicted.task[s]);
         rs_jsonw_f64(w, "step", p->step_s[s]);
         rs_jsonw_end(w);
     }
@@ -95,16 +154,21 @@ void rs_plan_json(rs_jsonw *w, const rs_plan_report *r)
     const rs_plan *p = r->plan;
     rs_jsonw_object(w, NULL);
     rs_jsonw_string(w, "format", "reshoot plan");
-    rs_jsonw_i64(w, "version", 1);
+    rs_jsonw_i64(w, "version", 2);
     rs_jsonw_string(w, "experiment", r->file);
     rs_jsonw_i64(w, "ranks", r->ranks);
     write_run(w, p->cfg);
     rs_jsonw_i64(w, "videos", p->n_videos);
     rs_jsonw_i64(w, "edits", p->n_edits);
     write_sizes(w, p);
+    write_rates(w, p);
     write_costs(w, p);
     rs_jsonw_f64(w, "work", p->costs_known ? r->expected.work : NAN);
     rs_jsonw_f64(w, "bound", p->costs_known ? r->expected.bound : NAN);
+    rs_jsonw_f64(w, "videos_per_hour",
+                 p->costs_known && r->expected.bound > 0
+                     ? 3600 * (double)p->n_videos / r->expected.bound
+                     : NAN);
     if (r->sim)
         write_simulation(w, r);
     rs_jsonw_end(w);

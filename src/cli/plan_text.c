@@ -38,26 +38,77 @@ static void print_head(const rs_plan_report *r)
            (long long)p->tasks[RS_TASK_APPEARANCE]);
 }
 
+static void print_row_bytes(rs_arena *a, const char *what, int64_t bytes, const char *remark)
+{
+    rs_out("    %-24s %10s   %s\n", what, rs_bytes_text(a, bytes), remark);
+}
+
+/* The homes that are not taken, for comparison. */
+static void print_homes(const rs_plan_sizes *z, rs_arena *a)
+{
+    print_row_bytes(a, rs_arena_printf(a, "transformer, %s", rs_plan_home_name(z->home)),
+                    z->weights[z->home], z->home_reason);
+    for (int h = 0; h < RS_PLAN_HOMES; h++) {
+        rs_plan_home home = (rs_plan_home)h;
+        if (home == z->home || (home == RS_PLAN_SHARDED && z->gang < 2))
+            continue;
+        print_row_bytes(a, rs_arena_printf(a, "  if %s", rs_plan_home_name(home)), z->weights[h],
+                        home == RS_PLAN_MAPPED ? "what the files do not hold in fp32" : "");
+    }
+}
+
 static void print_bytes(const rs_plan_report *r, rs_arena *a)
 {
     const rs_plan_sizes *z = &r->plan->sizes;
-    const struct {
-        const char *what;
-        int64_t bytes;
-        const char *remark;
-    } rows[] = {
-        {"transformer, resident", z->transformer_resident, "every block in fp32"},
-        {"transformer, mapped", z->transformer_mapped, "instead: blocks stay in their files"},
-        {"vae", z->vae, "weights in fp32"},
-        {"activations, training", z->train, "one step, with adapters"},
-        {"activations, sampling", z->sample, "instead, when sampling"},
-        {"adapter, training", z->adapter, "factors, gradients, moments"},
-        {"checkpoint", z->checkpoint, "file, written while a stage trains"},
-    };
-    rs_out("\n  bytes of one rank\n");
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        rs_out("    %-24s %10s   %s\n", rows[i].what, rs_bytes_text(a, rows[i].bytes),
-               rows[i].remark);
+    int64_t again = z->blocks - z->kept.store - z->kept.attention;
+    rs_out("\n  bytes of one rank%s%s\n", r->plan->rates.value_bytes == 2 ? ", in 16 bits" : "",
+           z->weights_present ? "" : "; the model has no weights here, only configurations");
+    print_homes(z, a);
+    print_row_bytes(a, "vae", z->vae, "weights");
+    print_row_bytes(a, "vae, buffers", z->vae_work, "of encoding or decoding");
+    print_row_bytes(a, "text encoder", z->text, "ring of two blocks, buffers");
+    print_row_bytes(a, "image encoder", z->image, "ring of two blocks, buffers");
+    print_row_bytes(a, "activations, training", z->train,
+                    rs_arena_printf(a, "blocks: %lld store, %lld keep attention, %lld recompute",
+                                    (long long)z->kept.store, (long long)z->kept.attention,
+                                    (long long)again));
+    print_row_bytes(a, "activations, sampling", z->sample, "instead, when sampling");
+    print_row_bytes(a, "conditions", z->conditions, "prompts and pictures, at most");
+    print_row_bytes(a, "adapter, training", z->adapter, "factors, gradients, moments");
+    if (z->clip)
+        print_row_bytes(a, "clip", z->clip, "frames and latents on the host");
+    print_row_bytes(a, "total", z->total,
+                    rs_arena_printf(a, "most at once, of %s that it may hold%s",
+                                    rs_bytes_text(a, z->budget), z->fits ? "" : ": TOO MUCH"));
+    rs_out("  one more block: %s to store it, %s to keep its attention\n",
+           rs_bytes_text(a, z->block_store), rs_bytes_text(a, z->block_attention));
+    rs_out("  checkpoint: a file of %s\n", rs_bytes_text(a, z->checkpoint));
+}
+
+/* "2.9 PFLOP" and the like. */
+static const char *flop_text(rs_arena *a, double v)
+{
+    static const char *const k_units[] = {"", "k", "M", "G", "T", "P", "E"};
+    int u = 0;
+    for (; v >= 1000 && u < 6; u++)
+        v /= 1000;
+    return rs_arena_printf(a, "%.3g %sFLOP", v, k_units[u]);
+}
+
+static void print_rates(const rs_plan_report *r, rs_arena *a)
+{
+    const rs_plan_rates *q = &r->plan->rates;
+    const rs_plan_work *w = &r->plan->sizes.work;
+    rs_out("\n  operations: training step %s, sampling pass %s, clip encoded %s, decoded %s\n",
+           flop_text(a, rs_flops_total(w->step)), flop_text(a, rs_flops_total(w->forward)),
+           flop_text(a, w->encode), flop_text(a, w->decode));
+    rs_out("  rates of %s: GEMM %s/s, attention %s/s and %s/s backward, convolution %s/s\n"
+           "    (%s)\n",
+           q->device, flop_text(a, q->gemm), flop_text(a, q->attention),
+           flop_text(a, q->attention_bwd), flop_text(a, q->conv), q->source);
+    rs_out("  expected: %s a training step on the clip, %s a sampling step\n",
+           time_text(a, r->plan->predicted.clip_step),
+           time_text(a, r->plan->predicted.step[RS_TASK_EDIT]));
 }
 
 static void print_stage(const rs_plan_report *r, rs_arena *a, int s)
@@ -79,11 +130,10 @@ static void print_stage(const rs_plan_report *r, rs_arena *a, int s)
 static void print_costs(const rs_plan_report *r, rs_arena *a)
 {
     const rs_plan *p = r->plan;
-    if (!p->costs.from) {
-        rs_out("\n  seconds of the stages are not known: give measured ones with --costs\n");
-        return;
-    }
-    rs_out("\n  seconds, from %s\n", p->costs.from);
+    if (p->costs.from)
+        rs_out("\n  seconds, from %s\n", p->costs.from);
+    else
+        rs_out("\n  seconds, from operations and rates; give measured ones with --costs\n");
     rs_out("    %-11s %9s  %9s  %8s  %9s  %10s\n", "stage", "tasks", "each", "spread", "a step",
            "all");
     for (int s = 0; s < RS_TASK_CHAIN; s++)
@@ -96,6 +146,8 @@ static void print_costs(const rs_plan_report *r, rs_arena *a)
            (long long)r->ranks, r->ranks == 1 ? "" : "s", time_text(a, r->expected.bound),
            r->expected.bound > r->expected.chain ? "work / ranks"
                                                  : "the longest video, stage after stage");
+    if (r->expected.bound > 0)
+        rs_out("  at most %.4g videos per hour\n", 3600 * (double)p->n_videos / r->expected.bound);
 }
 
 static void print_row(rs_arena *a, const char *name, const rs_sim_result *s)
@@ -138,6 +190,7 @@ void rs_plan_text(const rs_plan_report *r, rs_arena *a)
 {
     print_head(r);
     print_bytes(r, a);
+    print_rates(r, a);
     print_costs(r, a);
     if (r->sim)
         print_simulation(r, a);

@@ -102,6 +102,7 @@
     E(HOME_SHARDED, "sharded", "a part of every block in each rank of a gang")
 
 #define RS_CFG_ENUM_recompute(E)                                                                   \
+    E(RECOMPUTE_AUTO, "auto", "what computes least in memory.limit, block by block")               \
     E(RECOMPUTE_NONE, "none", "keep every activation")                                             \
     E(RECOMPUTE_ATTENTION, "attention",                                                            \
       "keep block inputs and what self attention gives; compute the rest of each block again")     \
@@ -268,7 +269,10 @@
 
 #define RS_CFG_ROWS_memory(X)                                                                      \
     X(memory, ENUM, home, "auto", "", "where the transformer's weights are kept", home)            \
-    X(memory, ENUM, recompute, "block", "", "activations kept for the backward pass", recompute)
+    X(memory, ENUM, recompute, "auto", "", "activations kept for the backward pass", recompute)    \
+    X(memory, NUM, limit, "0", "GB",                                                               \
+      "that a rank may hold; 0: an even share of 80 % of the machine or of its cgroup's limit",    \
+      RANGE(0, 1e6))
 
 #define RS_CFG_ROWS_log(X)                                                                         \
     X(log, ENUM, level, "info", "", "least important line shown on the terminal", log_level)

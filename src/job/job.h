@@ -4,6 +4,7 @@
 #define RS_JOB_JOB_H
 
 #include "config/arms.h"
+#include "job/plan_rates.h"
 #include "job/used_states.h"
 #include "job/world.h"
 #include "stage/measure.h"
@@ -58,6 +59,8 @@ typedef struct rs_run_session {
     rs_catalog *catalog;
     rs_device *dev;
     rs_arena *arena;
+    int machine_ranks;   /* ranks of the world on this machine */
+    rs_plan_sizes sizes; /* of the present settings; what the models are opened with */
     rs_used_states used; /* by the jobs that ran here */
     rs_arena *reports;   /* rank 0: texts that ranks reported */
     double deadline;     /* end of the wall time on the clock of rs_now(); INFINITY: none */
@@ -69,6 +72,14 @@ void rs_session_close(rs_run_session *s);
 /* Collective. Go on with the settings of an arm: its output folder, and another model if it names
  * one. */
 rs_status rs_session_use(rs_run_session *s, const rs_config *cfg) RS_NODISCARD;
+
+/* Sizes under the present settings, and what the transformer is opened with or keeps from now on.
+ */
+rs_status rs_session_plan(rs_run_session *s) RS_NODISCARD;
+/* Says it: memory by purpose, home, blocks, expected seconds. */
+rs_status rs_session_announce(rs_run_session *s) RS_NODISCARD;
+/* At the end: what was held against what was planned. A warning where it was more. */
+void rs_session_account(const rs_run_session *s);
 
 /* Collective. All chosen jobs under the session's present settings, the index of their archives,
  * and the report. *outcomes: one per edit of the chosen videos, in the order of the catalog

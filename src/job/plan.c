@@ -1,6 +1,7 @@
 #include "job/plan.h"
 
 #include <math.h>
+#include <unistd.h>
 
 #include "base/num.h"
 #include "job/check.h"
@@ -12,73 +13,18 @@ _Static_assert((int)RS_TASK_DECODE == (int)RS_STAGE_DECODE &&
 
 /* ---- sizes ---- */
 
-rs_kept rs_plan_kept(const rs_config *c)
+static rs_status make_sizes(rs_plan *p, const rs_plan_opts *o)
 {
-    switch (c->memory.recompute) {
-    case RS_CFG_RECOMPUTE_NONE:
-        return RS_KEPT_ALL;
-    case RS_CFG_RECOMPUTE_ATTENTION:
-        return RS_KEPT_ATTENTION;
-    case RS_CFG_RECOMPUTE_BLOCK:
-        break;
-    }
-    return (rs_kept){0};
-}
-
-static rs_status transformer_sizes(rs_plan_sizes *z, rs_denoiser *m, const rs_vae_info *v,
-                                   const rs_config *c)
-{
-    const rs_denoiser_info *i = rs_denoiser_get_info(m);
-    rs_adapter *adapter;
-    float one = 1;
-    int64_t window =
-        c->motion.window ? rs_min_i64(c->motion.window, c->clip.frames) : c->clip.frames;
-    int64_t F = (c->clip.frames - 1) / v->scale_t + 1, H = c->clip.height / v->scale_s,
-            W = c->clip.width / v->scale_s, Fw = (window - 1) / v->scale_t + 1;
-    int64_t area = (H / i->patch[1]) * (W / i->patch[2]);
-    RS_TRY(rs_adapter_create(&adapter, m, c->lora.rank, (float)c->lora.alpha, c->lora.targets.items,
-                             rs_i32(c->lora.targets.n), false));
-    rs_status st = rs_denoiser_set_adapters(m, &adapter, &one, 1);
-    if (st == RS_OK) {
-        int64_t values = rs_adapter_params(adapter), bytes = (int64_t)sizeof(float);
-        *z = (rs_plan_sizes){.family = i->family,
-                             .blocks = i->blocks,
-                             .dim = i->dim,
-                             .params = i->params,
-                             .frames = {F, H, W},
-                             .tokens = F * area,
-                             .window_tokens = Fw * area,
-                             .transformer_resident = i->params * bytes,
-                             .transformer_mapped = (int64_t)rs_denoiser_weight_bytes(m),
-                             .vae = v->params * bytes,
-                             .train = (int64_t)rs_denoiser_plan(m, Fw, H, W, true),
-                             .sample = (int64_t)rs_denoiser_plan(m, F, H, W, false),
-                             .adapter = 4 * values * bytes,
-                             .checkpoint = 3 * values * bytes};
-        st = rs_denoiser_set_adapters(m, NULL, NULL, 0);
-    }
-    rs_adapter_destroy(&adapter);
-    return st;
-}
-
-/* The models are opened with their weights left in the files. */
-static rs_status read_sizes(rs_plan_sizes *z, const rs_config *c)
-{
-    rs_device *dev;
-    rs_denoiser *m = NULL;
-    rs_vae *vae = NULL;
-    rs_device_opts device = {.threads = 1};
-    rs_denoiser_opts opts = {.home = RS_HOME_MAPPED, .kept = rs_plan_kept(c)};
-    RS_TRY(rs_device_open(&dev, &device));
-    rs_status st = rs_vae_open(&vae, dev, c->model.path);
-    if (st == RS_OK)
-        st = rs_denoiser_open(&m, dev, c->model.path, &opts);
-    if (st == RS_OK)
-        st = transformer_sizes(z, m, rs_vae_get_info(vae), c);
-    rs_denoiser_close(&m);
-    rs_vae_close(&vae);
-    rs_device_destroy(&dev);
-    return st;
+    rs_plan_room room = {.machine = rs_plan_machine_bytes(""),
+                         .ranks = o->per_node,
+                         .limit = (int64_t)(p->cfg->memory.limit * 1e9)};
+    if (o->device)
+        return rs_plan_sizes_on(&p->sizes, p->cfg, p->catalog, &p->rates,
+                                rs_min_i64(o->ranks, o->per_node), p->arena);
+    int64_t gang = 0;
+    if (rs_plan_sharded(p->cfg))
+        gang = p->cfg->cluster.gang ? rs_min_i64(p->cfg->cluster.gang, room.ranks) : room.ranks;
+    return rs_plan_sizes_make(&p->sizes, p->cfg, p->catalog, &room, sizeof(float), gang);
 }
 
 /* ---- work ---- */
@@ -126,25 +72,32 @@ static void make_work(rs_plan *p, int64_t copies)
     }
 }
 
-/* Mean number of optimizer steps of the catalog's appearance stages. */
-static double appearance_steps(const rs_plan *p)
+/* Mean of the edits that have references. */
+static double mean_references(const rs_plan *p)
 {
-    const rs_cfg_appearance_section *c = &p->cfg->appearance;
     rs_run run = {.cfg = p->cfg, .catalog = p->catalog};
     int64_t sum = 0, n = 0;
-    if (c->schedule != RS_CFG_SCHEDULE_CODE)
-        return (double)c->steps;
     for (int64_t i = 0; i < p->catalog->n_videos; i++)
         for (int64_t e = 0; e < p->catalog->videos[i].n_edits; e++) {
             rs_job job = {.video = &p->catalog->videos[i], .edit = &p->catalog->videos[i].edits[e]};
             int64_t references = rs_job_references(&run, &job);
-            sum += references ? c->epochs * (1 + c->repeats * references) : 0;
+            sum += references;
             n += references > 0;
         }
     return n ? (double)sum / (double)n : 0;
 }
 
-static void find_rates(rs_plan *p)
+/* Mean number of optimizer steps of the catalog's appearance stages. */
+static double appearance_steps(const rs_plan *p)
+{
+    const rs_cfg_appearance_section *c = &p->cfg->appearance;
+    double references = mean_references(p);
+    if (c->schedule != RS_CFG_SCHEDULE_CODE)
+        return (double)c->steps;
+    return references > 0 ? (double)c->epochs * (1 + (double)c->repeats * references) : 0;
+}
+
+static void find_steps(rs_plan *p)
 {
     double steps[RS_TASK_COUNT] = {[RS_TASK_MOTION] = (double)p->cfg->motion.steps,
                                    [RS_TASK_APPEARANCE] = appearance_steps(p),
@@ -161,16 +114,47 @@ static void find_rates(rs_plan *p)
     }
 }
 
+/* What the settings and the model say; the model's files are checked where there are any. */
 static rs_status load(rs_plan *p, const rs_plan_opts *o)
 {
     rs_problems *problems = rs_problems_create();
     rs_check_model_info model;
+    rs_status made = RS_OK;
     rs_check_load(&p->cfg, &p->catalog, problems, o->config, o->sets, o->n_sets);
-    if (rs_problems_count(problems) == 0)
-        rs_check_model(problems, &model, p->cfg);
+    if (rs_problems_count(problems) == 0) {
+        made = o->device ? rs_plan_rates_named(&p->rates, o->device) : RS_OK;
+        if (made == RS_OK)
+            made = make_sizes(p, o);
+        if (made != RS_USAGE && (made != RS_OK || p->sizes.weights_present))
+            rs_check_model(problems, &model, p->cfg);
+    }
     rs_status st = rs_problems_status(problems);
     rs_problems_destroy(&problems);
+    return st == RS_OK ? made : st;
+}
+
+/* On this machine, with the threads that a rank will have. */
+static rs_status find_rates(rs_plan *p, const rs_plan_opts *o)
+{
+    rs_device *dev;
+    int64_t threads = p->cfg->cluster.threads;
+    if (o->device)
+        return RS_OK;
+    if (threads == 0)
+        threads = rs_max_i64(1, sysconf(_SC_NPROCESSORS_ONLN) / o->per_node);
+    RS_TRY(rs_device_open(&dev, &(rs_device_opts){.threads = rs_i32(threads)}));
+    rs_status st = rs_plan_rates_measure(&p->rates, dev, &p->sizes);
+    rs_device_destroy(&dev);
     return st;
+}
+
+static void predict(rs_plan *p, double references)
+{
+    rs_plan_predict(&p->predicted, p->cfg, &p->sizes, &p->rates, references);
+    if (p->costs.from)
+        return;
+    for (int s = 0; s < RS_TASK_CHAIN; s++)
+        p->costs.stage[s] = (rs_plan_cost){.mean = p->predicted.task[s]};
 }
 
 rs_status rs_plan_init(rs_plan *p, const rs_plan_opts *o)
@@ -178,9 +162,10 @@ rs_status rs_plan_init(rs_plan *p, const rs_plan_opts *o)
     *p = (rs_plan){.arena = rs_arena_create()};
     RS_TRY(load(p, o));
     RS_TRY(rs_plan_read_costs(&p->costs, p->arena, o->costs));
-    RS_TRY(read_sizes(&p->sizes, p->cfg));
+    RS_TRY(find_rates(p, o));
+    predict(p, mean_references(p));
     make_work(p, o->copies);
-    find_rates(p);
+    find_steps(p);
     return RS_OK;
 }
 
@@ -193,9 +178,6 @@ void rs_plan_fini(rs_plan *p)
 
 rs_status rs_plan_sim_opts(rs_sim_opts *o, const rs_plan *p, int64_t ranks)
 {
-    if (!p->costs.from)
-        return RS_FAIL(USAGE, "the seconds of the stages are not known: give them with --costs, a "
-                              "JSON file or the folder of a finished run");
     if (!p->costs_known)
         return RS_FAIL(USAGE, "%s: no seconds of the stage %s, which the catalog has",
                        p->costs.from, p->first_unknown);

@@ -3,8 +3,7 @@
 #ifndef RS_JOB_PLAN_H
 #define RS_JOB_PLAN_H
 
-#include "config/catalog.h"
-#include "model/model.h"
+#include "job/plan_rates.h"
 #include "sched/sim.h"
 
 /* Seconds of one task of a stage. */
@@ -14,30 +13,19 @@ typedef struct rs_plan_cost {
 } rs_plan_cost;
 
 typedef struct rs_plan_costs {
-    const char *from; /* file or folder; NULL: none */
+    const char *from; /* file or folder; NULL: predicted */
     rs_plan_cost stage[RS_TASK_COUNT];
 } rs_plan_costs;
-
-/* Bytes of one rank that holds the whole model, each for itself. */
-typedef struct rs_plan_sizes {
-    const char *family;
-    int64_t blocks, dim, params;
-    int64_t frames[3];             /* latent F', h, w of a whole clip */
-    int64_t tokens, window_tokens; /* of a sampling and of a training step */
-    int64_t transformer_resident;  /* every block in fp32 */
-    int64_t transformer_mapped;    /* what is held when blocks stay in their files */
-    int64_t vae;
-    int64_t train, sample; /* activations */
-    int64_t adapter;       /* factors, gradients and moments while it is trained */
-    int64_t checkpoint;    /* file: factors and moments */
-} rs_plan_sizes;
 
 typedef struct rs_plan_opts {
     const char *config; /* experiment file */
     const char *const *sets;
     int64_t n_sets;
-    const char *costs; /* JSON file, or folder of a finished run; NULL: not known */
-    int64_t copies;    /* the catalog, repeated to so many videos; 0: as it is */
+    const char *costs;  /* JSON file, or folder of a finished run; NULL: not known */
+    const char *device; /* by name; NULL: this machine */
+    int64_t copies;     /* the catalog, repeated to so many videos; 0: as it is */
+    int64_t ranks;      /* side by side, of which */
+    int64_t per_node;   /* share a machine */
 } rs_plan_opts;
 
 typedef struct rs_plan {
@@ -45,7 +33,9 @@ typedef struct rs_plan {
     rs_catalog *catalog;
     rs_arena *arena;
     rs_plan_sizes sizes;
-    rs_plan_costs costs;
+    rs_plan_rates rates;
+    rs_plan_prediction predicted; /* from sizes and rates */
+    rs_plan_costs costs;    /* measured; the predicted ones where no measured ones were given */
     rs_sched_video *videos; /* after copying; unknown seconds are 0 */
     int64_t n_videos, n_edits;
     int64_t tasks[RS_TASK_COUNT];    /* of all videos, by stage */
@@ -60,14 +50,11 @@ typedef struct rs_plan {
 rs_status rs_plan_init(rs_plan *p, const rs_plan_opts *o) RS_NODISCARD;
 void rs_plan_fini(rs_plan *p);
 
-/* The catalog on so many ranks: the plan's work with its costs. RS_USAGE where costs are unknown.
- */
+/* The catalog on so many ranks: the plan's work with its costs. RS_USAGE where the costs given
+ * leave some out. */
 rs_status rs_plan_sim_opts(rs_sim_opts *o, const rs_plan *p, int64_t ranks) RS_NODISCARD;
 
 /* ---- parts ---- */
-
-/* memory.recompute for every block. */
-rs_kept rs_plan_kept(const rs_config *c);
 
 /* From JSON (docs/plan.md): RS_FORMAT names file and member. From the archives of a run's folder:
  * every stage that is done there counts. */

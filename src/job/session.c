@@ -11,7 +11,6 @@
 #include "job/check.h"
 #include "job/job.h"
 #include "job/limit.h"
-#include "job/plan.h"
 
 static rs_status lock_output(rs_run_session *s, const char *output)
 {
@@ -55,33 +54,6 @@ static rs_status write_config(rs_run_session *s)
                                 strlen(dump));
 }
 
-/* What the run will hold in memory, from sizes alone. */
-static rs_status announce(rs_run_session *s)
-{
-    const rs_config *c = s->run.cfg;
-    rs_denoiser *m;
-    rs_vae *vae;
-    RS_TRY(rs_models_denoiser(&s->run.models, &m));
-    RS_TRY(rs_models_vae(&s->run.models, &vae));
-    const rs_denoiser_info *i = rs_denoiser_get_info(m);
-    const rs_vae_info *v = rs_vae_get_info(vae);
-    int64_t window =
-        c->motion.window && c->motion.window < c->clip.frames ? c->motion.window : c->clip.frames;
-    int64_t F = (c->clip.frames - 1) / v->scale_t + 1, H = c->clip.height / v->scale_s,
-            W = c->clip.width / v->scale_s;
-    RS_LOG(INFO, "device %s, %d threads; %s: %lld blocks of width %lld, %.2f M parameters",
-           rs_device_backend(s->dev), rs_device_threads(s->dev), i->family, (long long)i->blocks,
-           (long long)i->dim, (double)i->params * 1e-6);
-    RS_LOG(
-        INFO,
-        "clip %lld frames %lldx%lld = %lld tokens; activations %.1f MB training, %.1f MB sampling",
-        (long long)c->clip.frames, (long long)c->clip.width, (long long)c->clip.height,
-        (long long)(F * (H / i->patch[1]) * (W / i->patch[2])),
-        (double)rs_denoiser_plan(m, (window - 1) / v->scale_t + 1, H, W, true) * 1e-6,
-        (double)rs_denoiser_plan(m, F, H, W, false) * 1e-6);
-    return RS_OK;
-}
-
 /* Settings, catalog and model; the first problem of all is the error. */
 static rs_status load(rs_run_session *s, const rs_run_opts *o)
 {
@@ -101,28 +73,6 @@ static rs_status load(rs_run_session *s, const rs_run_opts *o)
     return st;
 }
 
-/* Sharded if asked for, or if there is a gang and nothing else is asked for. */
-static bool sharded(const rs_config *cfg)
-{
-    return cfg->memory.home == RS_CFG_HOME_SHARDED ||
-           (cfg->memory.home == RS_CFG_HOME_AUTO && cfg->cluster.gang > 1);
-}
-
-static rs_denoiser_opts denoiser_opts(const rs_config *cfg, rs_comm *gang)
-{
-    static const rs_weight_home homes[] = {[RS_CFG_HOME_AUTO] = RS_HOME_AUTO,
-                                           [RS_CFG_HOME_RESIDENT] = RS_HOME_RESIDENT,
-                                           [RS_CFG_HOME_MAPPED] = RS_HOME_MAPPED,
-                                           [RS_CFG_HOME_SHARDED] = RS_HOME_SHARDED};
-    rs_denoiser_opts o = {.home = homes[cfg->memory.home],
-                          .kept = rs_plan_kept(cfg)};
-    if (sharded(cfg)) {
-        o.home = gang ? RS_HOME_SHARDED : RS_HOME_AUTO;
-        o.gang = gang;
-    }
-    return o;
-}
-
 rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config *cfg, int cores,
                              rs_comm *gang)
 {
@@ -133,15 +83,15 @@ rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config
                              .threads = rs_i32(threads)};
     RS_TRY(rs_device_open(dev, &device));
     *models = (rs_models){.dev = *dev, .dir = cfg->model.path};
-    models->denoiser_opts = denoiser_opts(cfg, gang);
+    models->denoiser_opts.gang = gang;
     return RS_OK;
 }
 
 static rs_status open_models(rs_run_session *s, int cores)
 {
     RS_TRY(rs_run_open_models(&s->run.models, &s->dev, s->cfg, cores, s->world.gang));
-    RS_TRY(identify_model(&s->run));
-    return announce(s);
+    RS_TRY(rs_session_plan(s));
+    return identify_model(&s->run);
 }
 
 /* Rank 0 holds the run directory for all. */
@@ -173,11 +123,13 @@ rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
     RS_TRY(rs_comm_agree(c, rs_world_make_gangs(&s->world, s->cfg->cluster.gang)));
     s->deadline = rs_limit_deadline(s->cfg);
     RS_TRY(rs_comm_agree(c, rs_limit_arm(s->deadline - s->cfg->cluster.margin)));
+    RS_TRY(rs_comm_agree(c, rs_world_neighbours(&s->machine_ranks, &s->world)));
     s->run =
         (rs_run){.cfg = s->cfg, .catalog = s->catalog, .output = s->cfg->output, .stop = o->stop};
     RS_TRY(rs_comm_agree(c, open_models(s, cores)));
     RS_TRY(rs_comm_agree(c, rs_world_leads(&s->world) ? take_output(s) : RS_OK));
-    return rs_comm_agree(c, rs_log_open_file(log_path(s)));
+    RS_TRY(rs_comm_agree(c, rs_log_open_file(log_path(s))));
+    return rs_comm_agree(c, rs_session_announce(s));
 }
 
 static rs_status use_output(rs_run_session *s)
@@ -187,26 +139,24 @@ static rs_status use_output(rs_run_session *s)
     return write_config(s);
 }
 
-static rs_status use_model(rs_run_session *s, const rs_config *cfg)
+/* Another model, or the same in other sizes. */
+static rs_status use_model(rs_run_session *s, const rs_config *cfg, bool same)
 {
-    rs_models_close(&s->run.models); /* opened again when a job needs them */
+    if (!same)
+        rs_models_close(&s->run.models); /* opened again when a job needs them */
     s->run.models.dir = cfg->model.path;
-    s->run.models.denoiser_opts = denoiser_opts(cfg, s->world.gang);
-    RS_TRY(identify_model(&s->run));
-    return announce(s);
+    RS_TRY(rs_session_plan(s));
+    if (!same)
+        RS_TRY(identify_model(&s->run));
+    return rs_session_announce(s);
 }
 
 rs_status rs_session_use(rs_run_session *s, const rs_config *cfg)
 {
-    const rs_config *old = s->run.cfg;
-    rs_status st = RS_OK;
-    bool same = strcmp(old->model.path, cfg->model.path) == 0 &&
-                old->memory.recompute == cfg->memory.recompute &&
-                old->memory.home == cfg->memory.home;
+    bool same = strcmp(s->run.cfg->model.path, cfg->model.path) == 0;
     s->run.cfg = cfg;
     s->run.output = cfg->output;
-    if (!same)
-        st = use_model(s, cfg);
+    rs_status st = use_model(s, cfg, same);
     if (st == RS_OK && rs_world_leads(&s->world))
         st = use_output(s);
     return rs_comm_agree(s->world.comm, st);
@@ -229,6 +179,7 @@ static void tell_stream(const rs_run_session *s)
 void rs_session_close(rs_run_session *s)
 {
     tell_stream(s);
+    rs_session_account(s);
     rs_models_close(&s->run.models);
     rs_device_destroy(&s->dev);
     rs_catalog_destroy(&s->catalog);

@@ -101,23 +101,43 @@ static int usable_cores(char id[RS_HASH_HEX])
     return CPU_COUNT(&set);
 }
 
-rs_status rs_world_cores(int *cores, const rs_world *w)
+/* How many ranks have the same id. */
+static rs_status count_same(int *n, const rs_world *w, const char mine[RS_HASH_HEX],
+                            const char *what)
 {
-    char mine[RS_HASH_HEX];
     rs_status st = RS_OK;
     rs_arena *a = rs_arena_create();
-    char *ids = rs_arena_alloc(a, (size_t)w->size, sizeof mine);
+    char *ids = rs_arena_alloc(a, (size_t)w->size, RS_HASH_HEX);
     size_t *bytes = RS_NEW(a, size_t, w->size);
-    int usable = usable_cores(mine), sharing = 0;
     for (int r = 0; r < w->size; r++)
-        bytes[r] = sizeof mine;
-    RS_TRY_OUT(rs_comm_allgather(ids, w->comm, mine, bytes, "shares of the cores"));
+        bytes[r] = RS_HASH_HEX;
+    RS_TRY_OUT(rs_comm_allgather(ids, w->comm, mine, bytes, what));
+    *n = 0;
     for (int r = 0; r < w->size; r++)
-        sharing += memcmp(ids + (size_t)r * sizeof mine, mine, sizeof mine) == 0;
-    *cores = usable > sharing ? usable / sharing : 1;
+        *n += memcmp(ids + (size_t)r * RS_HASH_HEX, mine, RS_HASH_HEX) == 0;
 out:
     rs_arena_destroy(&a);
     return st;
+}
+
+rs_status rs_world_cores(int *cores, const rs_world *w)
+{
+    char mine[RS_HASH_HEX];
+    int usable = usable_cores(mine), sharing = 0;
+    RS_TRY(count_same(&sharing, w, mine, "shares of the cores"));
+    *cores = usable > sharing ? usable / sharing : 1;
+    return RS_OK;
+}
+
+rs_status rs_world_neighbours(int *n, const rs_world *w)
+{
+    char host[256] = {0}, mine[RS_HASH_HEX];
+    rs_hash h;
+    gethostname(host, sizeof host - 1);
+    rs_hash_init(&h);
+    rs_hash_string(&h, host);
+    rs_hash_final_hex(&h, mine);
+    return count_same(n, w, mine, "ranks of the machines");
 }
 
 /* ---- lists of strings: each is 'x' for NULL, or 's', its bytes and a zero ---- */

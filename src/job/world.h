@@ -39,6 +39,8 @@ rs_status rs_world_await_lead(const rs_world *w) RS_NODISCARD;
 /* Collective. Cores that this rank may use, shared evenly among the ranks of this machine that may
  * use the same ones; at least 1. */
 rs_status rs_world_cores(int *cores, const rs_world *w) RS_NODISCARD;
+/* Collective. How many ranks are on this machine, this one included. */
+rs_status rs_world_neighbours(int *n, const rs_world *w) RS_NODISCARD;
 /* Collective. Rank 0's list of n strings (each may be NULL) to all ranks, in the arena; n is equal
  * on all ranks, the strings of the other ranks are replaced. */
 rs_status rs_world_share(const char **strings, int64_t n, rs_arena *a,

@@ -110,8 +110,14 @@ rs_status rs_adapter_create(rs_adapter **out, rs_denoiser *m, int64_t rank, floa
     a->alpha = alpha;
     a->trainable = trainable;
     name_items(a, m, wanted);
-    RS_TRY_OUT(rs_pool_bind(&a->pool, a->dev, bind_items, a));
-    rs_device_zero(a->dev, a->pool.memory, a->pool.bytes);
+    if (rs_denoiser_described(m)) {
+        rs_carver plan = {0};
+        bind_items(a, &plan);
+        a->pool.bytes = plan.used;
+    } else {
+        RS_TRY_OUT(rs_pool_bind(&a->pool, a->dev, bind_items, a));
+        rs_device_zero(a->dev, a->pool.memory, a->pool.bytes);
+    }
     *out = a;
     a = NULL;
 out:

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "base/num.h"
+#include "base/log.h"
 #include "model/component.h"
 
 static rs_status open_weights(rs_denoiser *m, const char *path)
@@ -25,7 +25,8 @@ static rs_status open_parts(rs_denoiser *m, const char *model_dir)
     m->info.params = rs_layout_params(&m->layout);
     m->dims.image_rows = m->info.image_len;
     RS_TRY_OUT(rs_denoiser_set_lane(m, m->opts.lane, m->opts.pair));
-    RS_TRY_OUT(open_weights(m, part.weights));
+    if (!m->opts.describe)
+        RS_TRY_OUT(open_weights(m, part.weights));
 out:
     rs_component_close(&part);
     return st;
@@ -102,26 +103,7 @@ rs_wstream_stats rs_denoiser_stream_stats(rs_denoiser *m)
 
 size_t rs_denoiser_weight_bytes(const rs_denoiser *m)
 {
-    return rs_wstream_bytes(m->weights);
-}
-
-void rs_denoiser_set_kept(rs_denoiser *m, rs_kept kept)
-{
-    m->opts.kept = kept;
-}
-
-rs_kept rs_denoiser_kept(const rs_denoiser *m)
-{
-    rs_kept k = {.store = rs_max_i64(1, rs_min_i64(m->opts.kept.store, m->info.blocks))};
-    k.attention = rs_max_i64(0, rs_min_i64(m->opts.kept.attention, m->info.blocks - k.store));
-    return k;
-}
-
-rs_block_policy rs_kept_policy(const rs_kept *k, int64_t blocks, int64_t i)
-{
-    if (i >= blocks - k->store)
-        return RS_BLOCK_STORE;
-    return i >= blocks - k->store - k->attention ? RS_BLOCK_ATTENTION : RS_BLOCK_RECOMPUTE;
+    return m->weights ? rs_wstream_bytes(m->weights) : 0;
 }
 
 static rs_tensor carve_latent(rs_carver *c, const rs_denoiser *m)
@@ -152,7 +134,7 @@ static void bind_all(void *object, rs_carver *c)
     m->family->bind(m->state, c, &m->dims);
 }
 
-static rs_dims dims_of(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
+rs_dims rs_denoiser_dims(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
 {
     rs_dims n = m->dims;
     n.F = F;
@@ -178,7 +160,7 @@ static size_t plan(const rs_denoiser *m, rs_dims dims)
 
 size_t rs_denoiser_plan(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
 {
-    return plan(m, dims_of(m, F, H, W, training));
+    return plan(m, rs_denoiser_dims(m, F, H, W, training));
 }
 
 size_t rs_denoiser_plan_lane(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training,
@@ -187,7 +169,7 @@ size_t rs_denoiser_plan_lane(const rs_denoiser *m, int64_t F, int64_t H, int64_t
     size_t most = 0;
     for (int r = 0; r < width; r++) {
         rs_lane lane = {.rank = r, .width = width};
-        rs_dims dims = dims_of(m, F, H, W, training);
+        rs_dims dims = rs_denoiser_dims(m, F, H, W, training);
         dims.lane = &lane;
         size_t bytes = plan(m, dims);
         most = bytes > most ? bytes : most;
@@ -202,6 +184,8 @@ rs_status rs_denoiser_rebind(rs_denoiser *m)
     RS_TRY(rs_pool_bind(&m->pool, m->dev, bind_all, m));
     m->family->setup(m->state, m->dev);
     m->bound = true;
+    RS_LOG(DETAIL, "transformer: %zu bytes bound for %s", m->pool.bytes,
+           m->dims.training ? "training" : "sampling");
     return RS_OK;
 }
 
@@ -225,7 +209,7 @@ static rs_status bind_local(rs_denoiser *m, int64_t F, int64_t H, int64_t W, boo
     if (tokens < m->lane.width)
         return RS_FAIL(INPUT, "%lld tokens cannot be shared by the %d ranks of a lane",
                        (long long)tokens, m->lane.width);
-    rs_dims want = dims_of(m, F, H, W, training);
+    rs_dims want = rs_denoiser_dims(m, F, H, W, training);
     if (m->bound && same_dims(&want, &m->dims))
         return RS_OK;
     m->dims = want;

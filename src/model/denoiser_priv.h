@@ -46,6 +46,7 @@ struct rs_denoiser_cond {
     void *encoded; /* family's */
 };
 
+rs_dims rs_denoiser_dims(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training);
 /* Allocate again for the current dims (rank or image rows have grown). Local. */
 rs_status rs_denoiser_rebind(rs_denoiser *m) RS_NODISCARD;
 /* Gradients of a block's factors: of the tokens of all ranks instead of this one's. Collective. */

@@ -9,7 +9,7 @@
 #ifndef RS_MODEL_FAMILY_H
 #define RS_MODEL_FAMILY_H
 
-#include "model/model.h"
+#include "model/sizes.h"
 #include "nn/nn.h"
 #include "store/json.h"
 
@@ -41,6 +41,16 @@ typedef enum rs_pass {
 /* Of block i of `blocks`. */
 rs_block_policy rs_kept_policy(const rs_kept *k, int64_t blocks, int64_t i);
 
+/* Parts of a pass whose floating-point operations are counted. */
+typedef enum rs_counted {
+    RS_COUNT_ENDS,           /* begin and end */
+    RS_COUNT_ENDS_BWD,       /* end_bwd */
+    RS_COUNT_FORWARD,        /* block_fwd of PLAIN and KEEP */
+    RS_COUNT_AGAIN,          /* RECOMPUTE, under the block's policy */
+    RS_COUNT_BACKWARD,       /* block_bwd */
+    RS_COUNT_BACKWARD_LOWEST /* block_bwd without need_dx */
+} rs_counted;
+
 struct rs_family {
     const char *name;
     const char *const *class_names; /* "_class_name" values of its configurations, NULL-ended */
@@ -57,6 +67,10 @@ struct rs_family {
     void (*setup)(void *state, rs_device *d);
     /* S: rows of the residual stream on this rank under these dims. */
     int64_t (*tokens)(const void *state, const rs_dims *dims);
+
+    /* Adds the operations of a part, for block i under `loras`, to *sum. */
+    void (*count)(rs_flops *sum, const void *state, const rs_dims *dims, const rs_lora_terms *loras,
+                  int64_t text_rows, int64_t image_rows, rs_counted what, int i);
 
     /* Condition: buffers for `text_rows` true rows and `image_rows` (0: none), then its encoding
      * from host tensors text (text_rows,text_dim), image (image_rows,image_dim). y
@@ -95,5 +109,6 @@ rs_status rs_family_of_config(const rs_family **out, const rs_json *config) RS_N
 const rs_family *rs_denoiser_family(const rs_denoiser *m);
 const rs_layout *rs_denoiser_layout(const rs_denoiser *m);
 rs_device *rs_denoiser_device(const rs_denoiser *m);
+bool rs_denoiser_described(const rs_denoiser *m); /* opened without weights */
 
 #endif

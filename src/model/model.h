@@ -42,6 +42,8 @@ typedef struct rs_denoiser_opts {
     rs_kept kept;  /* of training; see rs_denoiser_set_kept */
     rs_comm *lane; /* as rs_denoiser_set_lane */
     rs_comm *pair;
+    bool describe; /* without weights: to plan with (model/sizes.h), not to run; nor do adapters get
+                       memory */
 } rs_denoiser_opts;
 
 typedef struct rs_denoiser_info {

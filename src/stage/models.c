@@ -22,10 +22,12 @@ rs_status rs_models_denoiser(rs_models *m, rs_denoiser **out)
         double begin = rs_now();
         RS_TRY(rs_denoiser_open(&m->denoiser, m->dev, m->dir, &m->denoiser_opts));
         const rs_denoiser_info *i = rs_denoiser_get_info(m->denoiser);
-        RS_LOG(DETAIL,
-               "opened transformer: %s, %lld blocks of width %lld, %.2f M parameters, %.2f s",
-               i->family, (long long)i->blocks, (long long)i->dim, (double)i->params * 1e-6,
-               rs_now() - begin);
+        RS_LOG(
+            DETAIL,
+            "opened transformer: %s, %lld blocks of width %lld, %.2f M parameters, %zu bytes held, "
+            "%.2f s",
+            i->family, (long long)i->blocks, (long long)i->dim, (double)i->params * 1e-6,
+            rs_denoiser_weight_bytes(m->denoiser), rs_now() - begin);
     }
     *out = m->denoiser;
     return RS_OK;

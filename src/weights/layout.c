@@ -80,6 +80,18 @@ int64_t rs_layout_params(const rs_layout *l)
     return rs_layout_global_params(l) + l->blocks * rs_layout_block_params(l);
 }
 
+rs_layout_sizes rs_layout_bytes(const rs_layout *l)
+{
+    rs_layout_sizes s = {.blocks = l->blocks};
+    for (int64_t i = 0; i < l->n; i++) {
+        const rs_weight_row *r = &l->rows[i];
+        size_t bytes = ((size_t)rs_weight_row_params(r) * sizeof(float) + 63) / 64 * 64;
+        s.outside += r->block < 0 && !r->raw ? bytes : 0;
+        s.block += r->block >= 0 ? bytes : 0;
+    }
+    return s;
+}
+
 void rs_layout_name(char *out, size_t size, const rs_weight_row *row, int block, bool original)
 {
     const char *pattern = original && row->original ? row->original : row->diffusers;

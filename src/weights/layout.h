@@ -47,6 +47,14 @@ int64_t rs_layout_block_params(const rs_layout *l);
 int64_t rs_layout_global_params(const rs_layout *l);
 int64_t rs_layout_params(const rs_layout *l);
 int64_t rs_weight_row_params(const rs_weight_row *row);
+/* Device bytes of weights in fp32 as rs_wstream lays them out: of what is outside the blocks,
+ * without raw rows, and of one block. Optional rows count. */
+typedef struct rs_layout_sizes {
+    size_t outside, block;
+    int64_t blocks;
+} rs_layout_sizes;
+
+rs_layout_sizes rs_layout_bytes(const rs_layout *l);
 /* Concrete name of a row for a block index into `out`; original layout if asked. */
 void rs_layout_name(char *out, size_t size, const rs_weight_row *row, int block, bool original);
 

@@ -315,6 +315,27 @@ static void t_arms_are_compared_over_ranks(void)
     T_EQ_I(atoi(one), 2 * VIDEOS);
 }
 
+/* Of the "memory of a rank: ... = X of Y" in the log of rank 0. */
+static double budget_of(const char *dir, const char *output)
+{
+    char *log, unit[8];
+    double v = 0;
+    t_shell(&log, "grep 'memory of a rank' %s/%s/reshoot.log", dir, output);
+    const char *sum = strstr(log, " = "), *at = sum ? strstr(sum, " of ") : NULL;
+    T_CHECKF(at && sscanf(at, " of %lf %7s", &v, unit) == 2 && strcmp(unit, "GB") == 0, "%s", log);
+    return v;
+}
+
+static void t_ranks_share_the_memory_of_a_machine(void)
+{
+    const char *dir = world();
+    char *out;
+    T_CHECKF(run(&out, 0, dir, "one", "--only ingest") == 0, "%s", out);
+    T_CHECKF(run(&out, 3, dir, "three", "--only ingest") == 0, "%s", out);
+    double one = budget_of(dir, "one");
+    T_NEAR(budget_of(dir, "three"), one / 3, 0.01 * one); /* three digits are printed */
+}
+
 static const rs_test_case cases[] = {
     T_CASE(t_results_do_not_depend_on_the_ranks),
     T_CASE(t_results_do_not_depend_on_the_gangs),
@@ -322,6 +343,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_the_time_limit_stops_all),
     T_CASE(t_videos_are_spread),
     T_CASE(t_a_failure_is_its_own),
+    T_CASE(t_ranks_share_the_memory_of_a_machine),
     T_CASE(t_bad_input_is_said_once),
     T_CASE(t_a_signal_stops_all_and_another_world_goes_on),
     T_CASE(t_a_killed_rank_ends_the_world_and_nothing_is_lost),

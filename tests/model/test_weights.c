@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "harness/test.h"
 #include "store/safetensors.h"
+#include "weights/files.h"
 #include "weights/stream.h"
 
 enum { BLOCKS = 5, IN = 24, OUT = 40, BIG = 70001 };
@@ -196,6 +197,39 @@ static void t_prefix(void)
     check_walk(RS_DTYPE_BF16, RS_HOME_AUTO, "transformer.", false);
 }
 
+/* What is planned from headers is what a stream holds; without files the layout is all there is. */
+static void t_files_say_what_a_stream_holds(void)
+{
+    static const rs_dtype k_types[] = {RS_DTYPE_F32, RS_DTYPE_BF16};
+    rs_layout l = layout();
+    rs_layout_sizes s = rs_layout_bytes(&l);
+    rs_device *d = open_device();
+    rs_weight_files f;
+    rs_wstream *w;
+    for (int k = 0; k < 3; k++) {
+        rs_tensor_list list = tensors("", k_types[k % 2], false);
+        for (int64_t i = 0; k == 2 && i < list.n; i++) /* mixed: norms in half precision */
+            if (strstr(list.items[i].name, ".g"))
+                list.items[i] = tensors("", RS_DTYPE_BF16, false).items[i];
+        const char *path = write_file(&list);
+        T_OK(rs_weights_look(&f, path, &l));
+        T_CHECK(f.present && f.in_place == (k == 0) && f.stored > 0);
+        T_OK(rs_wstream_open(&w, d, path, &l, RS_HOME_MAPPED));
+        T_EQ_I(f.mapped, rs_wstream_bytes(w));
+        rs_wstream_close(&w);
+        T_OK(rs_wstream_open(&w, d, path, &l, RS_HOME_RESIDENT));
+        size_t odd = 64; /* optional, not in these files */
+        T_EQ_I(s.outside - odd + BLOCKS * s.block, rs_wstream_bytes(w));
+        rs_wstream_close(&w);
+    }
+    const char *empty = rs_path_join(t_arena(), t_tmpdir(), "empty");
+    T_OK(rs_make_dirs(empty));
+    T_OK(rs_weights_look(&f, empty, &l));
+    T_CHECK(!f.present && !f.in_place && f.stored == 0);
+    T_EQ_I(f.mapped, s.outside + 2 * s.block);
+    rs_device_destroy(&d);
+}
+
 static void t_auto_home(void)
 {
     rs_layout l = layout();
@@ -285,6 +319,7 @@ static const rs_test_case k_cases[] = {
     T_CASE(t_homes_and_types),
     T_CASE(t_original_names_and_slices),
     T_CASE(t_prefix),
+    T_CASE(t_files_say_what_a_stream_holds),
     T_CASE(t_auto_home),
     T_CASE(t_two_held),
     T_CASE(t_errors_name_file_and_tensor),

@@ -227,3 +227,41 @@ rs_status rs_image_preprocess(const rs_image_encoder *e, rs_tensor pixels, rs_te
     }
     return RS_OK;
 }
+
+/* ---- sizes ---- */
+
+static rs_flops flops_of(const rs_clip_config *g)
+{
+    double T = (double)g->tokens, D = (double)g->dim, n = (double)(g->layers - 1);
+    double patches = (double)((g->tokens - 1) * 3 * g->patch * g->patch);
+    return (rs_flops){.gemm = 2 * patches * D + n * 2 * T * D * (4 * D + 2 * (double)g->ffn),
+                      .attention = n * 4 * T * T * D};
+}
+
+rs_status rs_image_encoder_sizes(rs_encoder_sizes *out, const char *model_dir)
+{
+    rs_component found = {0};
+    rs_weight_files files, head;
+    rs_carver plan = {0};
+    rs_image_encoder e = {.arena = rs_arena_create()};
+    rs_status st = RS_OK;
+    RS_TRY_OUT(rs_component_open(&found, e.arena, model_dir, RS_COMPONENT_IMAGE));
+    RS_TRY_OUT(rs_clip_config_read(&e.config, found.config));
+    RS_TRY_OUT(rs_clip_layout(&e.layout, e.arena, found.config, found.original));
+    RS_TRY_OUT(rs_clip_head_layout(&e.head_layout, e.arena, found.config, found.original));
+    RS_TRY_OUT(rs_weights_look(&files, found.weights, &e.layout));
+    RS_TRY_OUT(rs_weights_look(&head, found.weights, &e.head_layout));
+    bind(&e, &plan);
+    *out = (rs_encoder_sizes){.params = rs_layout_params(&e.layout),
+                              .rows = e.config.tokens,
+                              .dim = e.config.dim,
+                              .files = files,
+                              .weights = files.mapped,
+                              .head = head.mapped,
+                              .work = plan.used,
+                              .flops = flops_of(&e.config)};
+out:
+    rs_component_close(&found);
+    rs_arena_destroy(&e.arena);
+    return st;
+}

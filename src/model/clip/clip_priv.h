@@ -3,7 +3,7 @@
 #define RS_MODEL_CLIP_PRIV_H
 
 #include "model/layouts.h"
-#include "model/model.h"
+#include "model/sizes.h"
 
 typedef struct rs_clip_config {
     int64_t dim, ffn, heads;

@@ -209,3 +209,38 @@ rs_status rs_text_encode(rs_text_encoder *e, rs_tensor states, const int32_t *id
     RS_TRY(rs_device_check(e->dev));
     return RS_OK;
 }
+
+/* ---- sizes ---- */
+
+static rs_flops flops_of(const rs_umt5_config *g, int64_t rows)
+{
+    double L = (double)rows, D = (double)g->dim, inner = (double)(g->heads * g->head_dim);
+    double n = (double)g->layers;
+    return (rs_flops){.gemm = n * 2 * L * D * (4 * inner + 3 * (double)g->ffn),
+                      .attention = n * 4 * L * L * inner};
+}
+
+rs_status rs_text_encoder_sizes(rs_encoder_sizes *out, const char *model_dir, int64_t rows)
+{
+    rs_component found = {0};
+    rs_weight_files files;
+    rs_carver plan = {0};
+    rs_text_encoder e = {.arena = rs_arena_create(), .L = rows};
+    rs_status st = RS_OK;
+    RS_TRY_OUT(rs_component_open(&found, e.arena, model_dir, RS_COMPONENT_TEXT));
+    RS_TRY_OUT(rs_umt5_config_read(&e.config, found.config));
+    RS_TRY_OUT(rs_umt5_layout(&e.layout, e.arena, found.config, found.original));
+    RS_TRY_OUT(rs_weights_look(&files, found.weights, &e.layout));
+    bind(&e, &plan);
+    *out = (rs_encoder_sizes){.params = rs_layout_params(&e.layout),
+                              .rows = rows,
+                              .dim = e.config.dim,
+                              .files = files,
+                              .weights = files.mapped,
+                              .work = plan.used,
+                              .flops = flops_of(&e.config, rows)};
+out:
+    rs_component_close(&found);
+    rs_arena_destroy(&e.arena);
+    return st;
+}

@@ -3,7 +3,7 @@
 #define RS_MODEL_UMT5_PRIV_H
 
 #include "model/layouts.h"
-#include "model/model.h"
+#include "model/sizes.h"
 
 typedef struct rs_umt5_config {
     int64_t vocab, dim, ffn, layers, heads;

@@ -42,7 +42,7 @@ static rs_status describe(void *state, rs_denoiser_info *info, rs_layout *layout
     return RS_OK;
 }
 
-static int64_t tokens(const void *state, const rs_dims *dims)
+int64_t rs_wan_tokens(const void *state, const rs_dims *dims)
 {
     const int64_t *p = ((const wan_state *)state)->cfg.patch;
     int64_t all = (dims->F / p[0]) * (dims->H / p[1]) * (dims->W / p[2]);
@@ -60,7 +60,8 @@ const rs_family rs_family_wan21 = {
     .describe = describe,
     .bind = rs_wan_bind,
     .setup = rs_wan_setup,
-    .tokens = tokens,
+    .tokens = rs_wan_tokens,
+    .count = rs_wan_count,
     .bind_cond = rs_wan_bind_cond,
     .encode_cond = rs_wan_encode_cond,
     .begin = rs_wan_begin,

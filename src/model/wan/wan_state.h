@@ -84,6 +84,8 @@ typedef struct wan_cond {
     rs_tensor image_in, image_hidden; /* (I,image_dim) */
 } wan_cond;
 
+int64_t rs_wan_tokens(const void *state, const rs_dims *dims); /* wan_family.c */
+
 /* wan_buffers.c */
 void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims);
 void rs_wan_setup(void *state, rs_device *d);
@@ -125,6 +127,10 @@ void rs_wan_block_fwd(void *state, rs_device *d, int i, const rs_tensor *weights
 void rs_wan_block_bwd(void *state, rs_device *d, int i, const rs_tensor *weights,
                       const rs_lora_terms *loras, rs_tensor dx, rs_tensor x, const void *cond,
                       bool need_dx);
+
+/* wan_flops.c */
+void rs_wan_count(rs_flops *sum, const void *state, const rs_dims *dims, const rs_lora_terms *loras,
+                  int64_t text_rows, int64_t image_rows, rs_counted what, int i);
 
 /* wan_ends.c */
 void rs_wan_encode_cond(void *state, void *cond, rs_device *d, const rs_tensor *globals,

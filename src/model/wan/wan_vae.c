@@ -6,7 +6,7 @@
 #include "model/component.h"
 #include "model/wan/wan_vae_priv.h"
 
-static rs_status init(rs_vae *v, const char *model_dir)
+static rs_status init(rs_vae *v, const char *model_dir, bool weights)
 {
     rs_status st = RS_OK;
     rs_component found;
@@ -19,25 +19,36 @@ static rs_status init(rs_vae *v, const char *model_dir)
                             .scale_t = v->config.scale_t,
                             .scale_s = v->config.scale_s,
                             .params = rs_layout_params(&layout)};
-    RS_TRY_OUT(rs_vae_weights_load(v, found.weights, &layout));
+    if (weights)
+        RS_TRY_OUT(rs_vae_weights_load(v, found.weights, &layout));
 out:
     rs_component_close(&found);
     return st;
 }
 
-rs_status rs_vae_open(rs_vae **out, rs_device *d, const char *model_dir)
+static rs_status open_vae(rs_vae **out, rs_device *d, const char *model_dir, bool weights)
 {
     rs_vae *v = rs_alloc(1, sizeof *v);
     v->dev = d;
     v->arena = rs_arena_create();
     v->chunk = 1;
-    rs_status st = init(v, model_dir);
+    rs_status st = init(v, model_dir, weights);
     if (st != RS_OK) {
         rs_vae_close(&v);
         return rs_relay_at(st, __FILE__, __LINE__, __func__);
     }
     *out = v;
     return RS_OK;
+}
+
+rs_status rs_vae_open(rs_vae **out, rs_device *d, const char *model_dir)
+{
+    return open_vae(out, d, model_dir, true);
+}
+
+rs_status rs_vae_describe(rs_vae **out, rs_device *d, const char *model_dir)
+{
+    return open_vae(out, d, model_dir, false);
 }
 
 void rs_vae_close(rs_vae **v)

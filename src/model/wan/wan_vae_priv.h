@@ -6,7 +6,7 @@
 #define RS_MODEL_WAN_VAE_PRIV_H
 
 #include "model/layouts.h"
-#include "model/model.h"
+#include "model/sizes.h"
 
 enum { RS_VAE_STAGES = 8, RS_VAE_PARTS = 8, RS_VAE_RGB = 3 };
 
@@ -125,9 +125,5 @@ struct rs_vae {
 rs_status rs_vae_weights_load(rs_vae *v, const char *path, const rs_layout *layout) RS_NODISCARD;
 /* Latent frames per chunk, 1 by default: more memory for longer convolutions, the same values. */
 void rs_vae_set_chunk(rs_vae *v, int64_t latent_frames);
-/* For a clip of F latent frames of h x w: bytes of buffers and caches (drops the ones held), and
- * multiply-adds. */
-size_t rs_vae_work_bytes(rs_vae *v, bool decode, int64_t F, int64_t h, int64_t w);
-int64_t rs_vae_macs(const rs_vae *v, bool decode, int64_t F, int64_t h, int64_t w);
 
 #endif

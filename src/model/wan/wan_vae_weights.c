@@ -50,6 +50,15 @@ static void bind_weights(void *object, rs_carver *c)
         *stats[i] = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(v->config.z_dim));
 }
 
+size_t rs_vae_weight_bytes(rs_vae *v)
+{
+    if (v->weights.bytes)
+        return v->weights.bytes;
+    rs_carver plan = {0};
+    bind_weights(v, &plan);
+    return plan.used;
+}
+
 /* Host memory for one tensor before and after packing. */
 typedef struct staging {
     rs_device *dev;

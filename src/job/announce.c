@@ -1,0 +1,137 @@
+/* What a run states before it starts, and how it kept to that: memory by purpose, the weights'
+ * home, what blocks keep, expected seconds. */
+#include "base/log.h"
+#include "base/num.h"
+#include "base/str.h"
+#include "job/job.h"
+
+rs_status rs_session_plan(rs_run_session *s)
+{
+    static const rs_weight_home homes[] = {[RS_PLAN_RESIDENT] = RS_HOME_RESIDENT,
+                                           [RS_PLAN_MAPPED] = RS_HOME_MAPPED,
+                                           [RS_PLAN_SHARDED] = RS_HOME_SHARDED};
+    const rs_config *c = s->run.cfg;
+    rs_denoiser_opts *o = &s->run.models.denoiser_opts;
+    rs_plan_room room = {.machine = rs_plan_machine_bytes(""),
+                         .ranks = s->machine_ranks,
+                         .limit = (int64_t)(c->memory.limit * 1e9)};
+    rs_weight_home before = o->home;
+    int64_t gang = rs_plan_sharded(c) ? rs_comm_size(s->world.gang) : 0;
+    RS_TRY(rs_plan_sizes_make(&s->sizes, c, s->catalog, &room, sizeof(float), gang));
+    o->home = homes[s->sizes.home];
+    o->kept = s->sizes.kept;
+    if (s->run.models.denoiser && o->home != before)
+        rs_denoiser_close(&s->run.models.denoiser); /* opened again when a job needs it */
+    if (s->run.models.denoiser)
+        rs_denoiser_set_kept(s->run.models.denoiser, o->kept);
+    return RS_OK;
+}
+
+static void log_memory(const rs_plan_sizes *z, rs_arena *a)
+{
+    const struct {
+        const char *what;
+        int64_t bytes;
+    } rows[] = {
+        {"transformer", z->weights[z->home]},
+        {"vae", z->vae + z->vae_work},
+        {"encoders", z->text + z->image},
+        {"activations", rs_max_i64(z->train, z->sample)},
+        {"conditions", z->conditions},
+        {"adapters", z->adapter},
+        {"clip", z->clip},
+    };
+    rs_strbuf text = rs_strbuf_on(a);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        rs_strbuf_printf(&text, "%s%s %s", i ? ", " : "", rows[i].what,
+                         rs_bytes_text(a, rows[i].bytes));
+    RS_LOG(INFO, "memory of a rank: %s = %s of %s", text.data, rs_bytes_text(a, z->total),
+           rs_bytes_text(a, z->budget));
+    RS_LOG(INFO, "weights: %s: %s", rs_plan_home_name(z->home), z->home_reason);
+    RS_LOG(INFO,
+           "blocks: %lld store, %lld keep attention, %lld recompute; activations %s training, %s "
+           "sampling",
+           (long long)z->kept.store, (long long)z->kept.attention,
+           (long long)(z->blocks - z->kept.store - z->kept.attention), rs_bytes_text(a, z->train),
+           rs_bytes_text(a, z->sample));
+    RS_LOG(DETAIL, "planned bytes: training %lld, sampling %lld, weights %lld", (long long)z->train,
+           (long long)z->sample, (long long)z->weights[z->home]);
+    if (!z->fits)
+        RS_LOG(WARN, "this run may need more memory than there is: %s of %s; see memory.limit",
+               rs_bytes_text(a, z->total), rs_bytes_text(a, z->budget));
+}
+
+/* What the catalog asks for, per video and per edit with references. */
+typedef struct demand {
+    double edits, appearances, references;
+} demand;
+
+static demand demand_of(const rs_run *run)
+{
+    const rs_catalog *l = run->catalog;
+    demand d = {0};
+    for (int64_t i = 0; i < l->n_videos; i++)
+        for (int64_t e = 0; e < l->videos[i].n_edits; e++) {
+            rs_job job = {.video = &l->videos[i], .edit = &l->videos[i].edits[e]};
+            int64_t n = rs_job_references(run, &job);
+            d.edits++;
+            d.appearances += n > 0;
+            d.references += (double)n;
+        }
+    d.references = d.appearances > 0 ? d.references / d.appearances : 0;
+    d.edits /= (double)l->n_videos;
+    d.appearances /= (double)l->n_videos;
+    return d;
+}
+
+static rs_status log_seconds(rs_run_session *s)
+{
+    rs_plan_rates r;
+    rs_plan_prediction p;
+    rs_device *own; /* what is held to measure is no memory of the run */
+    rs_device_opts like = {.backend = rs_device_backend(s->dev),
+                           .threads = rs_device_threads(s->dev)};
+    demand d = demand_of(&s->run);
+    RS_TRY(rs_device_open(&own, &like));
+    rs_status st = rs_plan_rates_measure(&r, own, &s->sizes);
+    rs_device_destroy(&own);
+    RS_TRY(st);
+    rs_plan_predict(&p, s->run.cfg, &s->sizes, &r, d.references);
+    double video = p.task[RS_TASK_INGEST] + p.task[RS_TASK_MOTION] +
+                   d.appearances * p.task[RS_TASK_APPEARANCE] +
+                   d.edits * (p.task[RS_TASK_EDIT] + p.task[RS_TASK_DECODE]) +
+                   p.task[RS_TASK_PUBLISH];
+    RS_LOG(INFO,
+           "expected, by %.0f GFLOP/s: %.3g s a training step, %.3g s a sampling step; motion "
+           "%.3g s, appearance %.3g s, edit %.3g s; %.3g videos per hour",
+           r.gemm * 1e-9, p.clip_step, p.step[RS_TASK_EDIT], p.task[RS_TASK_MOTION],
+           d.appearances > 0 ? p.task[RS_TASK_APPEARANCE] : 0, p.task[RS_TASK_EDIT],
+           3600 * (double)s->world.size / video);
+    return RS_OK;
+}
+
+rs_status rs_session_announce(rs_run_session *s)
+{
+    const rs_config *c = s->run.cfg;
+    const rs_plan_sizes *z = &s->sizes;
+    RS_LOG(INFO, "device %s, %d threads; %s: %lld blocks of width %lld, %.2f M parameters",
+           rs_device_backend(s->dev), rs_device_threads(s->dev), z->family, (long long)z->blocks,
+           (long long)z->dim, (double)z->params * 1e-6);
+    RS_LOG(INFO, "clip %lld frames %lldx%lld = %lld tokens", (long long)c->clip.frames,
+           (long long)c->clip.width, (long long)c->clip.height, (long long)z->tokens);
+    log_memory(z, s->arena);
+    return rs_world_leads(&s->world) ? log_seconds(s) : RS_OK;
+}
+
+void rs_session_account(const rs_run_session *s)
+{
+    const rs_plan_sizes *z = &s->sizes;
+    int64_t peak = s->dev ? (int64_t)rs_device_peak_bytes(s->dev) : 0, planned = z->total - z->clip;
+    if (peak == 0 || planned <= 0)
+        return;
+    RS_LOG(DETAIL, "device memory: at most %lld bytes, %lld were planned", (long long)peak,
+           (long long)planned);
+    if (peak > planned)
+        RS_LOG(WARN, "the run took more device memory than was planned: %s of %s",
+               rs_bytes_text(s->arena, peak), rs_bytes_text(s->arena, planned));
+}

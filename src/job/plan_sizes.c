@@ -1,0 +1,301 @@
+/* Bytes and operations of one rank; which blocks keep what. */
+#include "job/plan_sizes.h"
+
+#include "base/num.h"
+#include "base/str.h"
+#include "stage/samples.h"
+
+enum { FP32 = 4, MOMENTS = 4 /* factor, gradient, two moments */, PROMPT_ROWS = 64 /* typical */ };
+static const double SHARE = 0.8; /* of the machine; the rest is the system's and the files' */
+
+const char *rs_plan_home_name(rs_plan_home home)
+{
+    static const char *const k_names[RS_PLAN_HOMES] = {"resident", "mapped", "sharded"};
+    return k_names[home];
+}
+
+/* What sizes are made from; shapes are latent ones. */
+typedef struct maker {
+    rs_plan_sizes *z;
+    const rs_config *cfg;
+    const rs_catalog *catalog;
+    rs_device *dev;
+    rs_denoiser *m;
+    rs_vae *vae;
+    rs_adapter *adapter;
+    rs_encoder_sizes text, image;
+    int value_bytes;
+    int64_t frames, window; /* of the longest clip, of its training windows */
+    int64_t F, Fw, H, W;
+} maker;
+
+static int64_t scaled(const maker *k, size_t fp32)
+{
+    return (int64_t)(fp32 / FP32) * k->value_bytes;
+}
+
+static int64_t most_frames(const rs_config *c, const rs_catalog *l)
+{
+    int64_t most = c->clip.frames;
+    for (int64_t i = 0; i < l->n_videos; i++)
+        most = rs_max_i64(most, l->videos[i].frames);
+    return most;
+}
+
+static int64_t most_references(const rs_config *c, const rs_catalog *l)
+{
+    int64_t most = 0, limit = c->appearance.max_references;
+    if (c->appearance.when == RS_CFG_APPEARANCE_WHEN_NEVER)
+        return 0;
+    for (int64_t i = 0; i < l->n_videos; i++)
+        for (int64_t e = 0; e < l->videos[i].n_edits; e++)
+            most = rs_max_i64(most, l->videos[i].edits[e].n_references);
+    return limit > 0 ? rs_min_i64(most, limit) : most;
+}
+
+static rs_status open_parts(maker *k)
+{
+    const rs_config *c = k->cfg;
+    const float one = 1;
+    rs_denoiser_opts describe = {.describe = true};
+    const char *dir = c->model.path;
+    RS_TRY(rs_device_open(&k->dev, &(rs_device_opts){.threads = 1}));
+    RS_TRY(rs_vae_describe(&k->vae, k->dev, dir));
+    RS_TRY(rs_denoiser_open(&k->m, k->dev, dir, &describe));
+    const rs_denoiser_info *i = rs_denoiser_get_info(k->m);
+    RS_TRY(rs_text_encoder_sizes(&k->text, dir, i->text_len));
+    if (i->image_dim > 0)
+        RS_TRY(rs_image_encoder_sizes(&k->image, dir));
+    rs_denoiser_expect_image_rows(k->m, k->image.rows);
+    RS_TRY(rs_adapter_create(&k->adapter, k->m, c->lora.rank, (float)c->lora.alpha,
+                             c->lora.targets.items, rs_i32(c->lora.targets.n), true));
+    return rs_denoiser_set_adapters(k->m, &k->adapter, &one, 1);
+}
+
+static void close_parts(maker *k)
+{
+    rs_adapter_destroy(&k->adapter);
+    rs_denoiser_close(&k->m);
+    rs_vae_close(&k->vae);
+    rs_device_destroy(&k->dev);
+}
+
+static void add_shape(maker *k)
+{
+    const rs_denoiser_info *i = rs_denoiser_get_info(k->m);
+    const rs_vae_info *v = rs_vae_get_info(k->vae);
+    rs_plan_sizes *z = k->z;
+    int64_t area;
+    k->frames = most_frames(k->cfg, k->catalog);
+    k->window = k->cfg->motion.window ? rs_min_i64(k->cfg->motion.window, k->frames) : k->frames;
+    k->F = (k->frames - 1) / v->scale_t + 1;
+    k->Fw = (k->window - 1) / v->scale_t + 1;
+    k->H = k->cfg->clip.height / v->scale_s;
+    k->W = k->cfg->clip.width / v->scale_s;
+    area = (k->H / i->patch[1]) * (k->W / i->patch[2]);
+    *z = (rs_plan_sizes){.family = i->family,
+                         .blocks = i->blocks,
+                         .dim = i->dim,
+                         .heads = i->heads,
+                         .params = i->params,
+                         .frames = {k->F, k->H, k->W},
+                         .tokens = k->F / i->patch[0] * area,
+                         .window_tokens = k->Fw / i->patch[0] * area};
+}
+
+bool rs_plan_sharded(const rs_config *c)
+{
+    return c->memory.home == RS_CFG_HOME_SHARDED ||
+           (c->memory.home == RS_CFG_HOME_AUTO && c->cluster.gang > 1);
+}
+
+/* A CPU uses fp32 files where they are; a copy of its own must be small for the memory there is. */
+static void choose_home(maker *k, const rs_weight_files *f, int64_t gang, int64_t share)
+{
+    rs_plan_sizes *z = k->z;
+    if (gang > 0) {
+        z->home = RS_PLAN_SHARDED;
+        z->home_reason = "asked for";
+    } else if (k->cfg->memory.home == RS_CFG_HOME_RESIDENT ||
+               k->cfg->memory.home == RS_CFG_HOME_MAPPED) {
+        z->home = k->cfg->memory.home == RS_CFG_HOME_MAPPED ? RS_PLAN_MAPPED : RS_PLAN_RESIDENT;
+        z->home_reason = "asked for";
+    } else if (k->value_bytes != FP32) {
+        z->home = RS_PLAN_RESIDENT;
+        z->home_reason = "a whole copy on the device";
+    } else if (f->in_place) {
+        z->home = RS_PLAN_MAPPED;
+        z->home_reason = "the files are fp32 and used where they are, one copy for all ranks";
+    } else if (z->weights[RS_PLAN_RESIDENT] <= share / 4) {
+        z->home = RS_PLAN_RESIDENT;
+        z->home_reason = "a copy in fp32 is less than a quarter of the rank's memory";
+    } else {
+        z->home = RS_PLAN_MAPPED;
+        z->home_reason = "a copy in fp32 would be more than a quarter of the rank's memory";
+    }
+}
+
+static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
+{
+    rs_plan_sizes *z = k->z;
+    rs_weight_files f;
+    RS_TRY(rs_denoiser_files(&f, k->m, k->cfg->model.path));
+    rs_layout_sizes w = rs_denoiser_weight_sizes(k->m);
+    size_t whole = w.outside + (size_t)w.blocks * w.block;
+    z->weights_present = f.present;
+    z->files = f.stored;
+    z->gang = rs_max_i64(1, gang);
+    size_t share = (w.block + (size_t)z->gang - 1) / (size_t)z->gang;
+    z->weights[RS_PLAN_RESIDENT] = scaled(k, whole);
+    z->weights[RS_PLAN_MAPPED] = scaled(k, f.mapped);
+    z->weights[RS_PLAN_SHARDED] = scaled(k, w.outside + (size_t)w.blocks * share + 2 * w.block);
+    if (!f.in_place &&
+        k->value_bytes == FP32) /* parts and the block that arrives: as in the file */
+        z->weights[RS_PLAN_SHARDED] =
+            scaled(k, w.outside + 2 * w.block) + f.stored / z->gang + f.stored / w.blocks;
+    choose_home(k, &f, gang, room->machine / rs_max_i64(1, room->ranks));
+    return RS_OK;
+}
+
+static int64_t conditions(const maker *k)
+{
+    int64_t text = rs_denoiser_get_info(k->m)->text_len, image = k->image.rows;
+    int64_t windows =
+        rs_window_count(k->frames, k->cfg->motion.window, k->cfg->motion.window_stride);
+    int64_t references = most_references(k->cfg, k->catalog);
+    size_t whole = rs_denoiser_cond_bytes(k->m, k->F, k->H, k->W, text, image);
+    size_t part = rs_denoiser_cond_bytes(k->m, k->Fw, k->H, k->W, text, image);
+    size_t one = rs_denoiser_cond_bytes(k->m, 1, k->H, k->W, text, image);
+    int64_t train = rs_max_i64(windows * scaled(k, part), references * scaled(k, one));
+    return rs_max_i64(train, (k->cfg->edit.guidance != 1 ? 2 : 1) * scaled(k, whole));
+}
+
+static void add_bytes(maker *k)
+{
+    enum { PIXEL = 3 + 3 + 1 + 3 * FP32 /* frames, painted frames, mask, a clip in fp32 */ };
+    rs_plan_sizes *z = k->z;
+    const rs_config *c = k->cfg;
+    int64_t values = rs_adapter_params(k->adapter), adapter = (int64_t)k->adapter->pool.bytes;
+    bool frozen =
+        c->appearance.mode == RS_CFG_APPEARANCE_MODE_SEPARATE && most_references(c, k->catalog) > 0;
+    size_t encode = rs_vae_work_bytes(k->vae, false, k->F, k->H, k->W),
+           decode = rs_vae_work_bytes(k->vae, true, k->F, k->H, k->W);
+    z->vae = scaled(k, rs_vae_weight_bytes(k->vae));
+    z->vae_work = scaled(k, encode > decode ? encode : decode);
+    z->text = scaled(k, k->text.weights + k->text.work);
+    z->image = scaled(k, k->image.weights + k->image.head + k->image.work);
+    z->conditions = conditions(k);
+    z->adapter = adapter + (frozen ? adapter / MOMENTS : 0);
+    z->checkpoint = (MOMENTS - 1) * values * FP32;
+    z->clip = k->value_bytes == FP32 ? k->frames * c->clip.height * c->clip.width * PIXEL : 0;
+    z->sample = scaled(k, rs_denoiser_plan(k->m, k->F, k->H, k->W, false));
+}
+
+static int64_t train_bytes(const maker *k, rs_kept kept)
+{
+    rs_denoiser_set_kept(k->m, kept);
+    return scaled(k, rs_denoiser_plan(k->m, k->Fw, k->H, k->W, true));
+}
+
+static rs_flops step_flops(const maker *k, int64_t F, bool training)
+{
+    int64_t rows = rs_min_i64(PROMPT_ROWS, rs_denoiser_get_info(k->m)->text_len);
+    return rs_denoiser_flops(k->m, F, k->H, k->W, rows, k->image.rows, training);
+}
+
+/* The least work that fits: of every number of stored blocks the most that keep attention. */
+static rs_kept least_work(const maker *k, int64_t room)
+{
+    const rs_plan_sizes *z = k->z;
+    rs_kept best = {.store = 1};
+    double least = -1;
+    for (int64_t s = 1; s <= z->blocks; s++) {
+        int64_t bytes = train_bytes(k, (rs_kept){.store = s});
+        if (bytes > room)
+            break;
+        int64_t more = z->block_attention > 0 ? (room - bytes) / z->block_attention : 0;
+        rs_kept kept = {.store = s, .attention = rs_min_i64(z->blocks - s, more)};
+        rs_denoiser_set_kept(k->m, kept);
+        double flops = rs_flops_total(step_flops(k, k->Fw, true));
+        if (least < 0 || flops < least) {
+            least = flops;
+            best = kept;
+        }
+    }
+    return best;
+}
+
+static rs_kept kept_of(const maker *k, int64_t room)
+{
+    switch (k->cfg->memory.recompute) {
+    case RS_CFG_RECOMPUTE_AUTO:
+        return least_work(k, room);
+    case RS_CFG_RECOMPUTE_NONE:
+        return RS_KEPT_ALL;
+    case RS_CFG_RECOMPUTE_ATTENTION:
+        return RS_KEPT_ATTENTION;
+    case RS_CFG_RECOMPUTE_BLOCK:
+        break;
+    }
+    return (rs_kept){0};
+}
+
+static void add_budget(rs_plan_sizes *z, const rs_plan_room *room)
+{
+    int64_t files = z->home == RS_PLAN_MAPPED ? z->files : 0;
+    z->budget = room->limit;
+    if (room->limit == 0)
+        z->budget = (int64_t)(SHARE * (double)rs_max_i64(0, room->machine - files)) /
+                    rs_max_i64(1, room->ranks);
+}
+
+static void add_activations(maker *k)
+{
+    rs_plan_sizes *z = k->z;
+    int64_t least = train_bytes(k, (rs_kept){0});
+    if (z->blocks > 1) {
+        z->block_store = train_bytes(k, (rs_kept){.store = 2}) - least;
+        z->block_attention = train_bytes(k, (rs_kept){.attention = 1}) - least;
+    }
+    int64_t fixed = z->weights[z->home] + z->vae + z->vae_work + z->text + z->image +
+                    z->conditions + z->adapter + z->clip;
+    rs_denoiser_set_kept(k->m, kept_of(k, z->budget - fixed));
+    z->kept = rs_denoiser_kept(k->m);
+    z->train = train_bytes(k, z->kept);
+    z->total = fixed + rs_max_i64(z->train, z->sample);
+    z->fits = z->total <= z->budget;
+}
+
+static void add_work(maker *k)
+{
+    rs_plan_work *w = &k->z->work;
+    double rows = (double)rs_min_i64(PROMPT_ROWS, k->text.rows) / (double)k->text.rows;
+    w->step = step_flops(k, k->Fw, true);
+    w->one_frame = step_flops(k, 1, true);
+    w->forward = step_flops(k, k->F, false);
+    w->text.gemm = k->text.flops.gemm * rows;
+    w->text.attention = k->text.flops.attention * rows * rows;
+    w->image = k->image.flops;
+    w->encode = 2.0 * (double)rs_vae_macs(k->vae, false, k->F, k->H, k->W);
+    w->encode_one = 2.0 * (double)rs_vae_macs(k->vae, false, 1, k->H, k->W);
+    w->decode = 2.0 * (double)rs_vae_macs(k->vae, true, k->F, k->H, k->W);
+}
+
+rs_status rs_plan_sizes_make(rs_plan_sizes *z, const rs_config *c, const rs_catalog *catalog,
+                             const rs_plan_room *room, int value_bytes, int64_t gang)
+{
+    maker k = {.z = z, .cfg = c, .catalog = catalog, .value_bytes = value_bytes};
+    rs_status st = open_parts(&k);
+    if (st == RS_OK) {
+        add_shape(&k);
+        st = add_weights(&k, gang, room);
+    }
+    if (st == RS_OK) {
+        add_bytes(&k);
+        add_budget(z, room);
+        add_activations(&k);
+        add_work(&k);
+    }
+    close_parts(&k);
+    return st;
+}

@@ -1,0 +1,234 @@
+// ctest: TIMEOUT 300
+// Memory that is planned is memory that is taken: policies, limits, homes, models without weights.
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fsio.h"
+#include "harness/test.h"
+#include "harness/world.h"
+#include "store/json.h"
+
+static const char *world(void)
+{
+    const char *dir = rs_path_join(t_arena(), t_tmpdir(), "world");
+    t_world_make(dir, true);
+    return dir;
+}
+
+static rs_json *plan(const char *dir, const char *args)
+{
+    char *out;
+    rs_json *doc;
+    int rc = t_shell(&out, "cd %s && " T_BIN "/reshoot plan exp.yaml %s --json", dir, args);
+    T_CHECKF(rc == 0, "plan %s: exit %d: %s", args, rc, out);
+    T_OK(rs_json_parse(&doc, out, strlen(out), args));
+    return doc;
+}
+
+static int64_t count(const rs_json *doc, const char *group, const char *key)
+{
+    const rs_json *o;
+    int64_t v;
+    T_OK(rs_json_object(&o, doc, group));
+    T_OK(rs_json_i64(&v, o, key));
+    return v;
+}
+
+static int64_t bytes(const rs_json *doc, const char *key)
+{
+    return count(doc, "bytes", key);
+}
+
+static double flop(const rs_json *doc, const char *key)
+{
+    const rs_json *o;
+    double v;
+    T_OK(rs_json_object(&o, doc, "flop"));
+    T_OK(rs_json_f64(&v, o, key));
+    return v;
+}
+
+/* The number in front of (or, with "%lld" in it, inside) a piece of the log. */
+static int64_t logged(const char *log, const char *before, const char *after)
+{
+    const char *at = strstr(log, before);
+    for (; at; at = strstr(at + 1, before)) {
+        long long v;
+        int n = 0;
+        const char *number = at + strlen(before);
+        if (sscanf(number, "%lld%n", &v, &n) == 1 && strncmp(number + n, after, strlen(after)) == 0)
+            return v;
+    }
+    T_CHECKF(false, "\"%sN%s\" is not in:\n%s", before, after, log);
+    return -1;
+}
+
+/* A run holds what `plan` says, what it says itself, and no more than that. */
+static void check_run(const char *dir, const char *settings)
+{
+    char *log;
+    rs_json *p = plan(dir, settings);
+    T_EQ_I(t_shell(&log,
+                   "cd %s && rm -rf out && " T_BIN "/reshoot run exp.yaml %s --set "
+                   "log.level=detail 2>&1",
+                   dir, settings),
+           0);
+    int64_t train = logged(log, "planned bytes: training ", ", sampling ");
+    int64_t sample = logged(log, ", sampling ", ", weights ");
+    int64_t weights = logged(log, ", weights ", "\n");
+    T_EQ_I(train, bytes(p, "activations_training"));
+    T_EQ_I(sample, bytes(p, "activations_sampling"));
+    T_EQ_I(weights, bytes(p, "transformer"));
+    T_EQ_I(logged(log, "transformer: ", " bytes bound for training"), train);
+    T_EQ_I(logged(log, "transformer: ", " bytes bound for sampling"), sample);
+    T_EQ_I(logged(log, "parameters, ", " bytes held"), weights);
+    int64_t peak = logged(log, "at most ", " bytes, ");
+    int64_t planned = logged(log, " bytes, ", " were planned");
+    T_EQ_I(planned, bytes(p, "total") - bytes(p, "clip"));
+    T_CHECKF(peak <= planned && 2 * peak > planned, "%s: %lld held of %lld planned", settings,
+             (long long)peak, (long long)planned);
+    T_CHECKF(!strstr(log, "more device memory"), "%s", log);
+    rs_json_destroy(&p);
+}
+
+static void t_a_run_takes_what_is_planned(void)
+{
+    const char *dir = world();
+    check_run(dir, "--set memory.recompute=none");
+    check_run(dir, "--set memory.recompute=attention --set appearance.mode=separate");
+    check_run(dir, "--set memory.recompute=block --set edit.guidance=5");
+    check_run(dir, "");
+    check_run(dir, "--set motion.window=5 --set motion.window_stride=4");
+}
+
+/* Half floats: copied to the device, as they are small for the machine. */
+static void t_a_resident_model_too(void)
+{
+    const char *dir = world();
+    check_run(dir, "--set model.path=" RS_SOURCE_DIR "/datasets/smallworld/model "
+                   "--set memory.recompute=attention");
+    rs_json *p = plan(dir, "--set model.path=" RS_SOURCE_DIR "/datasets/smallworld/model");
+    T_EQ_I(bytes(p, "transformer"), bytes(p, "transformer_resident"));
+    T_CHECK(bytes(p, "transformer_mapped") < bytes(p, "transformer_resident"));
+    rs_json_destroy(&p);
+}
+
+static rs_json *limited(const char *dir, int64_t limit)
+{
+    return plan(dir, rs_arena_printf(t_arena(), "--set memory.limit=%.9f", (double)limit * 1e-9));
+}
+
+static void expect_blocks(const char *dir, int64_t limit, int64_t store, int64_t attention,
+                          int64_t recompute)
+{
+    rs_json *p = limited(dir, limit);
+    T_EQ_I(count(p, "blocks", "store"), store);
+    T_EQ_I(count(p, "blocks", "attention"), attention);
+    T_EQ_I(count(p, "blocks", "recompute"), recompute);
+    rs_json_destroy(&p);
+}
+
+/* Four blocks. What computes least within the limit, to the byte. */
+static void t_the_limit_decides(void)
+{
+    const char *dir = world();
+    rs_json *least = plan(dir, "--set memory.recompute=block"), *all = plan(dir, "");
+    int64_t base = bytes(least, "total"), store = bytes(least, "block_store"),
+            attention = bytes(least, "block_attention");
+    T_EQ_I(count(least, "blocks", "store"), 1);
+    T_EQ_I(count(least, "blocks", "recompute"), 3);
+    T_EQ_I(count(all, "blocks", "store"), 4);
+    T_EQ_I(bytes(all, "total"), base + 3 * store);
+    T_CHECK(attention > 0 && attention < store / 5);
+    expect_blocks(dir, base, 1, 0, 3);
+    expect_blocks(dir, base + attention - 1, 1, 0, 3);
+    expect_blocks(dir, base + attention, 1, 1, 2);
+    expect_blocks(dir, base + 3 * attention, 1, 3, 0);
+    expect_blocks(dir, base + store, 2, 0, 2);
+    expect_blocks(dir, base + store + 2 * attention, 2, 2, 0);
+    expect_blocks(dir, base + 3 * store - 1, 3, 1, 0);
+    expect_blocks(dir, base + 3 * store, 4, 0, 0);
+    double last = 1e99;
+    for (int k = 0; k <= 12; k++) {
+        rs_json *p = limited(dir, base + 3 * store * k / 12);
+        T_CHECK(bytes(p, "total") <= bytes(p, "budget"));
+        T_CHECK(flop(p, "step") <= last);
+        last = flop(p, "step");
+        rs_json_destroy(&p);
+    }
+    T_CHECK(last == flop(all, "step") && last < flop(least, "step"));
+    rs_json_destroy(&all);
+    rs_json_destroy(&least);
+}
+
+/* Planned all the same, and said by the run before it starts. */
+static void t_too_little_memory_is_said(void)
+{
+    const char *dir = world();
+    char *log;
+    T_EQ_I(t_shell(&log, "cd %s && " T_BIN "/reshoot plan exp.yaml --set memory.limit=0.001", dir),
+           0);
+    T_CHECKF(strstr(log, "TOO MUCH"), "%s", log);
+    T_EQ_I(t_shell(&log,
+                   "cd %s && " T_BIN "/reshoot run exp.yaml --only ingest --set log.level=info "
+                   "--set memory.limit=0.001 2>&1",
+                   dir),
+           0);
+    T_CHECKF(strstr(log, "may need more memory than there is"), "%s", log);
+    T_CHECKF(strstr(log, "blocks: 1 store, 0 keep attention, 3 recompute"), "%s", log);
+    T_CHECKF(strstr(log, "weights: mapped: the files are fp32"), "%s", log);
+    T_CHECKF(strstr(log, "expected, by "), "%s", log);
+}
+
+/* JSON files are enough. */
+static void t_a_model_without_weights(void)
+{
+    const char *dir = world();
+    char *out;
+    rs_json *with = plan(dir, ""), *without;
+    T_EQ_I(t_shell(&out, "cd %s && find model -name '*.safetensors' -delete", dir), 0);
+    without = plan(dir, "");
+    T_EQ_I(bytes(without, "activations_training"), bytes(with, "activations_training"));
+    T_EQ_I(bytes(without, "transformer_resident"), bytes(with, "transformer_resident"));
+    T_CHECK(flop(without, "step") == flop(with, "step"));
+    T_EQ_I(bytes(with, "transformer_mapped"), 0);
+    T_CHECK(bytes(without, "transformer_mapped") > 0); /* unlike these files not fp32 */
+    T_CHECK(t_shell(&out, "cd %s && " T_BIN "/reshoot run exp.yaml", dir) == 2);
+    rs_json_destroy(&with);
+    rs_json_destroy(&without);
+}
+
+/* 16 bits on a device; a gang where a copy per rank does not fit. */
+static void t_a_named_device(void)
+{
+    const char *dir = world();
+    char *out;
+    T_EQ_I(t_shell(&out, "cd %s && find model -name '*.safetensors' -delete", dir), 0);
+    rs_json *here = plan(dir, "--set memory.recompute=none"),
+            *there = plan(dir, "--device h100 --set memory.recompute=none");
+    T_EQ_I(2 * bytes(there, "activations_training"), bytes(here, "activations_training"));
+    T_EQ_I(2 * bytes(there, "transformer_resident"), bytes(here, "transformer_resident"));
+    T_EQ_I(bytes(there, "adapter_training"), bytes(here, "adapter_training"));
+    /* resident is outside + 4 blocks, mapped without files outside + 2 */
+    int64_t block = (bytes(here, "transformer_resident") - bytes(here, "transformer_mapped")) / 2;
+    int64_t outside = bytes(here, "transformer_mapped") - 2 * block;
+    int64_t limit = bytes(there, "total") - bytes(there, "activations_training");
+    rs_json *gang = plan(dir, rs_arena_printf(t_arena(),
+                                              "--device h100 --ranks 4 --ranks-per-node 4 --set "
+                                              "memory.recompute=block --set memory.limit=%.9f",
+                                              (double)limit * 1e-9));
+    T_EQ_I(count(gang, "home", "gang"), 4);
+    T_EQ_I(bytes(gang, "transformer"), (outside + 4 * ((block + 3) / 4) + 2 * block) / 2);
+    T_EQ_I(t_shell(&out, "cd %s && " T_BIN "/reshoot plan exp.yaml --device h101", dir), 2);
+    T_CHECKF(strstr(out, "unknown device \"h101\"; known: h100, h200"), "%s", out);
+    rs_json_destroy(&here);
+    rs_json_destroy(&there);
+    rs_json_destroy(&gang);
+}
+
+static const rs_test_case k_cases[] = {
+    T_CASE(t_a_run_takes_what_is_planned), T_CASE(t_a_resident_model_too),
+    T_CASE(t_the_limit_decides),           T_CASE(t_too_little_memory_is_said),
+    T_CASE(t_a_model_without_weights),     T_CASE(t_a_named_device),
+};
+RS_TEST_MAIN(k_cases)
