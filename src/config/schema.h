@@ -95,6 +95,12 @@
     E(LOG_LEVEL_DETAIL, "detail", "and what happens inside a stage")                               \
     E(LOG_LEVEL_DEBUG, "debug", "everything")
 
+#define RS_CFG_ENUM_progress(E)                                                                    \
+    E(PROGRESS_AUTO, "auto", "live on a terminal, else plain")                                     \
+    E(PROGRESS_LIVE, "live", "a few lines that are redrawn in place, below the log")               \
+    E(PROGRESS_PLAIN, "plain", "a log line now and then")                                          \
+    E(PROGRESS_NONE, "none", "none of either")
+
 #define RS_CFG_ENUM_recompute(E)                                                                   \
     E(RECOMPUTE_BLOCK, "block", "keep block inputs, compute each block again in the backward")     \
     E(RECOMPUTE_NONE, "none", "keep every activation")
@@ -103,7 +109,7 @@
 #define RS_CFG_ENUMS(L)                                                                            \
     L(family) L(sampling) L(mask_shape) L(first_frame) L(lora_target) L(timestep) L(schedule)      \
     L(given) L(appearance_when) L(appearance_mode) L(sampler) L(preset) L(backend) L(log_level)    \
-    L(recompute)
+    L(progress) L(recompute)
 /* clang-format on */
 
 /* Settings of the top level. */
@@ -251,7 +257,11 @@
     X(memory, ENUM, recompute, "block", "", "activations kept for the backward pass", recompute)
 
 #define RS_CFG_ROWS_log(X)                                                                         \
-    X(log, ENUM, level, "info", "", "least important line shown on the terminal", log_level)
+    X(log, ENUM, level, "info", "", "least important line shown on the terminal", log_level)       \
+    X(log, ENUM, progress, "auto", "", "how all ranks' progress is shown there", progress)         \
+    X(log, NUM, catalog_every, "10", "s",                                                        \
+      "least time between updates of catalog.h5 while the run works; 0: only at its end",          \
+      RANGE(0, 86400))
 
 /* Sections in file order.  S(key, doc) */
 #define RS_CFG_SECTIONS(S)                                                                         \

@@ -4,6 +4,7 @@
 #define RS_JOB_JOB_H
 
 #include "config/arms.h"
+#include "live/world.h"
 #include "job/used_states.h"
 #include "job/world.h"
 #include "stage/measure.h"
@@ -60,14 +61,19 @@ typedef struct rs_run_session {
     rs_arena *arena;
     rs_used_states used; /* by the jobs that ran here */
     rs_arena *reports;   /* rank 0: texts that ranks reported */
+    rs_live_world records;   /* what is said of this run for others to see */
+    rs_live_summary summary; /* rank 0: of all jobs so far */
+    const char *arm;         /* whose settings are used, "": none */
     int lock;            /* rank 0: file descriptor of <output>/.lock */
 } rs_run_session;
 
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;
+/* Rank 0 records how the run ended (`st`, with this thread's error). */
+void rs_session_record_end(const rs_run_session *s, rs_status st);
 void rs_session_close(rs_run_session *s);
 /* Collective. Go on with the settings of an arm: its output folder, and another model if it names
  * one. */
-rs_status rs_session_use(rs_run_session *s, const rs_config *cfg) RS_NODISCARD;
+rs_status rs_session_use(rs_run_session *s, const rs_config *cfg, const char *arm) RS_NODISCARD;
 
 /* Collective. All chosen jobs under the session's present settings, the index of their archives,
  * and the report. *outcomes: one per edit of the chosen videos, in the order of the catalog

@@ -10,7 +10,10 @@
 #include "job/dispatch.h"
 #include "job/index.h"
 #include "job/job.h"
+#include "job/record.h"
 #include "job/report.h"
+#include "job/summary.h"
+#include "job/viewer.h"
 
 /* One call of rs_run_jobs. */
 typedef struct work {
@@ -153,6 +156,9 @@ static void take_report(void *ctx, int64_t video, int64_t edit, const rs_edit_re
     o->measures = r->measures;
     o->train_s = r->train_s;
     o->sample_s = r->sample_s;
+    rs_live_how how = rs_live_how_of(r->status);
+    rs_live_outcome(w->s->run.live, o->video, o->edit,
+                    how == RS_LIVE_DONE && !r->ran ? RS_LIVE_CACHED : how, r->stage, r->reason);
 }
 
 /* ---- work ---- */
@@ -174,6 +180,7 @@ static rs_status work_off(work *w, rs_dispatch *d)
 {
     for (;;) {
         int64_t k;
+        rs_live_doing(w->s->run.live, "waits for work");
         RS_TRY(rs_dispatch_next(d, &k));
         if (k < 0)
             return RS_OK;
@@ -193,29 +200,34 @@ static rs_status run_all_videos(work *w, const volatile sig_atomic_t *stop, bool
     return rs_dispatch_close(&d, finished);
 }
 
-/* catalog.h5 again unless it is newer than every archive. */
-static rs_status update_index(const rs_run_session *s, const rs_outcomes *l)
+/* catalog.h5 again unless it is newer than every archive and says what became of every edit. */
+static rs_status update_index(const work *w)
 {
+    const rs_run_session *s = w->s;
     const char *index = rs_path_join(s->arena, s->run.output, "catalog.h5");
-    bool stale = false;
-    for (int64_t i = 0; i < l->n; i++)
-        stale = stale || (l->items[i].archive && !rs_path_newer(index, l->items[i].archive));
-    return stale ? rs_index_write(s->run.output) : RS_OK;
+    bool stale = w->publish && !rs_index_agrees(index, w->l);
+    for (int64_t i = 0; i < w->l->n; i++) {
+        const char *archive = w->l->items[i].archive;
+        stale = stale || (archive && !rs_path_newer(index, archive));
+    }
+    return stale ? rs_index_rebuild(s->run.output, s->cfg->output, s->arm) : RS_OK;
 }
 
 /* Rank 0: what all ranks have done. */
-static rs_status conclude(const work *w, bool finished)
+static rs_status conclude(const work *w, const rs_live_summary *sum, bool finished)
 {
     const rs_outcomes *l = w->l;
     int64_t failed = 0;
     if (!rs_world_leads(&w->s->world))
         return RS_OK;
-    rs_status st = update_index(w->s, l);
+    rs_live_doing(w->s->run.live, "writes the overview");
+    rs_status st = update_index(w);
     if (st == RS_OK && w->publish)
         st = rs_report_write(w->s->catalog, w->s->run.output);
     if (st != RS_OK)
         RS_LOG(ERROR, "the overview of the run could not be written: %s", rs_error_message());
     rs_report_log(w->s, l);
+    rs_summary_log(w->s, sum);
     if (!finished)
         return RS_FAIL(STOPPED, "stopped; the same command goes on");
     for (int64_t i = 0; i < l->n; i++)
@@ -227,15 +239,39 @@ static rs_status conclude(const work *w, bool finished)
     return RS_OK;
 }
 
+static rs_status run_watched(work *w, const volatile sig_atomic_t *stop, bool *finished)
+{
+    const rs_run_session *s = w->s;
+    rs_viewer *viewer = NULL;
+    rs_status st = RS_OK;
+    rs_viewer_opts o = {.live = s->cfg->output,
+                        .output = s->run.output,
+                        .arm = s->arm,
+                        .progress = s->cfg->log.progress,
+                        .catalog_every = w->publish ? s->cfg->log.catalog_every : 0};
+    if (rs_world_leads(&s->world))
+        st = rs_viewer_start(&viewer, &o);
+    st = rs_comm_agree(s->world.comm, st);
+    if (st == RS_OK)
+        st = run_all_videos(w, stop, finished);
+    rs_viewer_stop(&viewer);
+    return st;
+}
+
 rs_status rs_run_jobs(rs_run_session *s, const rs_run_opts *o, rs_outcomes *l)
 {
     work w = {.s = s, .l = l};
+    rs_live_summary sum;
+    double begin = rs_now();
     bool finished = false;
     RS_TRY(parse_only(&w.last, &w.publish, o->only));
     RS_TRY(choose(&w, o->videos));
+    RS_TRY(rs_comm_agree(s->world.comm, rs_record_jobs(s, w.video, w.n, w.last, w.publish)));
+    rs_live_doing(s->run.live, "waits for the check of all media");
     RS_TRY(find_unusable(&w, o->videos));
-    RS_TRY(run_all_videos(&w, o->stop, &finished));
-    rs_status st = conclude(&w, finished);
+    RS_TRY(run_watched(&w, o->stop, &finished));
+    RS_TRY(rs_summary_make(&sum, s, l, begin));
+    rs_status st = conclude(&w, &sum, finished);
     RS_TRY(rs_world_await_lead(&s->world));
     return rs_comm_agree(s->world.comm, st);
 }
@@ -256,6 +292,7 @@ rs_status rs_run_catalog(const rs_run_opts *o)
     rs_status st = rs_session_open(&s, o);
     if (st == RS_OK)
         st = run_all(&s, o);
+    rs_session_record_end(&s, st);
     if (st != RS_OK)
         RS_LOG(DETAIL, "the run ends: %s", rs_error_message());
     if (st == RS_PEER && s.world.comm) /* no collective ends any more, closing neither */

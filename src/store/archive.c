@@ -102,6 +102,12 @@ void rs_archive_abandon(rs_archive **a)
     destroy(a);
 }
 
+bool rs_archive_threads(void)
+{
+    hbool_t safe = false;
+    return H5is_library_threadsafe(&safe) >= 0 && safe;
+}
+
 static rs_status check_version(const rs_archive *a)
 {
     char *format = NULL;

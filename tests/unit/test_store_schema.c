@@ -80,7 +80,8 @@ static names documented(void)
 static bool is_value(const char *s)
 {
     static const char *const values[] = {"reshoot archive", "video",    "catalog", "done",
-                                         "failed",          "continue", "separate"};
+                                         "failed",          "continue", "separate",
+                                         "waiting",         "running"};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
         if (strcmp(values[i], s) == 0)
             return true;
