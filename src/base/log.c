@@ -101,7 +101,7 @@ static void replace_status(const char *lines)
 void rs_log_set_status(const char *lines)
 {
     pthread_mutex_lock(&g_lock);
-    if (g_use_status)
+    if (g_use_status && strcmp(lines, g_status) != 0)
         replace_status(lines);
     pthread_mutex_unlock(&g_lock);
 }

@@ -12,12 +12,10 @@
 
 /* The terminal that mpirun, the parent of this rank, was started in; -1: none, or it is elsewhere.
  */
-static int launchers_terminal(void)
+static int launchers_terminal(int wanted)
 {
     char link[64], target[256] = {0};
-    if (!getenv("OMPI_COMM_WORLD_RANK"))
-        return -1;
-    snprintf(link, sizeof link, "/proc/%ld/fd/2", (long)getppid());
+    snprintf(link, sizeof link, "/proc/%ld/fd/%d", (long)getppid(), wanted);
     if (readlink(link, target, sizeof target - 1) <= 0 || strncmp(target, "/dev/", 5) != 0)
         return -1;
     int fd = open(target, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
@@ -28,37 +26,43 @@ static int launchers_terminal(void)
     return fd;
 }
 
-/* A descriptor of the terminal; to be closed unless it is standard error itself. */
-static int terminal(void)
+/* A descriptor of the terminal, with close_it; -1: none. mpirun gives its ranks a terminal of their
+ * own as standard output, whatever its own is. */
+static int terminal(int fd)
 {
-    return isatty(STDERR_FILENO) ? STDERR_FILENO : launchers_terminal();
+    bool rank = getenv("OMPI_COMM_WORLD_RANK") != NULL;
+    return rank ? launchers_terminal(fd) : isatty(fd) ? fd : -1;
 }
 
-bool rs_term_is_live(void)
+static void close_it(int fd)
 {
-    const char *kind = getenv("TERM");
-    int fd = terminal();
     if (fd > STDERR_FILENO)
         close(fd);
-    return fd >= 0 && !(kind && strcmp(kind, "dumb") == 0);
 }
 
-bool rs_term_colour(void)
+bool rs_term_is_live(int fd)
+{
+    const char *kind = getenv("TERM");
+    int term = terminal(fd);
+    close_it(term);
+    return term >= 0 && !(kind && strcmp(kind, "dumb") == 0);
+}
+
+bool rs_term_colour(int fd)
 {
     const char *no = getenv("NO_COLOR");
-    return rs_term_is_live() && !(no && *no);
+    return rs_term_is_live(fd) && !(no && *no);
 }
 
-int rs_term_width(void)
+int rs_term_width(int fd)
 {
     enum { USUAL = 80, LEAST = 40, MOST = 1000 };
     struct winsize size = {0};
     int64_t columns = 0;
-    int fd = terminal();
-    if (fd >= 0 && ioctl(fd, TIOCGWINSZ, &size) == 0)
+    int term = terminal(fd);
+    if (term >= 0 && ioctl(term, TIOCGWINSZ, &size) == 0)
         columns = size.ws_col;
-    if (fd > STDERR_FILENO)
-        close(fd);
+    close_it(term);
     const char *said = getenv("COLUMNS");
     if (columns <= 0 && !(said && rs_parse_i64(&columns, said)))
         columns = USUAL;

@@ -1,15 +1,15 @@
-/* The terminal behind standard error, if there is one. */
+/* The terminal behind standard output (fd 1) or standard error (fd 2), if there is one. */
 #ifndef RS_BASE_TERM_H
 #define RS_BASE_TERM_H
 
 #include <stdbool.h>
 
-/* May lines on standard error be redrawn in place? Where it is a terminal (TERM not "dumb"). mpirun
- * hands on what its ranks write there: for them its own standard error counts. */
-bool rs_term_is_live(void);
+/* May lines there be redrawn in place? Where it is a terminal (TERM not "dumb"). mpirun hands on
+ * what its ranks write: for them its own standard error counts. */
+bool rs_term_is_live(int fd);
 /* Colours are welcome there: it is live, and NO_COLOR is not set. */
-bool rs_term_colour(void);
+bool rs_term_colour(int fd);
 /* Columns: the terminal's, else $COLUMNS, else 80; at least 40. */
-int rs_term_width(void);
+int rs_term_width(int fd);
 
 #endif

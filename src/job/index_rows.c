@@ -80,14 +80,17 @@ static double seconds_of(rs_rows *r, const rs_archive *f, int stage, const char 
     return number_or_nan(f, at, RS_ATTR_SECONDS);
 }
 
-static void sum_own_seconds(rs_cell *c)
+/* `none`: where no stage of the edit has any. */
+static void sum_own_seconds(rs_cell *c, double none)
 {
     double sum = 0;
+    bool any = false;
     for (int k = RS_TASK_APPEARANCE; k <= RS_TASK_DECODE; k++) {
         double s = c[RS_ROW_STAGE_SECONDS + k].f;
         sum += isnan(s) ? 0 : s;
+        any = any || !isnan(s);
     }
-    c[RS_ROW_SECONDS].f = sum;
+    c[RS_ROW_SECONDS].f = any ? sum : none;
 }
 
 static void add_edit(rs_rows *r, const rs_archive *f, const char *video, const char *output,
@@ -105,7 +108,7 @@ static void add_edit(rs_rows *r, const rs_archive *f, const char *video, const c
     c[RS_ROW_MOVIE].s = rs_path_exists(rs_path_join(r->a, output, movie)) ? movie : "";
     for (int k = 0; k < RS_LIVE_STAGES; k++)
         c[RS_ROW_STAGE_SECONDS + k].f = seconds_of(r, f, k, edit);
-    sum_own_seconds(c);
+    sum_own_seconds(c, 0);
     for (int id = 0; id < RS_MEASURE_COUNT; id++)
         c[RS_ROW_MEASURES + id].f =
             number_or_nan(f, metrics, rs_measure_get_info((rs_measure_id)id)->name);
@@ -164,7 +167,7 @@ static void add_seconds(rs_cell *c, const rs_view_job *j, const rs_view_job *vid
         const rs_view_job *of = video && (video->tasks & RS_TASK_BIT(k)) ? video : j;
         c[RS_ROW_STAGE_SECONDS + k].f = of->seconds[k];
     }
-    sum_own_seconds(c);
+    sum_own_seconds(c, NAN);
 }
 
 /* A row of an archive stays unless the run works on it, or has failed where it was good. A result

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -42,7 +43,8 @@ static uint64_t digest(const rs_view *v)
 static void draw(rs_viewer *w)
 {
     rs_strbuf text = rs_strbuf_on(w->scratch);
-    rs_view_style style = {.width = rs_term_width(), .colour = rs_term_colour()};
+    rs_view_style style = {.width = rs_term_width(STDERR_FILENO),
+                           .colour = rs_term_colour(STDERR_FILENO)};
     rs_view_lines(&text, w->view, &style);
     rs_log_set_status(text.data);
 }
@@ -171,7 +173,7 @@ rs_status rs_viewer_start(rs_viewer **out, const rs_viewer_opts *o)
 {
     rs_viewer *w = rs_alloc(1, sizeof *w);
     rs_status st = RS_OK;
-    bool terminal = rs_term_is_live();
+    bool terminal = rs_term_is_live(STDERR_FILENO);
     w->o = *o;
     w->live =
         o->progress == RS_CFG_PROGRESS_LIVE || (o->progress == RS_CFG_PROGRESS_AUTO && terminal);

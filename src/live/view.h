@@ -36,8 +36,9 @@ typedef struct rs_view_job {
     int at;             /* stage that failed or runs, -1: none */
     int64_t rank;       /* that works on it or on its video, -1: none */
     rs_live_steps steps;
-    bool ended, failed, computed;           /* what rank 0 said of an edit */
-    int64_t edits, edits_ended, edits_good; /* of a video */
+    bool ended, failed, computed; /* what rank 0 said of an edit */
+    int64_t edits, edits_ended;   /* of a video */
+    int reached; /* stages below it are done, it itself failed; of a video: the best of its edits */
 } rs_view_job;
 
 typedef struct rs_view_task {

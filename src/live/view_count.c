@@ -14,7 +14,8 @@ static void reset_jobs(rs_view *v)
         j->rank = -1;
         j->at = j->failed ? j->at : -1;
         j->steps = (rs_live_steps){.loss = NAN, .s_per_step = NAN};
-        j->edits = j->edits_ended = j->edits_good = 0;
+        j->edits = j->edits_ended = 0;
+        j->reached = j->ended && !j->failed ? RS_LIVE_STAGES : j->at;
     }
     for (int64_t i = 0; i < v->n_jobs; i++) {
         const rs_view_job *j = &v->jobs[i];
@@ -23,7 +24,7 @@ static void reset_jobs(rs_view *v)
             continue;
         video->edits++;
         video->edits_ended += j->ended;
-        video->edits_good += j->ended && !j->failed;
+        video->reached = j->reached > video->reached ? j->reached : video->reached;
     }
 }
 
@@ -50,13 +51,14 @@ static void mark_running(rs_viewer_state *s)
 /* ---- what follows from it ---- */
 
 /* Tasks of which nothing was said, where what became of the job says it. */
-static rs_view_state implied(const rs_view_job *j)
+static rs_view_state implied(const rs_view_job *j, int stage)
 {
     bool over = j->parent < 0 ? j->edits > 0 && j->edits_ended == j->edits : j->ended;
-    bool good = j->parent < 0 ? j->edits_good > 0 : !j->failed;
     if (!over)
         return RS_VIEW_WAITING;
-    return good ? RS_VIEW_CACHED : RS_VIEW_SKIPPED;
+    return stage < j->reached    ? RS_VIEW_CACHED
+           : stage == j->reached ? RS_VIEW_FAILED
+                                 : RS_VIEW_SKIPPED;
 }
 
 static rs_view_state state_of_edit(rs_view_job *j, const rs_view_job *video)
@@ -79,7 +81,7 @@ static void conclude_jobs(rs_view *v)
         rs_view_job *j = &v->jobs[i];
         for (int k = 0; k < RS_LIVE_STAGES; k++)
             if (j->stage[k] == RS_VIEW_WAITING)
-                j->stage[k] = implied(j);
+                j->stage[k] = implied(j, k);
     }
     for (int s = 0; s < RS_VIEW_STATES; s++)
         v->edits[s] = 0;

@@ -75,7 +75,8 @@ void rs_view_line(rs_strbuf *b, const rs_view *v)
                          rs_seconds_text(b->arena, v->eta_s));
     if (!isnan(v->utilisation))
         rs_strbuf_printf(b, "  busy %.0f %%", 100 * v->utilisation);
-    rs_strbuf_printf(b, "  gather exposed %s", rs_seconds_text(b->arena, v->gather_s));
+    if (v->gather_s > 0)
+        rs_strbuf_printf(b, "  gather exposed %s", rs_seconds_text(b->arena, v->gather_s));
     if (v->gone)
         rs_strbuf_printf(b, "  %lld ranks gone", (long long)v->gone);
 }

@@ -116,14 +116,15 @@ void rs_live_world_use(rs_live_world *w, rs_arena *a, const char *output, const 
 
 static rs_status make_id(char id[RS_LIVE_WORLD_ID])
 {
-    time_t now = time(NULL);
+    struct timespec now;
     struct tm tm;
     uint32_t random = 0;
     if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
         return RS_FAIL(IO, "no random number for the id of this world: %s", strerror(errno));
-    gmtime_r(&now, &tm);
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &tm);
     size_t n = strftime(id, RS_LIVE_WORLD_ID, "%Y%m%d-%H%M%S", &tm);
-    snprintf(id + n, RS_LIVE_WORLD_ID - n, "-%08x", random);
+    snprintf(id + n, RS_LIVE_WORLD_ID - n, ".%03ld-%08x", now.tv_nsec / 1000000, random);
     return RS_OK;
 }
 

@@ -12,7 +12,7 @@
 enum { RS_LIVE_WORLD_ID = 32, RS_LIVE_WORLDS_KEPT = 8 };
 
 typedef struct rs_live_world {
-    char id[RS_LIVE_WORLD_ID]; /* "20261128-110412-9f3c01ab" */
+    char id[RS_LIVE_WORLD_ID]; /* "20261128-110412.120-9f3c01ab" */
     const char *folder;        /* arena-owned */
     const char *name;          /* of the experiment */
     int ranks;
