@@ -49,7 +49,7 @@ static void draw(rs_viewer *w)
     rs_log_set_status(text.data);
 }
 
-/* A line for the log: when something has changed, after 10 s at first, later every five minutes. */
+/* A line for the log: when something has changed, after 5 s at first, later every five minutes. */
 static void say(rs_viewer *w)
 {
     const double growth = 1.5, most = 300;
@@ -153,7 +153,7 @@ static void init_clocks(rs_viewer *w)
     pthread_cond_init(&w->wake, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&w->lock, NULL);
-    w->line_every = 10;
+    w->line_every = 5;
     w->next_line = rs_now() + w->line_every;
     w->next_catalog = rs_now();
 }

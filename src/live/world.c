@@ -17,12 +17,28 @@
 
 /* ---- who lives ---- */
 
+/* It is not there, or has ended and nobody has asked for its status yet. */
+static bool process_is_gone(int64_t pid)
+{
+    char path[64], line[512] = {0};
+    if (kill((pid_t)pid, 0) != 0)
+        return errno == ESRCH;
+    snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return false;
+    size_t n = fread(line, 1, sizeof line - 1, f);
+    fclose(f);
+    const char *name_end = n ? strrchr(line, ')') : NULL;
+    return name_end && name_end[1] == ' ' && (name_end[2] == 'Z' || name_end[2] == 'X');
+}
+
 bool rs_live_rank_is_alive(const char *host, int64_t pid, double time, double period)
 {
     const double patience = 3.0 * rs_live_heartbeat(period) + 5.0;
     char here[256] = {0};
     gethostname(here, sizeof here - 1);
-    if (strcmp(here, host) == 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+    if (strcmp(here, host) == 0 && process_is_gone(pid))
         return false;
     return rs_wall_clock() - time < patience;
 }
