@@ -175,12 +175,18 @@ static void add_seconds(rs_cell *c, const rs_view_job *j, const rs_view_job *vid
 static void set_state(rs_cell *c, const rs_view_job *j)
 {
     bool published = *c[RS_ROW_ARCHIVE].s != 0;
-    if (published && j->state != RS_VIEW_RUNNING && j->state != RS_VIEW_FAILED)
+    bool failed = j->state == RS_VIEW_FAILED;
+    if (published && j->state != RS_VIEW_RUNNING && !failed)
         return;
+    if (failed && strcmp(c[RS_ROW_STATE].s, RS_STATE_FAILED) == 0 &&
+        strcmp(c[RS_ROW_REASON].s, j->reason) == 0)
+        return; /* the archive says so, too */
     const char *state = state_text(j->state);
     c[RS_ROW_STATE].s = strcmp(state, RS_STATE_DONE) == 0 ? RS_STATE_WAITING : state;
-    c[RS_ROW_STAGE].s = j->at >= 0 ? rs_task_stage_name((rs_task_stage)j->at) : "";
-    c[RS_ROW_REASON].s = j->state == RS_VIEW_FAILED ? j->reason : "";
+    c[RS_ROW_STAGE].s = j->at >= 0 ? rs_task_stage_name((rs_task_stage)j->at)
+                        : failed   ? "inputs"
+                                   : "";
+    c[RS_ROW_REASON].s = failed ? j->reason : "";
     if (j->state != RS_VIEW_RUNNING)
         return;
     c[RS_ROW_RANK].i = j->rank;

@@ -28,6 +28,31 @@ struct rs_viewer {
     uint64_t said, indexed; /* what the last line and the last index were about */
 };
 
+/* Some work, and how long to rest from it: two per cent of a core, a fifth of the time where it
+ * waits for files. */
+typedef struct effort {
+    double wall, cpu;
+} effort;
+
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static effort begin_effort(void)
+{
+    return (effort){.wall = rs_now(), .cpu = cpu_seconds()};
+}
+
+static double rest_from(effort begin, double least)
+{
+    double cpu = 50 * (cpu_seconds() - begin.cpu), wall = 4 * (rs_now() - begin.wall);
+    double rest = cpu > wall ? cpu : wall;
+    return rest > least ? rest : least;
+}
+
 /* Changes when some job or stage goes on, not with every step. */
 static uint64_t digest(const rs_view *v)
 {
@@ -66,17 +91,16 @@ static void say(rs_viewer *w)
 
 static void index_jobs(rs_viewer *w)
 {
-    double begin = rs_now();
+    effort begin = begin_effort();
     uint64_t now = digest(w->view);
-    if (!w->index || begin < w->next_catalog || now == w->indexed)
+    if (!w->index || begin.wall < w->next_catalog || now == w->indexed)
         return;
     if (rs_index_write(w->index, w->view, w->o.arm) != RS_OK) {
         RS_LOG(WARN, "catalog.h5 could not be brought up to date: %s", rs_error_message());
         rs_error_clear();
     }
     w->indexed = now;
-    double pause = 50 * (rs_now() - begin); /* a large catalog takes long: two per cent of a core */
-    w->next_catalog = rs_now() + (pause > w->o.catalog_every ? pause : w->o.catalog_every);
+    w->next_catalog = rs_now() + rest_from(begin, w->o.catalog_every);
 }
 
 static void look(rs_viewer *w)
@@ -107,14 +131,13 @@ static struct timespec after(double seconds)
 static void *watch(void *arg)
 {
     rs_viewer *w = arg;
-    const double period = w->live ? 0.5 : 1.0, share = 50;
+    const double period = w->live ? 0.5 : 1.0;
     pthread_mutex_lock(&w->lock);
     while (!w->leave) {
         pthread_mutex_unlock(&w->lock);
-        double begin = rs_now();
+        effort begin = begin_effort();
         look(w);
-        double pause = share * (rs_now() - begin);
-        struct timespec until = after(pause > period ? pause : period);
+        struct timespec until = after(rest_from(begin, period));
         pthread_mutex_lock(&w->lock);
         while (!w->leave && pthread_cond_timedwait(&w->wake, &w->lock, &until) != ETIMEDOUT) {
         }

@@ -1,7 +1,7 @@
 /* Rank 0 shows where all ranks are while a run works: a thread that reads their records
  * (live/view.h) and draws the status at the end of the terminal, or says a plain line now and then,
- * and keeps catalog.h5 up to date. It takes some per mille of a core: it waits the longer the
- * longer a look took. */
+ * and keeps catalog.h5 up to date. It takes two per cent of a core at
+ * most: it rests the longer the longer a look took. */
 #ifndef RS_JOB_VIEWER_H
 #define RS_JOB_VIEWER_H
 

@@ -221,7 +221,7 @@ int rs_live_begin(rs_live *l, const char *video, const char *edit, int stage)
 {
     int task = 0;
     if (!l)
-        return -1;
+        return 0;
     RS_ASSERT(stage >= 0 && stage < RS_LIVE_STAGES);
     pthread_mutex_lock(&l->lock);
     rs_live_count_time(l);
@@ -240,29 +240,34 @@ int rs_live_begin(rs_live *l, const char *video, const char *edit, int stage)
                         .steps = {.loss = NAN, .s_per_step = NAN}};
     l->dirty = true;
     pthread_mutex_unlock(&l->lock);
-    return task;
+    return task + 1;
+}
+
+static rs_live_task *open_task(rs_live *l, int task)
+{
+    RS_ASSERT(task >= 1 && task <= RS_LIVE_TASKS && l->tasks[task - 1].open);
+    return &l->tasks[task - 1];
 }
 
 void rs_live_step(rs_live *l, int task, const rs_live_steps *s)
 {
-    if (!l || task < 0)
+    if (!l || task == 0)
         return;
     pthread_mutex_lock(&l->lock);
-    RS_ASSERT(l->tasks[task].open);
-    l->tasks[task].steps = *s;
-    l->tasks[task].updated = rs_wall_clock();
+    rs_live_task *t = open_task(l, task);
+    t->steps = *s;
+    t->updated = rs_wall_clock();
     l->dirty = true;
     pthread_mutex_unlock(&l->lock);
 }
 
 void rs_live_end(rs_live *l, int task, rs_live_how how, const char *reason)
 {
-    if (!l || task < 0)
+    if (!l || task == 0)
         return;
     pthread_mutex_lock(&l->lock);
-    RS_ASSERT(l->tasks[task].open);
     rs_live_count_time(l);
-    rs_live_task *t = &l->tasks[task];
+    rs_live_task *t = open_task(l, task);
     append(l, &(rs_timeline_line){.kind = RS_TIMELINE_TASK,
                                   .how = how,
                                   .arm = t->arm,

@@ -58,7 +58,7 @@ void rs_live_doing(rs_live *l, const char *what);
 
 /* A task begins: a stage of a video (edit NULL) or of one of its edits. Several may be open at a
  * time (batches, work ahead); their time is shared out evenly. Returns the number that the calls
- * below take; names are copied. */
+ * below take, 0 stands for no task; names are copied. */
 int rs_live_begin(rs_live *l, const char *video, const char *edit, int stage);
 
 typedef struct rs_live_steps {

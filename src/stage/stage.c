@@ -73,6 +73,7 @@ rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran)
     }
     rs_live_end(run->live, job->live_task, rs_live_how_of(st),
                 st == RS_OK ? "" : rs_error_message());
+    job->live_task = 0;
     rs_log_set_context(NULL);
     rs_arena_destroy(&job->scratch);
     return st;

@@ -66,7 +66,7 @@ typedef struct rs_job {
     rs_arena *scratch;           /* lifetime of the running stage */
     char key[RS_STAGE_COUNT][RS_HASH_HEX];
     double begin, spent; /* of the running stage: start of this process' part, seconds before it */
-    int live_task;       /* of the running stage */
+    int live_task;       /* of the running stage, for run.live; 0: none */
     rs_ingest source;    /* loaded on demand: rs_job_load_source */
     bool loaded;
 } rs_job;

@@ -119,7 +119,7 @@ static void t_two_ranks_are_seen_and_a_killed_one_is_missed(void)
     rs_json *doc = NULL;
     int n = 0;
     const char *args = rs_arena_printf(
-        t_arena(), "run %s/exp.yaml --set output=%s/run --set motion.steps=3000", dir, dir);
+        t_arena(), "run %s/exp.yaml --set output=%s/run --set motion.steps=1000000", dir, dir);
     pid_t pid = t_mpirun_start(log, 2, args);
     for (int i = 0; i < 400 && n < 2; i++) {
         usleep(50000);

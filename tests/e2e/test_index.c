@@ -124,7 +124,7 @@ static void t_readers_see_a_whole_table_while_the_run_writes(void)
     const char *dir = world(), *path = in(dir, "run/catalog.h5");
     int reads = 0, state = 0, versions = 0;
     counts last = {0}, most = {0};
-    pid_t pid = start(dir, "--set motion.steps=500");
+    pid_t pid = start(dir, "--set motion.steps=1500 --set log.progress=live");
     while (waitpid(pid, &state, WNOHANG) == 0) {
         rs_table t;
         if (!rs_path_exists(path))
@@ -140,7 +140,7 @@ static void t_readers_see_a_whole_table_while_the_run_writes(void)
     }
     T_CHECK(WIFEXITED(state) && WEXITSTATUS(state) == 0);
     printf("    %d reads, %d different tables\n", reads, versions);
-    T_CHECKF(reads > 50 && versions >= 4, "%d reads, %d tables", reads, versions);
+    T_CHECKF(reads > 50 && versions >= 3, "%d reads, %d tables", reads, versions);
     T_CHECKF(most.running == 1 && most.waiting >= VIDEOS - 1, "%d %d", most.running, most.waiting);
     rs_table t;
     read_table(&t, path);
@@ -206,7 +206,7 @@ static void t_a_killed_run_leaves_a_table_that_the_next_one_mends(void)
     rs_table t;
     char *out;
     T_CHECKF(run(&out, dir, "--videos clip-01") == 0, "%s", out);
-    pid_t pid = start(dir, "--set motion.steps=2000");
+    pid_t pid = start(dir, "--set motion.steps=1000000");
     counts c = {0};
     for (int i = 0; i < 400 && !c.running; i++) {
         usleep(20000);
