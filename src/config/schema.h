@@ -259,7 +259,7 @@
 #define RS_CFG_ROWS_log(X)                                                                         \
     X(log, ENUM, level, "info", "", "least important line shown on the terminal", log_level)       \
     X(log, ENUM, progress, "auto", "", "how all ranks' progress is shown there", progress)         \
-    X(log, NUM, catalog_every, "10", "s",                                                        \
+    X(log, NUM, catalog_every, "10", "s",                                                          \
       "least time between updates of catalog.h5 while the run works; 0: only at its end",          \
       RANGE(0, 86400))
 

@@ -59,12 +59,12 @@ typedef struct rs_run_session {
     rs_catalog *catalog;
     rs_device *dev;
     rs_arena *arena;
-    rs_used_states used; /* by the jobs that ran here */
-    rs_arena *reports;   /* rank 0: texts that ranks reported */
+    rs_used_states used;     /* by the jobs that ran here */
+    rs_arena *reports;       /* rank 0: texts that ranks reported */
     rs_live_world records;   /* what is said of this run for others to see */
     rs_live_summary summary; /* rank 0: of all jobs so far */
     const char *arm;         /* whose settings are used, "": none */
-    int lock;            /* rank 0: file descriptor of <output>/.lock */
+    int lock;                /* rank 0: file descriptor of <output>/.lock */
 } rs_run_session;
 
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;
