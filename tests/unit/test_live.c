@@ -211,9 +211,13 @@ static void t_a_dead_rank_shows(void)
     const char *dir = t_tmpdir();
     rs_live_world w, next;
     make_world(&w, dir, 2);
-    rs_live *r = open_rank(&w, 0);
     killed_rank(&w);
+    rs_live *r = open_rank(&w, 0);
     rs_view *v = look(dir);
+    for (int i = 0; i < 500 && v->n_ranks < 2; i++) {
+        usleep(10000);
+        T_OK(rs_view_refresh(v));
+    }
     T_CHECK(rs_view_is_alive(v)); /* rank 0 lives on */
     T_EQ_I(v->gone, 1);
     T_CHECK(!v->ranks[1].alive && v->ranks[1].n_tasks == 1);
