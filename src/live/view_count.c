@@ -203,20 +203,29 @@ static void expect(rs_view *v)
     v->eta_s = any && ranks > 0 ? fmax(left / (double)ranks, longest) : NAN;
 }
 
-void rs_view_count(rs_viewer_state *state)
+static void count_ranks(rs_view *v)
 {
-    rs_view *v = &state->v;
     double busy = 0, spent = 0;
     v->gone = 0;
     v->gather_s = 0;
+    for (int64_t i = 0; i < v->n_worlds; i++)
+        v->worlds[i].alive = false;
     for (int64_t i = 0; i < v->n_ranks; i++) {
         const rs_view_rank *r = &v->ranks[i];
-        v->gone += !r->alive && !r->ended && !v->worlds[r->world].ended;
+        rs_view_world *w = &v->worlds[r->world];
+        w->alive = w->alive || (r->alive && !w->ended);
+        v->gone += !r->alive && !r->ended && !w->ended;
         v->gather_s = add_known(v->gather_s, r->totals.gather_s);
         busy = add_known(busy, r->busy_s);
         spent = add_known(spent, r->time - r->begin);
     }
     v->utilisation = spent > 0 ? busy / spent : NAN;
+}
+
+void rs_view_count(rs_viewer_state *state)
+{
+    rs_view *v = &state->v;
+    count_ranks(v);
     reset_jobs(v);
     mark_running(state);
     conclude_jobs(v);
