@@ -77,6 +77,7 @@ typedef struct rs_view_world {
     int64_t ranks;
     double begin, end; /* end NAN: not ended */
     bool ended, alive; /* neither: it died without a word */
+    bool began;        /* so lately that it lives even if no rank has said anything yet */
     bool has_summary;
     rs_live_summary summary;
 } rs_view_world;

@@ -203,13 +203,21 @@ static void expect(rs_view *v)
     v->eta_s = any && ranks > 0 ? fmax(left / (double)ranks, longest) : NAN;
 }
 
+static int64_t ranks_of(const rs_view *v, int64_t world)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < v->n_ranks; i++)
+        n += v->ranks[i].world == world;
+    return n;
+}
+
 static void count_ranks(rs_view *v)
 {
     double busy = 0, spent = 0;
     v->gone = 0;
     v->gather_s = 0;
     for (int64_t i = 0; i < v->n_worlds; i++)
-        v->worlds[i].alive = false;
+        v->worlds[i].alive = v->worlds[i].began && ranks_of(v, i) == 0;
     for (int64_t i = 0; i < v->n_ranks; i++) {
         const rs_view_rank *r = &v->ranks[i];
         rs_view_world *w = &v->worlds[r->world];

@@ -97,6 +97,7 @@ void rs_view_read_world(rs_viewer_state *s, rs_view_world *w, const char *folder
     w->begin = number_of(doc, "begin");
     w->end = number_of(doc, "end");
     w->ended = strcmp(text_of(s->fresh, doc, "state"), "ended") == 0;
+    w->began = !w->ended && rs_live_rank_is_alive(w->host, count_of(doc, "pid"), w->begin, 1);
     const rs_json *summary = rs_json_find(doc, "summary");
     if (summary)
         read_summary(w, summary);

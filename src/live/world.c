@@ -43,55 +43,49 @@ bool rs_live_rank_is_alive(const char *host, int64_t pid, double time, double pe
     return rs_wall_clock() - time < patience;
 }
 
-static bool has_ended(rs_arena *a, const char *folder)
+/* host, pid, and `time` (a key) of a record; false where it says that it ended, or nothing. */
+static bool writer_is_alive(const char *path, const char *time_key, bool *ended)
 {
     rs_json *doc;
-    const char *state = "";
-    const char *path = rs_path_join(a, folder, "run.json");
+    const char *host = "", *state = "";
+    int64_t pid = 0;
+    double time = 0, period = 1;
+    bool alive = false;
+    *ended = false;
     if (!rs_path_exists(path) || rs_json_load(&doc, path) != RS_OK) {
         rs_error_clear();
         return false;
     }
-    if (rs_json_string(&state, doc, "state") != RS_OK)
-        rs_error_clear();
-    bool ended = strcmp(state, "ended") == 0;
-    rs_json_destroy(&doc);
-    return ended;
-}
-
-static bool record_is_alive(const char *path)
-{
-    rs_json *doc;
-    const char *host = "";
-    int64_t pid = 0;
-    double time = 0, period = 1;
-    bool ended = true, alive = false;
-    if (rs_json_load(&doc, path) != RS_OK) {
-        rs_error_clear();
-        return false;
-    }
-    if (rs_json_bool(&ended, doc, "ended") == RS_OK &&
+    if (rs_json_bool_or(ended, doc, "ended", false) == RS_OK &&
+        rs_json_string_or(&state, doc, "state", "") == RS_OK &&
         rs_json_string(&host, doc, "host") == RS_OK && rs_json_i64(&pid, doc, "pid") == RS_OK &&
-        rs_json_f64(&time, doc, "time") == RS_OK && rs_json_f64(&period, doc, "period") == RS_OK)
-        alive = !ended && rs_live_rank_is_alive(host, pid, time, period);
+        rs_json_f64(&time, doc, time_key) == RS_OK &&
+        rs_json_f64_or(&period, doc, "period", 1) == RS_OK)
+        alive = rs_live_rank_is_alive(host, pid, time, period);
+    *ended = *ended || strcmp(state, "ended") == 0;
     rs_error_clear();
     rs_json_destroy(&doc);
-    return alive;
+    return alive && !*ended;
 }
 
+/* A world that just began has no records of ranks yet: its rank 0 counts. */
 bool rs_live_world_is_alive(const char *folder)
 {
     rs_arena *a = rs_arena_create();
     char **names = NULL;
-    int64_t n = 0;
-    bool alive = false;
-    if (!has_ended(a, folder) && rs_list_dir(&names, &n, a, folder) != RS_OK)
+    int64_t n = 0, records = 0;
+    bool ended, said, alive = false;
+    bool began = writer_is_alive(rs_path_join(a, folder, "run.json"), "begin", &ended);
+    if (!ended && rs_list_dir(&names, &n, a, folder) != RS_OK)
         rs_error_clear();
-    for (int64_t i = 0; i < n && !alive; i++)
-        if (strncmp(names[i], "rank-", 5) == 0)
-            alive = record_is_alive(rs_path_join(a, folder, names[i]));
+    for (int64_t i = 0; i < n && !alive; i++) {
+        if (strncmp(names[i], "rank-", 5) != 0)
+            continue;
+        records++;
+        alive = writer_is_alive(rs_path_join(a, folder, names[i]), "time", &said);
+    }
     rs_arena_destroy(&a);
-    return alive;
+    return alive || (!ended && records == 0 && began);
 }
 
 /* ---- folders ---- */
