@@ -27,7 +27,8 @@ typedef struct rs_view_job {
     const char *arm, *video, *edit;
     uint32_t tasks;                      /* bits of the stages it has */
     int64_t parent;                      /* index of an edit's video, -1: a video */
-    rs_view_state known[RS_LIVE_STAGES]; /* what the timelines say */
+    rs_view_state known[RS_LIVE_STAGES]; /* what the timelines say, and since when */
+    double known_since[RS_LIVE_STAGES];
     rs_view_state stage[RS_LIVE_STAGES]; /* together with what runs and what follows from it */
     double seconds[RS_LIVE_STAGES]; /* of stages that were computed in a world shown, else NAN */
     /* An edit as a whole: WAITING, RUNNING, DONE, CACHED or FAILED. */

@@ -31,8 +31,8 @@ static void reset_jobs(rs_view *v)
 static void mark_task(rs_viewer_state *s, const rs_view_rank *r, const rs_view_task *t)
 {
     rs_view_job *j = rs_view_job_named(s, t->arm, t->video, t->edit);
-    if (!j || j->stage[t->stage] == RS_VIEW_DONE)
-        return; /* the other ranks of its lane are not told yet */
+    if (!j || t->since <= j->known_since[t->stage])
+        return; /* the record is older than the timeline */
     j->stage[t->stage] = RS_VIEW_RUNNING;
     j->at = t->stage;
     j->rank = r->rank;

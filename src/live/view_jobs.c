@@ -137,6 +137,8 @@ static void end_task(rs_view_job *j, const rs_timeline_line *l)
     static const rs_view_state states[RS_LIVE_HOWS] = {RS_VIEW_DONE, RS_VIEW_CACHED, RS_VIEW_FAILED,
                                                        RS_VIEW_WAITING};
     rs_view_state *now = &j->known[l->stage];
+    if (l->end > j->known_since[l->stage])
+        j->known_since[l->stage] = l->end;
     bool good = *now == RS_VIEW_DONE || *now == RS_VIEW_CACHED;
     if (good && l->how != RS_LIVE_DONE)
         return; /* of two worlds, or of two ranks of a lane, the one that was the first */
