@@ -57,12 +57,22 @@ void rs_index_close(rs_index **out)
     *out = NULL;
 }
 
+/* A copy under another name would be the same video twice. */
+static rs_status check_name(const entry *e)
+{
+    const char *video = e->rows.n ? e->rows.cells[RS_ROW_VIDEO].s : "";
+    size_t n = strlen(video);
+    if (e->rows.n && (strncmp(e->name, video, n) != 0 || strcmp(e->name + n, ".h5") != 0))
+        return RS_FAIL(FORMAT, "archive/%s: is of video %s", e->name, video);
+    return RS_OK;
+}
+
 static void read_entry(entry *e, const rs_index *x, const char *name)
 {
     e->rows = (rs_rows){.a = rs_arena_create()};
     e->name = rs_arena_strdup(e->rows.a, name);
     const char *file = rs_arena_printf(e->rows.a, "archive/%s", name);
-    e->good = rs_rows_of_archive(&e->rows, x->output, file) == RS_OK;
+    e->good = rs_rows_of_archive(&e->rows, x->output, file) == RS_OK && check_name(e) == RS_OK;
     if (!e->good) {
         RS_LOG(WARN, "left out of catalog.h5: %s", rs_error_message());
         rs_error_clear();

@@ -100,20 +100,25 @@ static void conclude_jobs(rs_view *v)
 
 /* ---- stages ---- */
 
-static void count_stage(rs_view_stage *out, const rs_view *v, int k)
+/* One pass over what may be a million tasks. */
+static void count_stages(rs_view *v)
 {
-    double sum = 0, n = 0;
-    *out = (rs_view_stage){.loss = NAN, .s_per_step = NAN, .eta_s = NAN};
+    double sum[RS_LIVE_STAGES] = {0}, n[RS_LIVE_STAGES] = {0};
+    for (int k = 0; k < RS_LIVE_STAGES; k++)
+        v->stages[k] = (rs_view_stage){.loss = NAN, .s_per_step = NAN, .eta_s = NAN};
     for (int64_t i = 0; i < v->n_jobs; i++) {
         const rs_view_job *j = &v->jobs[i];
-        if (!(j->tasks & RS_TASK_BIT(k)))
-            continue;
-        out->total++;
-        out->count[j->stage[k]]++;
-        n += !isnan(j->seconds[k]);
-        sum += isnan(j->seconds[k]) ? 0 : j->seconds[k];
+        for (int k = 0; k < RS_LIVE_STAGES; k++) {
+            if (!(j->tasks & RS_TASK_BIT(k)))
+                continue;
+            v->stages[k].total++;
+            v->stages[k].count[j->stage[k]]++;
+            n[k] += !isnan(j->seconds[k]);
+            sum[k] += isnan(j->seconds[k]) ? 0 : j->seconds[k];
+        }
     }
-    out->mean_s = n > 0 ? sum / n : NAN;
+    for (int k = 0; k < RS_LIVE_STAGES; k++)
+        v->stages[k].mean_s = n[k] > 0 ? sum[k] / n[k] : NAN;
 }
 
 static double add_known(double sum, double value)
@@ -237,9 +242,8 @@ void rs_view_count(rs_viewer_state *state)
     reset_jobs(v);
     mark_running(state);
     conclude_jobs(v);
-    for (int k = 0; k < RS_LIVE_STAGES; k++) {
-        count_stage(&v->stages[k], v, k);
+    count_stages(v);
+    for (int k = 0; k < RS_LIVE_STAGES; k++)
         count_running(state, k);
-    }
     expect(v);
 }

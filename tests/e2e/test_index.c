@@ -190,6 +190,14 @@ static void t_it_is_made_again_from_archives_and_records(void)
     T_EQ_I(run(&out, dir, "--set log.catalog_every=0"), 3);
     read_table(&after, path);
     same_table(&after, &before);
+    /* a copy of an archive is not another video */
+    T_EQ_I(t_shell(&out, "cp %s/run/archive/clip-00.h5 %s/run/archive/clip-000.h5", dir, dir), 0);
+    T_EQ_I(t_reshoot(&out, "index %s/run", dir), 0);
+    T_CHECKF(strstr(out, "left out of catalog.h5: archive/clip-000.h5: is of video clip-00"), "%s",
+             out);
+    read_table(&after, path);
+    same_table(&after, &before);
+    T_CHECK(unlink(in(dir, "run/archive/clip-000.h5")) == 0);
     /* archives alone: what was never published is not known any more */
     T_OK(rs_remove_tree(in(dir, "run/live")));
     T_EQ_I(t_reshoot(&out, "index %s/run", dir), 0);
