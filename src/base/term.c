@@ -54,15 +54,26 @@ bool rs_term_colour(int fd)
     return rs_term_is_live(fd) && !(no && *no);
 }
 
+/* Zeros where it is not known. */
+static struct winsize size_of(int fd)
+{
+    struct winsize size = {0};
+    int term = terminal(fd);
+    if (term < 0 || ioctl(term, TIOCGWINSZ, &size) != 0)
+        size = (struct winsize){0};
+    close_it(term);
+    return size;
+}
+
+int rs_term_height(int fd)
+{
+    return size_of(fd).ws_row;
+}
+
 int rs_term_width(int fd)
 {
     enum { USUAL = 80, LEAST = 40, MOST = 1000 };
-    struct winsize size = {0};
-    int64_t columns = 0;
-    int term = terminal(fd);
-    if (term >= 0 && ioctl(term, TIOCGWINSZ, &size) == 0)
-        columns = size.ws_col;
-    close_it(term);
+    int64_t columns = size_of(fd).ws_col;
     const char *said = getenv("COLUMNS");
     if (columns <= 0 && !(said && rs_parse_i64(&columns, said)))
         columns = USUAL;

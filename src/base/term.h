@@ -11,5 +11,7 @@ bool rs_term_is_live(int fd);
 bool rs_term_colour(int fd);
 /* Columns: the terminal's, else $COLUMNS, else 80; at least 40. */
 int rs_term_width(int fd);
+/* Rows, 0: not known. */
+int rs_term_height(int fd);
 
 #endif

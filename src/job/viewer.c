@@ -70,7 +70,14 @@ static void draw(rs_viewer *w)
     rs_strbuf text = rs_strbuf_on(w->scratch);
     rs_view_style style = {.width = rs_term_width(STDERR_FILENO),
                            .colour = rs_term_colour(STDERR_FILENO)};
-    rs_view_lines(&text, w->view, &style);
+    int height = rs_term_height(STDERR_FILENO);
+    if (height > 0 && height <= RS_LIVE_STAGES + 1) { /* rows that scrolled away stay there */
+        rs_strbuf line = rs_strbuf_on(w->scratch);
+        rs_view_line(&line, w->view);
+        rs_view_add_line(&text, line.data, &style);
+    } else {
+        rs_view_lines(&text, w->view, &style);
+    }
     rs_log_set_status(text.data);
 }
 

@@ -15,7 +15,10 @@ void rs_view_add_line(rs_strbuf *out, const char *text, const rs_view_style *sty
 {
     size_t n = strlen(text),
            most = (size_t)(style->width - 1); /* the last column makes some wrap */
-    rs_strbuf_add(out, text, n < most ? n : most);
+    n = n < most ? n : most;
+    while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80) /* not inside of a character */
+        n--;
+    rs_strbuf_add(out, text, n);
     add(out, "\n");
 }
 

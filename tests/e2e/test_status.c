@@ -226,6 +226,12 @@ static void t_the_width_is_respected(void)
     for (char *row = strtok(rows, "\r\n"); row; row = strtok(NULL, "\r\n"), n++)
         T_CHECKF(strlen(row) < 50, "%s", row);
     T_CHECK(n >= 7);
+    /* a terminal lower than the status has one line of it */
+    t_screen_run(&s, 120,
+                 rs_arena_printf(t_arena(), "stty rows 6; %s", stopped(dir, "--videos clip-01")));
+    T_CHECKF(s.status == 75, "%d: %s", s.status, s.raw);
+    rows = drawn(&s);
+    T_CHECKF(strstr(rows, "0 of 1 edits done, 1 running") && !strstr(rows, "motion  "), "%s", rows);
 }
 
 static void t_plain_where_nothing_can_be_redrawn(void)

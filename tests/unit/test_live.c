@@ -274,6 +274,42 @@ static void t_two_worlds_share_the_jobs(void)
     rs_view_close(&v);
 }
 
+/* Of another host only the age of a record is known. */
+static void t_alive_by_process_and_by_age(void)
+{
+    char here[256] = {0};
+    double now = rs_wall_clock();
+    gethostname(here, sizeof here - 1);
+    T_CHECK(rs_live_rank_is_alive("elsewhere", 1, now - 2, 1));
+    T_CHECK(!rs_live_rank_is_alive("elsewhere", 1, now - 60, 1));
+    T_CHECK(rs_live_rank_is_alive("elsewhere", 1, now - 60, 10)); /* it writes less often */
+    T_CHECK(rs_live_rank_is_alive(here, getpid(), now - 2, 1));
+    T_CHECK(!rs_live_rank_is_alive(here, getpid(), now - 60, 1)); /* stopped */
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    siginfo_t info;
+    T_CHECK(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0); /* it is a zombie now */
+    T_CHECK(!rs_live_rank_is_alive(here, pid, now, 1));
+    T_CHECK(waitpid(pid, NULL, 0) == pid);
+    T_CHECK(!rs_live_rank_is_alive(here, pid, now, 1));
+}
+
+static void t_fields_of_a_line(void)
+{
+    char text[] = "a,,\"b, \"\"c\"\"\",d", open[] = "x,\"never closed, y", *f[6];
+    T_EQ_I(rs_csv_split(f, 6, text), 4);
+    T_EQ_S(f[0], "a");
+    T_EQ_S(f[1], "");
+    T_EQ_S(f[2], "b, \"c\"");
+    T_EQ_S(f[3], "d");
+    T_EQ_I(rs_csv_split(f, 6, open), 2);
+    T_EQ_S(f[1], "never closed, y");
+    char many[] = "1,2,3";
+    T_EQ_I(rs_csv_split(f, 2, many), 2);
+}
+
 static void t_torn_files_say_nothing(void)
 {
     const char *dir = t_tmpdir();
@@ -365,6 +401,10 @@ static void t_lines_fit_the_terminal(void)
     T_EQ_I(lines, 6); /* five stages have tasks, and the whole */
     rs_view_lines(&colour, v, &(rs_view_style){.width = 200, .colour = true});
     T_CHECK(strstr(colour.data, "\033[1mmotion") && strstr(colour.data, "\033[0m\n"));
+    rs_strbuf cut = rs_strbuf_on(t_arena());
+    rs_view_add_line(&cut, "0123456789012345678901234567890123456\u00fc\u00fc\u00fc",
+                     &(rs_view_style){.width = 41});
+    T_EQ_S(cut.data, "0123456789012345678901234567890123456\u00fc\n"); /* 39 bytes fit in 40 */
     rs_live_close(&r);
     rs_view_close(&v);
 }
@@ -407,6 +447,8 @@ static const rs_test_case cases[] = {
     T_CASE(t_seconds_are_shared_by_open_tasks),
     T_CASE(t_a_dead_rank_shows),
     T_CASE(t_two_worlds_share_the_jobs),
+    T_CASE(t_alive_by_process_and_by_age),
+    T_CASE(t_fields_of_a_line),
     T_CASE(t_torn_files_say_nothing),
     T_CASE(t_the_end_is_kept_and_old_worlds_are_not),
     T_CASE(t_lines_fit_the_terminal),
