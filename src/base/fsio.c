@@ -89,28 +89,38 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-rs_status rs_list_dir(char ***names, int64_t *n, rs_arena *a, const char *path)
+static rs_status list(char ***names, int64_t *n, rs_arena *a, const char *path, bool folders)
 {
     DIR *d = opendir(path);
     if (!d)
         return RS_FAIL(IO, "%s: cannot open folder: %s", path, strerror(errno));
-    char **list = NULL;
+    char **found = NULL;
     size_t count = 0, cap = 0;
     for (struct dirent *e = readdir(d); e; e = readdir(d)) {
         if (e->d_name[0] == '.')
             continue;
         char *full = rs_path_join(a, path, e->d_name);
-        if (rs_file_size(full) < 0)
+        if (folders ? !rs_path_is_dir(full) : rs_file_size(full) < 0)
             continue;
-        list = rs_arena_grow(a, list, &cap, count + 1, sizeof *list);
-        list[count++] = rs_arena_strdup(a, e->d_name);
+        found = rs_arena_grow(a, found, &cap, count + 1, sizeof *found);
+        found[count++] = rs_arena_strdup(a, e->d_name);
     }
     closedir(d);
     if (count)
-        qsort(list, count, sizeof *list, compare_names);
-    *names = list;
+        qsort(found, count, sizeof *found, compare_names);
+    *names = found;
     *n = (int64_t)count;
     return RS_OK;
+}
+
+rs_status rs_list_dir(char ***names, int64_t *n, rs_arena *a, const char *path)
+{
+    return list(names, n, a, path, false);
+}
+
+rs_status rs_list_folders(char ***names, int64_t *n, rs_arena *a, const char *path)
+{
+    return list(names, n, a, path, true);
 }
 
 rs_status rs_remove_tree(const char *path)
@@ -190,21 +200,36 @@ out:
     return st;
 }
 
+static rs_status write_temp(const char *temp, const char *path, const void *data, size_t bytes)
+{
+    FILE *f = fopen(temp, "wb");
+    if (!f)
+        return RS_FAIL(IO, "%s: cannot create: %s", path, strerror(errno));
+    size_t n = bytes ? fwrite(data, 1, bytes, f) : 0;
+    if (fclose(f) != 0 || n != bytes)
+        return RS_FAIL(IO, "%s: write failed: %s", path, strerror(errno));
+    return RS_OK;
+}
+
+rs_status rs_write_file_quick(const char *path, const void *data, size_t bytes)
+{
+    rs_arena *a = rs_arena_create();
+    char *temp = rs_atomic_temp(a, path);
+    rs_status st = write_temp(temp, path, data, bytes);
+    if (st == RS_OK && rename(temp, path) != 0)
+        st = RS_FAIL(IO, "%s: cannot rename into place: %s", path, strerror(errno));
+    if (st != RS_OK)
+        unlink(temp);
+    rs_arena_destroy(&a);
+    return st;
+}
+
 rs_status rs_write_file_atomic(const char *path, const void *data, size_t bytes)
 {
     rs_arena *a = rs_arena_create();
     char *temp = rs_atomic_temp(a, path);
     rs_status st = RS_OK;
-    FILE *f = fopen(temp, "wb");
-    if (!f) {
-        st = RS_FAIL(IO, "%s: cannot create: %s", path, strerror(errno));
-        goto out;
-    }
-    size_t n = bytes ? fwrite(data, 1, bytes, f) : 0;
-    if (fclose(f) != 0 || n != bytes) {
-        st = RS_FAIL(IO, "%s: write failed: %s", path, strerror(errno));
-        goto out;
-    }
+    RS_TRY_OUT(write_temp(temp, path, data, bytes));
     RS_TRY_OUT(rs_atomic_commit(temp, path));
 out:
     if (st != RS_OK)

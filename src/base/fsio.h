@@ -36,6 +36,11 @@ char *rs_atomic_temp(rs_arena *a, const char *path);
 rs_status rs_atomic_commit(const char *temp, const char *path) RS_NODISCARD;
 /* temp + write + commit in one; the temporary is removed on failure. */
 rs_status rs_write_file_atomic(const char *path, const void *data, size_t bytes) RS_NODISCARD;
+/* The same without waiting for the disk: readers see the old or the new whole file, but after a
+ * crash of the machine it may be torn. For records that are written every second. */
+rs_status rs_write_file_quick(const char *path, const void *data, size_t bytes) RS_NODISCARD;
+/* Names of the folders in a folder, sorted bytewise, without "." ones; arena-owned. */
+rs_status rs_list_folders(char ***names, int64_t *n, rs_arena *a, const char *path) RS_NODISCARD;
 /* Remove temporaries that were left behind in a folder: those of the file `name`, or with NULL all
  * of them. Nobody else may be writing what they stand for (a process id says nothing of another
  * host).

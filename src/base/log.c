@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,10 @@ static rs_log_level g_level = RS_LOG_INFO;
 static FILE *g_file;
 static int g_rank = -1;
 static _Thread_local char t_context[96];
+/* Lines of several threads, and the status below them. */
+static pthread_mutex_t g_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool g_use_status;
+static char g_status[8192];
 
 static const char *const k_names[] = {"error", "warn", "info", "detail", "debug"};
 
@@ -66,10 +71,82 @@ void rs_log_set_context(const char *context)
     snprintf(t_context, sizeof t_context, "%s", context ? context : "");
 }
 
-static void emit(FILE *f, const char *line)
+/* ---- the status: drawn below the last line, the cursor behind it ---- */
+
+static void erase_status(void)
 {
-    fputs(line, f);
-    fputc('\n', f);
+    int rows = 0;
+    for (const char *p = g_status; *p; p++)
+        rows += *p == '\n';
+    if (rows)
+        fprintf(stderr, "\r\033[%dA\033[J", rows);
+}
+
+/* Without wrapping, so that a row stays a row in a terminal that became narrower. */
+static void draw_status(void)
+{
+    if (g_status[0])
+        fprintf(stderr, "\033[?7l%s\033[?7h", g_status);
+    fflush(stderr);
+}
+
+static void replace_status(const char *lines)
+{
+    erase_status();
+    if (strlen(lines) < sizeof g_status)
+        memcpy(g_status, lines, strlen(lines) + 1);
+    draw_status();
+}
+
+void rs_log_set_status(const char *lines)
+{
+    pthread_mutex_lock(&g_lock);
+    if (g_use_status && strcmp(lines, g_status) != 0)
+        replace_status(lines);
+    pthread_mutex_unlock(&g_lock);
+}
+
+void rs_log_use_status(bool on)
+{
+    pthread_mutex_lock(&g_lock);
+    if (g_use_status)
+        replace_status("");
+    g_use_status = on;
+    pthread_mutex_unlock(&g_lock);
+}
+
+rs_log_level rs_log_step_level(void)
+{
+    pthread_mutex_lock(&g_lock);
+    bool shown = g_use_status;
+    pthread_mutex_unlock(&g_lock);
+    return shown ? RS_LOG_DETAIL : RS_LOG_INFO;
+}
+
+bool rs_log_due(rs_log_pace *p)
+{
+    const double first = 2.0, growth = 1.5, most = 60.0;
+    double now = rs_now();
+    if (p->wait > 0 && now - p->last < p->wait)
+        return false;
+    p->last = now;
+    p->wait = p->wait == 0 ? first : p->wait * growth < most ? p->wait * growth : most;
+    return true;
+}
+
+/* ---- lines ---- */
+
+static void emit(rs_log_level level, const char *line)
+{
+    pthread_mutex_lock(&g_lock);
+    if (level <= g_level && (g_rank <= 0 || level <= RS_LOG_WARN)) {
+        erase_status();
+        fprintf(stderr, "%s\n", line);
+        draw_status();
+    }
+    if (g_file && level <= RS_LOG_DETAIL)
+        fprintf(g_file, "%s\n", line);
+    pthread_mutex_unlock(&g_lock);
 }
 
 void rs_log_write(rs_log_level level, const char *fmt, ...)
@@ -89,10 +166,14 @@ void rs_log_write(rs_log_level level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line + n, sizeof line - (size_t)n, fmt, ap);
     va_end(ap);
-    if (level <= g_level && (g_rank <= 0 || level <= RS_LOG_WARN))
-        emit(stderr, line);
-    if (g_file && level <= RS_LOG_DETAIL)
-        emit(g_file, line);
+    emit(level, line);
+}
+
+double rs_wall_clock(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
 double rs_now(void)

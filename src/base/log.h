@@ -32,12 +32,34 @@ void rs_log_set_context(const char *context);
 
 void rs_log_write(rs_log_level level, const char *fmt, ...) RS_PRINTF(2, 3);
 
+/* ---- a few lines that stay at the end of the terminal while log lines go by above them ---- */
+
+/* From now on standard error is a terminal that may be redrawn: lines about steps (RS_LOG_STEP)
+ * leave it to the status. false: no more, and the status is removed. */
+void rs_log_use_status(bool on);
+/* Draw these lines (each ends with a newline, none is wider than the terminal) in place of the last
+ * ones. "" removes them. Nothing unless rs_log_use_status. */
+void rs_log_set_status(const char *lines);
+
+/* Says when one of many similar lines is due: the first, another after 2 s, then less and less
+ * often, at last once a minute. Starts with zeros. */
+typedef struct rs_log_pace {
+    double last, wait;
+} rs_log_pace;
+bool rs_log_due(rs_log_pace *p);
+
 #define RS_LOG(level, ...)                                                                         \
     do {                                                                                           \
         if (RS_LOG_##level <= RS_LOG_DETAIL || RS_LOG_##level <= rs_log_level_get())               \
             rs_log_write(RS_LOG_##level, __VA_ARGS__);                                             \
     } while (0)
 
+/* Progress of a long stage: an INFO line, or DETAIL where a status shows it already. */
+#define RS_LOG_STEP(...) rs_log_write(rs_log_step_level(), __VA_ARGS__)
+rs_log_level rs_log_step_level(void);
+
+/* Seconds since 1970, for records that other processes read. */
+double rs_wall_clock(void);
 /* Monotonic seconds, for spans and rates. */
 double rs_now(void);
 

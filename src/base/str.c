@@ -81,6 +81,22 @@ char *rs_f64_text(rs_arena *a, double v)
     return rs_arena_strdup(a, text);
 }
 
+char *rs_seconds_text(rs_arena *a, double seconds)
+{
+    if (!isfinite(seconds) || fabs(seconds) > 1e15)
+        return rs_arena_strdup(a, "-");
+    if (seconds < 9.995)
+        return rs_arena_printf(a, "%.2f s", seconds);
+    long long s = llround(seconds), minutes = s / 60;
+    if (s < 60)
+        return rs_arena_printf(a, "%lld s", s);
+    if (minutes < 60)
+        return rs_arena_printf(a, "%lld min %02lld s", minutes, s % 60);
+    if (minutes < 24 * 60)
+        return rs_arena_printf(a, "%lld h %02lld min", minutes / 60, minutes % 60);
+    return rs_arena_printf(a, "%lld d %02lld h", minutes / 1440, minutes / 60 % 24);
+}
+
 int rs_edit_distance(const char *a, const char *b)
 {
     enum { WORD_MAX = 40 };

@@ -25,6 +25,8 @@ bool rs_parse_f64(double *out, const char *s); /* finite only */
 char *rs_f64_text(rs_arena *a, double v);
 /* "1.2 MB": units of 1000. */
 char *rs_bytes_text(rs_arena *a, int64_t bytes);
+/* "0.42 s", "34 s", "12 min 05 s", "1 h 03 min", "3 d 04 h"; "-" for what is not finite. */
+char *rs_seconds_text(rs_arena *a, double seconds);
 /* Optimal string alignment distance (inserted, left out, replaced or swapped neighbouring
  * letters); INT_MAX for words above 40 letters. */
 int rs_edit_distance(const char *a, const char *b);

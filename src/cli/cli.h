@@ -67,6 +67,8 @@ typedef struct rs_command {
     X(check)                                                                                       \
     X(plan)                                                                                        \
     X(schema)                                                                                      \
+    X(status)                                                                                      \
+    X(index)                                                                                       \
     X(edit)                                                                                        \
     X(show)                                                                                        \
     X(verify)                                                                                      \

@@ -101,6 +101,12 @@
     E(HOME_MAPPED, "mapped", "the files, mapped into memory: one copy per node")                   \
     E(HOME_SHARDED, "sharded", "a part of every block in each rank of a gang")
 
+#define RS_CFG_ENUM_progress(E)                                                                    \
+    E(PROGRESS_AUTO, "auto", "live on a terminal, else plain")                                     \
+    E(PROGRESS_LIVE, "live", "a few lines that are redrawn in place, below the log")               \
+    E(PROGRESS_PLAIN, "plain", "a log line now and then")                                          \
+    E(PROGRESS_NONE, "none", "none of either")
+
 #define RS_CFG_ENUM_recompute(E)                                                                   \
     E(RECOMPUTE_AUTO, "auto", "what computes least in memory.limit, block by block")               \
     E(RECOMPUTE_NONE, "none", "keep every activation")                                             \
@@ -112,8 +118,7 @@
 #define RS_CFG_ENUMS(L)                                                                            \
     L(family) L(sampling) L(mask_shape) L(first_frame) L(lora_target) L(timestep) L(schedule)      \
     L(given) L(appearance_when) L(appearance_mode) L(sampler) L(preset) L(backend) L(log_level)    \
-    L(recompute)                                                                                   \
-    L(home)
+    L(progress) L(home) L(recompute)
 /* clang-format on */
 
 /* Settings of the top level. */
@@ -275,7 +280,11 @@
       RANGE(0, 1e6))
 
 #define RS_CFG_ROWS_log(X)                                                                         \
-    X(log, ENUM, level, "info", "", "least important line shown on the terminal", log_level)
+    X(log, ENUM, level, "info", "", "least important line shown on the terminal", log_level)       \
+    X(log, ENUM, progress, "auto", "", "how all ranks' progress is shown there", progress)         \
+    X(log, NUM, catalog_every, "10", "s",                                                          \
+      "least time between updates of catalog.h5 while the run works; 0: only at its end",          \
+      RANGE(0, 86400))
 
 /* Sections in file order.  S(key, doc) */
 #define RS_CFG_SECTIONS(S)                                                                         \

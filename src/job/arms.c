@@ -44,7 +44,7 @@ static rs_status run_each(rs_run_session *s, const rs_run_opts *o, rs_outcomes *
             continue;
         RS_LOG(INFO, "arm %s (%lld of %lld)%s%s", arm->name, (long long)i + 1,
                (long long)s->arms->n, *arm->set ? ": " : "", arm->set);
-        RS_TRY(rs_session_use(s, arm->cfg));
+        RS_TRY(rs_session_use(s, arm->cfg, arm->name));
         rs_status st = rs_run_jobs(s, o, &outcomes[i]);
         if (st != RS_OK && st != RS_JOBS)
             return st;

@@ -1,135 +1,185 @@
 #include "job/index.h"
 
-#include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/fsio.h"
 #include "base/log.h"
-#include "stage/measure.h"
-#include "store/archive.h"
+#include "job/index_rows.h"
 #include "store/schema_names.h"
 
-static const rs_column k_columns[] = {{RS_COL_VIDEO, RS_COLUMN_STRING},
-                                      {RS_COL_EDIT, RS_COLUMN_STRING},
-                                      {RS_COL_STATE, RS_COLUMN_STRING},
-                                      {RS_COL_STAGE, RS_COLUMN_STRING},
-                                      {RS_COL_REASON, RS_COLUMN_STRING},
-                                      {RS_COL_KEY, RS_COLUMN_STRING},
-                                      {RS_COL_ARCHIVE, RS_COLUMN_STRING},
-                                      {RS_COL_MOVIE, RS_COLUMN_STRING},
-                                      {RS_COL_SECONDS, RS_COLUMN_F64},
-#define COLUMN(id, name, unit, decimals, better, doc) {name, RS_COLUMN_F64},
-                                      RS_MEASURES(COLUMN)
-#undef COLUMN
-};
-enum {
-    COLUMNS = sizeof k_columns / sizeof k_columns[0],
-    FIRST_MEASURE = COLUMNS - RS_MEASURE_COUNT
-};
+/* An archive and its rows as of when it was read. */
+typedef struct entry {
+    const char *name; /* "<video>.h5" */
+    struct timespec changed;
+    uint64_t inode;
+    bool good;
+    rs_rows rows; /* arena of its own */
+} entry;
 
-typedef struct rows {
+struct rs_index {
     rs_arena *a;
     const char *output;
-    rs_cell *cells;
+    entry *entries; /* sorted by name */
     int64_t n;
-    size_t cap;
-} rows;
+};
 
-static const char *text_or_empty(rows *r, const rs_archive *f, const char *object, const char *name)
+void rs_index_open(rs_index **out, const char *output)
 {
-    char *value;
-    if (!rs_archive_has(f, object, name) ||
-        rs_archive_get_string(&value, r->a, f, object, name) != RS_OK)
-        return "";
-    return value;
+    rs_index *x = rs_alloc(1, sizeof *x);
+    x->a = rs_arena_create();
+    x->output = rs_arena_strdup(x->a, output);
+    *out = x;
 }
 
-static double number_or_nan(const rs_archive *f, const char *object, const char *name)
+static void drop(entry *e)
 {
-    double v;
-    return rs_archive_exists(f, object) && rs_archive_has(f, object, name) &&
-                   rs_archive_get_f64(&v, f, object, name) == RS_OK
-               ? v
-               : NAN;
+    rs_arena_destroy(&e->rows.a);
 }
 
-/* Seconds of the stages of one edit, the video's own not counted. */
-static double edit_seconds(rows *r, const rs_archive *f, const char *edit)
+static void set_entries(rs_index *x, entry *entries, int64_t n)
 {
-    static const char *const stages[] = {"appearance", "edit", "decode"};
-    double sum = 0;
-    for (int i = 0; i < 3; i++) {
-        double s = number_or_nan(
-            f, rs_arena_printf(r->a, RS_GROUP_STAGES "/%s/%s", stages[i], edit), RS_ATTR_SECONDS);
-        sum += isnan(s) ? 0 : s;
+    rs_dealloc(x->entries);
+    x->entries = entries;
+    x->n = n;
+}
+
+void rs_index_close(rs_index **out)
+{
+    rs_index *x = *out;
+    if (!x)
+        return;
+    for (int64_t i = 0; i < x->n; i++)
+        drop(&x->entries[i]);
+    set_entries(x, NULL, 0);
+    rs_arena_destroy(&x->a);
+    rs_dealloc(x);
+    *out = NULL;
+}
+
+/* A copy under another name would be the same video twice. */
+static rs_status check_name(const entry *e)
+{
+    const char *video = e->rows.n ? e->rows.cells[RS_ROW_VIDEO].s : "";
+    size_t n = strlen(video);
+    if (e->rows.n && (strncmp(e->name, video, n) != 0 || strcmp(e->name + n, ".h5") != 0))
+        return RS_FAIL(FORMAT, "archive/%s: is of video %s", e->name, video);
+    return RS_OK;
+}
+
+static void read_entry(entry *e, const rs_index *x, const char *name)
+{
+    e->rows = (rs_rows){.a = rs_arena_create()};
+    e->name = rs_arena_strdup(e->rows.a, name);
+    const char *file = rs_arena_printf(e->rows.a, "archive/%s", name);
+    e->good = rs_rows_of_archive(&e->rows, x->output, file) == RS_OK && check_name(e) == RS_OK;
+    if (!e->good) {
+        RS_LOG(WARN, "left out of catalog.h5: %s", rs_error_message());
+        rs_error_clear();
     }
-    return sum;
 }
 
-static void add_edit(rows *r, const rs_archive *f, const char *video, const char *file,
-                     const char *edit)
+static bool same_time(struct timespec a, struct timespec b)
 {
-    const char *at = rs_arena_printf(r->a, RS_GROUP_EDITS "/%s", edit);
-    const char *movie = rs_arena_printf(r->a, "videos/%s/%s.mp4", video, edit);
-    r->cells =
-        rs_arena_grow(r->a, r->cells, &r->cap, (size_t)(r->n + 1) * COLUMNS, sizeof *r->cells);
-    rs_cell *c = &r->cells[COLUMNS * r->n++];
-    c[0].s = video;
-    c[1].s = edit;
-    c[2].s = text_or_empty(r, f, at, RS_ATTR_STATE);
-    c[3].s = text_or_empty(r, f, at, RS_ATTR_STAGE);
-    c[4].s = text_or_empty(r, f, at, RS_ATTR_REASON);
-    c[5].s = text_or_empty(r, f, at, RS_ATTR_KEY);
-    c[6].s = file;
-    c[7].s = rs_path_exists(rs_path_join(r->a, r->output, movie)) ? movie : "";
-    c[8].f = edit_seconds(r, f, edit);
-    const char *metrics = rs_arena_printf(r->a, "%s/" RS_MEMBER_METRICS, at);
-    for (int id = 0; id < RS_MEASURE_COUNT; id++)
-        c[FIRST_MEASURE + id].f =
-            number_or_nan(f, metrics, rs_measure_get_info((rs_measure_id)id)->name);
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-static rs_status add_archive(rows *r, rs_archive *index, const char *name)
+/* The entry of a file: the old one where the file is the one that was read. Archives are renamed
+ * into place, so another content is another inode or another time. */
+static entry entry_of(rs_index *x, int64_t *at, const char *name, const struct stat *s)
 {
-    rs_archive *f = NULL;
-    char *video, **edits;
-    int64_t n;
-    const char *file = rs_arena_printf(r->a, "archive/%s", name);
-    rs_status st = RS_OK;
-    RS_TRY(rs_archive_open(&f, rs_path_join(r->a, r->output, file)));
-    RS_TRY_OUT(rs_archive_get_string(&video, r->a, f, "/", RS_ATTR_VIDEO));
-    RS_TRY_OUT(rs_archive_list(&edits, &n, r->a, f, RS_GROUP_EDITS));
-    RS_TRY_OUT(
-        rs_archive_link(index, rs_arena_printf(r->a, RS_GROUP_VIDEOS "/%s", video), file, "/"));
-    for (int64_t i = 0; i < n; i++)
-        add_edit(r, f, video, file, edits[i]);
-out:
-    rs_archive_close(&f);
-    return st;
+    while (*at < x->n && strcmp(x->entries[*at].name, name) < 0)
+        drop(&x->entries[(*at)++]);
+    entry *old =
+        *at < x->n && strcmp(x->entries[*at].name, name) == 0 ? &x->entries[(*at)++] : NULL;
+    if (old && same_time(old->changed, s->st_mtim) && old->inode == (uint64_t)s->st_ino)
+        return *old;
+    if (old)
+        drop(old);
+    entry e = {.changed = s->st_mtim, .inode = (uint64_t)s->st_ino};
+    read_entry(&e, x, name);
+    return e;
 }
 
-rs_status rs_index_write(const char *output)
+/* Bring the entries up to date with the folder. */
+static rs_status look(rs_index *x, rs_arena *a)
+{
+    char **names = NULL;
+    int64_t n = 0, kept = 0, at = 0;
+    const char *folder = rs_path_join(a, x->output, "archive");
+    if (rs_path_is_dir(folder))
+        RS_TRY(rs_list_dir(&names, &n, a, folder));
+    entry *entries = rs_alloc((size_t)n + 1, sizeof *entries);
+    for (int64_t i = 0; i < n; i++) {
+        struct stat s;
+        if (stat(rs_path_join(a, folder, names[i]), &s) == 0)
+            entries[kept++] = entry_of(x, &at, names[i], &s);
+    }
+    while (at < x->n)
+        drop(&x->entries[at++]);
+    set_entries(x, entries, kept);
+    return RS_OK;
+}
+
+static rs_status write_links(rs_archive *index, rs_arena *a, const rs_index *x)
+{
+    RS_TRY(rs_archive_make_group(index, RS_GROUP_VIDEOS));
+    for (int64_t i = 0; i < x->n; i++) {
+        const entry *e = &x->entries[i];
+        if (e->good && e->rows.n)
+            RS_TRY(rs_archive_link(
+                index, rs_arena_printf(a, RS_GROUP_VIDEOS "/%s", e->rows.cells[RS_ROW_VIDEO].s),
+                rs_arena_printf(a, "archive/%s", e->name), "/"));
+    }
+    return RS_OK;
+}
+
+static void gather_rows(rs_rows *all, const rs_index *x)
+{
+    for (int64_t i = 0; i < x->n; i++) {
+        const rs_rows *r = &x->entries[i].rows;
+        for (int64_t k = 0; x->entries[i].good && k < r->n; k++) {
+            const rs_cell *c = &r->cells[k * RS_ROW_COLUMNS];
+            memcpy(rs_rows_add(all, c[RS_ROW_VIDEO].s, c[RS_ROW_EDIT].s), c,
+                   RS_ROW_COLUMNS * sizeof *c);
+        }
+    }
+}
+
+rs_status rs_index_write(rs_index *x, const rs_view *v, const char *arm)
 {
     rs_status st = RS_OK;
     rs_archive *index = NULL;
-    rows r = {.a = rs_arena_create(), .output = output};
-    char **names;
-    int64_t n;
-    RS_TRY_OUT(rs_list_dir(&names, &n, r.a, rs_path_join(r.a, output, "archive")));
-    RS_TRY_OUT(rs_archive_create(&index, rs_path_join(r.a, output, "catalog.h5")));
+    rs_rows r = {.a = rs_arena_create()};
+    RS_TRY_OUT(look(x, r.a));
+    gather_rows(&r, x);
+    rs_rows_merge(&r, v, arm);
+    RS_TRY_OUT(rs_archive_create(&index, rs_path_join(r.a, x->output, "catalog.h5")));
     RS_TRY_OUT(rs_archive_set_string(index, "/", RS_ATTR_KIND, RS_KIND_CATALOG));
-    RS_TRY_OUT(rs_archive_make_group(index, RS_GROUP_VIDEOS));
-    for (int64_t i = 0; i < n; i++) {
-        if (add_archive(&r, index, names[i]) != RS_OK) {
-            RS_LOG(WARN, "left out of catalog.h5: %s", rs_error_message());
-            rs_error_clear();
-        }
-    }
-    rs_table t = {.columns = k_columns, .n_columns = COLUMNS, .cells = r.cells, .n_rows = r.n};
+    RS_TRY_OUT(write_links(index, r.a, x));
+    rs_table t = {
+        .columns = rs_row_columns, .n_columns = RS_ROW_COLUMNS, .cells = r.cells, .n_rows = r.n};
     RS_TRY_OUT(rs_archive_write_table(index, RS_DATA_JOBS, &t));
     RS_TRY_OUT(rs_archive_commit(&index));
 out:
     rs_archive_abandon(&index);
     rs_arena_destroy(&r.a);
+    return st;
+}
+
+rs_status rs_index_rebuild(const char *output, const char *live, const char *arm)
+{
+    rs_status st = RS_OK;
+    rs_index *x = NULL;
+    rs_view *v = NULL;
+    if (rs_view_open(&v, live) != RS_OK)
+        rs_error_clear(); /* archives alone, without a record of their run */
+    if (v)
+        RS_TRY_OUT(rs_view_refresh(v));
+    rs_index_open(&x, output);
+    RS_TRY_OUT(rs_index_write(x, v, arm));
+out:
+    rs_index_close(&x);
+    rs_view_close(&v);
     return st;
 }

@@ -5,6 +5,7 @@
 
 #include "config/arms.h"
 #include "job/plan_rates.h"
+#include "live/world.h"
 #include "job/used_states.h"
 #include "job/world.h"
 #include "stage/measure.h"
@@ -59,19 +60,24 @@ typedef struct rs_run_session {
     rs_catalog *catalog;
     rs_device *dev;
     rs_arena *arena;
-    int machine_ranks;   /* ranks of the world on this machine */
-    rs_plan_sizes sizes; /* of the present settings; what the models are opened with */
-    rs_used_states used; /* by the jobs that ran here */
-    rs_arena *reports;   /* rank 0: texts that ranks reported */
-    double deadline;     /* end of the wall time on the clock of rs_now(); INFINITY: none */
-    int lock;            /* rank 0: file descriptor of <output>/.lock */
+    int machine_ranks;       /* ranks of the world on this machine */
+    rs_plan_sizes sizes;     /* of the present settings; what the models are opened with */
+    rs_used_states used;     /* by the jobs that ran here */
+    rs_arena *reports;       /* rank 0: texts that ranks reported */
+    rs_live_world records;   /* what is said of this run for others to see */
+    rs_live_summary summary; /* rank 0: of all jobs so far */
+    const char *arm;         /* whose settings are used, "": none */
+    double deadline;         /* end of the wall time on the clock of rs_now(); INFINITY: none */
+    int lock;                /* rank 0: file descriptor of <output>/.lock */
 } rs_run_session;
 
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;
+/* Rank 0 records how the run ended (`st`, with this thread's error). */
+void rs_session_record_end(const rs_run_session *s, rs_status st);
 void rs_session_close(rs_run_session *s);
 /* Collective. Go on with the settings of an arm: its output folder, and another model if it names
  * one. */
-rs_status rs_session_use(rs_run_session *s, const rs_config *cfg) RS_NODISCARD;
+rs_status rs_session_use(rs_run_session *s, const rs_config *cfg, const char *arm) RS_NODISCARD;
 
 /* Sizes under the present settings, and what the transformer is opened with or keeps from now on.
  */

@@ -13,6 +13,8 @@
 #include "media/encode.h"
 #include "stage/measure_edit.h"
 #include "stage/state_io.h"
+#include "store/archive.h"
+#include "store/schema_names.h"
 
 enum { PUBLISH_VERSION = 2 };
 
@@ -26,6 +28,7 @@ typedef struct publication {
     const char *archive, *sheet;
     char key[RS_HASH_HEX];
     rs_contact_edit *contact;
+    double begin;
 } publication;
 
 static char *output_path(const publication *p, const char *folder, const char *name)
@@ -240,6 +243,7 @@ static rs_status write_archive(publication *p)
     RS_TRY_OUT(rs_publish_stage(f, p->run, p->video, RS_STAGE_MOTION));
     for (int64_t i = 0; i < p->n; i++)
         RS_TRY_OUT(rs_publish_edit(f, p->run, p->edits[i], &p->outcomes[i], &p->contact[i]));
+    RS_TRY_OUT(rs_archive_set_f64(f, RS_GROUP_PROVENANCE, RS_ATTR_SECONDS, rs_now() - p->begin));
     RS_TRY_OUT(rs_archive_commit(&f));
 out:
     rs_archive_abandon(&f);
@@ -262,6 +266,27 @@ static rs_status make_folders(const publication *p)
     return rs_atomic_sweep(mp4_folder(p), NULL);
 }
 
+static rs_status write_all(publication *p)
+{
+    p->begin = rs_now();
+    RS_TRY(make_folders(p));
+    RS_TRY(load_edits(p));
+    RS_TRY(write_videos(p));
+    RS_TRY(rs_contact_write(p->sheet, p->a, p->run, p->video, p->contact, p->n));
+    RS_TRY(write_archive(p));
+    RS_LOG(INFO, "publish done in %.2f s", rs_now() - p->begin);
+    return RS_OK;
+}
+
+static rs_status publish(publication *p)
+{
+    rs_live *live = p->run->live;
+    int task = rs_live_begin(live, p->video->video->id, NULL, RS_TASK_PUBLISH);
+    rs_status st = write_all(p);
+    rs_live_end(live, task, rs_live_how_of(st), st == RS_OK ? "" : rs_error_message());
+    return st;
+}
+
 rs_status rs_publish_video(rs_run *run, rs_job *video, rs_job **edits, rs_outcome *outcomes,
                            int64_t n, bool *ran)
 {
@@ -278,14 +303,10 @@ rs_status rs_publish_video(rs_run *run, rs_job *video, rs_job **edits, rs_outcom
     p.contact = RS_NEW(p.a, rs_contact_edit, n);
     make_metrics_keys(&p);
     make_key(&p);
-    if (!up_to_date(&p)) {
-        double begin = rs_now();
-        RS_TRY(make_folders(&p));
-        RS_TRY(load_edits(&p));
-        RS_TRY(write_videos(&p));
-        RS_TRY(rs_contact_write(p.sheet, p.a, run, video, p.contact, n));
-        RS_TRY(write_archive(&p));
-        RS_LOG(INFO, "publish done in %.2f s", rs_now() - begin);
+    if (up_to_date(&p)) {
+        rs_live_cached(run->live, video->video->id, NULL, RS_TASK_PUBLISH);
+    } else {
+        RS_TRY(publish(&p));
         *ran = true;
     }
     for (int64_t i = 0; i < n; i++) {

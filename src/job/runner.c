@@ -11,8 +11,11 @@
 #include "job/index.h"
 #include "job/job.h"
 #include "job/pin.h"
+#include "job/record.h"
 #include "job/report.h"
+#include "job/summary.h"
 #include "job/video.h"
+#include "job/viewer.h"
 
 /* One call of rs_run_jobs. */
 typedef struct work {
@@ -150,6 +153,14 @@ static rs_status find_unusable(work *w, const char *glob)
     return RS_OK;
 }
 
+/* For those who look on. */
+static void tell_outcome(const work *w, const rs_outcome *o, int stage)
+{
+    rs_live_how how = rs_live_how_of(o->status);
+    rs_live_outcome(w->s->run.live, o->video, o->edit,
+                    how == RS_LIVE_DONE && !o->ran ? RS_LIVE_CACHED : how, stage, o->reason);
+}
+
 /* Edits that cannot be done have no tasks. */
 static void mark_unusable(work *w)
 {
@@ -162,6 +173,8 @@ static void mark_unusable(work *w)
             edits[e].failed = true;
             o->status = RS_INPUT;
             o->reason = w->unusable[w->first[k] + e];
+            if (rs_world_leads(&w->s->world))
+                tell_outcome(w, o, -1);
         }
     }
 }
@@ -217,6 +230,7 @@ static void fail(const work *w, rs_outcome *o, const rs_edit_report *end)
     if (end->status != RS_STOPPED)
         RS_LOG(ERROR, "%s#%s failed%s%s: %s", o->video, o->edit, o->stage ? " in " : "",
                o->stage ? o->stage : "", o->reason);
+    tell_outcome(w, o, end->stage);
 }
 
 /* Is this the last task of an edit? */
@@ -241,6 +255,7 @@ static void take_end(void *ctx, int64_t k, int64_t edit, rs_task_stage stage,
             o->status = RS_OK;
             o->reason = NULL;
             o->stage = NULL;
+            tell_outcome(w, o, -1);
         }
     }
 }
@@ -262,6 +277,13 @@ static rs_status publish(work *w, rs_dispatch *d, rs_video_work *v, const rs_ass
     return st;
 }
 
+/* Seconds that the computation of this rank has waited for blocks of weights. */
+static double exposed(const work *w)
+{
+    rs_denoiser *m = w->s->run.models.denoiser;
+    return m ? rs_denoiser_stream_stats(m).exposed_s : 0;
+}
+
 /* Whatever becomes of the task is in the reports; an error is of the exchange with rank 0. */
 static rs_status work_on(work *w, rs_dispatch *d, rs_video_work *v, const rs_assignment *t)
 {
@@ -278,10 +300,13 @@ static rs_status work_off(work *w, rs_dispatch *d, rs_video_work *v)
 {
     for (;;) {
         rs_assignment t;
+        rs_live_doing(w->s->run.live, "waits for work");
         RS_TRY(rs_dispatch_next(d, &t));
         if (t.video < 0)
             return RS_OK;
+        double before = exposed(w);
         RS_TRY(work_on(w, d, v, &t));
+        rs_live_gather(w->s->run.live, exposed(w) - before);
     }
 }
 
@@ -304,29 +329,34 @@ static rs_status run_all_videos(work *w, const volatile sig_atomic_t *stop, bool
     return rs_dispatch_close(&d, finished);
 }
 
-/* catalog.h5 again unless it is newer than every archive. */
-static rs_status update_index(const rs_run_session *s, const rs_outcomes *l)
+/* catalog.h5 again unless it is newer than every archive and says what became of every edit. */
+static rs_status update_index(const work *w)
 {
+    const rs_run_session *s = w->s;
     const char *index = rs_path_join(s->arena, s->run.output, "catalog.h5");
-    bool stale = false;
-    for (int64_t i = 0; i < l->n; i++)
-        stale = stale || (l->items[i].archive && !rs_path_newer(index, l->items[i].archive));
-    return stale ? rs_index_write(s->run.output) : RS_OK;
+    bool stale = w->publish && !rs_index_agrees(index, w->l);
+    for (int64_t i = 0; i < w->l->n; i++) {
+        const char *archive = w->l->items[i].archive;
+        stale = stale || (archive && !rs_path_newer(index, archive));
+    }
+    return stale ? rs_index_rebuild(s->run.output, s->cfg->output, s->arm) : RS_OK;
 }
 
 /* Rank 0: what all ranks have done. */
-static rs_status conclude(const work *w, bool finished)
+static rs_status conclude(const work *w, const rs_live_summary *sum, bool finished)
 {
     const rs_outcomes *l = w->l;
     int64_t failed = 0;
     if (!rs_world_leads(&w->s->world))
         return RS_OK;
-    rs_status st = update_index(w->s, l);
+    rs_live_doing(w->s->run.live, "writes the overview");
+    rs_status st = update_index(w);
     if (st == RS_OK && w->publish)
         st = rs_report_write(w->s->catalog, w->s->run.output);
     if (st != RS_OK)
         RS_LOG(ERROR, "the overview of the run could not be written: %s", rs_error_message());
     rs_report_log(w->s, l);
+    rs_summary_log(w->s, sum);
     if (!finished)
         return RS_FAIL(STOPPED, "stopped; the same command goes on");
     for (int64_t i = 0; i < l->n; i++)
@@ -338,17 +368,41 @@ static rs_status conclude(const work *w, bool finished)
     return RS_OK;
 }
 
+static rs_status run_watched(work *w, const volatile sig_atomic_t *stop, bool *finished)
+{
+    const rs_run_session *s = w->s;
+    rs_viewer *viewer = NULL;
+    rs_status st = RS_OK;
+    rs_viewer_opts o = {.live = s->cfg->output,
+                        .output = s->run.output,
+                        .arm = s->arm,
+                        .progress = s->cfg->log.progress,
+                        .catalog_every = w->publish ? s->cfg->log.catalog_every : 0};
+    if (rs_world_leads(&s->world))
+        st = rs_viewer_start(&viewer, &o);
+    st = rs_comm_agree(s->world.comm, st);
+    if (st == RS_OK)
+        st = run_all_videos(w, stop, finished);
+    rs_viewer_stop(&viewer);
+    return st;
+}
+
 rs_status rs_run_jobs(rs_run_session *s, const rs_run_opts *o, rs_outcomes *l)
 {
     work w = {.s = s, .l = l};
+    rs_live_summary sum;
+    double begin = rs_now();
     bool finished = false;
     RS_TRY(parse_only(&w.last, &w.publish, o->only));
     RS_TRY(choose(&w, o->videos));
+    RS_TRY(rs_comm_agree(s->world.comm, rs_record_jobs(s, w.video, w.n, w.last, w.publish)));
+    rs_live_doing(s->run.live, "waits for the check of all media");
     RS_TRY(find_unusable(&w, o->videos));
     mark_unusable(&w);
     RS_TRY(limit_ranks(&w));
-    RS_TRY(run_all_videos(&w, o->stop, &finished));
-    rs_status st = conclude(&w, finished);
+    RS_TRY(run_watched(&w, o->stop, &finished));
+    RS_TRY(rs_summary_make(&sum, s, l, begin));
+    rs_status st = conclude(&w, &sum, finished);
     RS_TRY(rs_world_await_lead(&s->world));
     return rs_comm_agree(s->world.comm, st);
 }
@@ -369,6 +423,7 @@ rs_status rs_run_catalog(const rs_run_opts *o)
     rs_status st = rs_session_open(&s, o);
     if (st == RS_OK)
         st = run_all(&s, o);
+    rs_session_record_end(&s, st);
     if (st != RS_OK)
         RS_LOG(DETAIL, "the run ends: %s", rs_error_message());
     if (st == RS_PEER && s.world.comm) /* no collective ends any more, closing neither */

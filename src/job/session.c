@@ -110,10 +110,28 @@ static const char *log_path(const rs_run_session *s)
     return rs_path_join(s->arena, s->cfg->output, name);
 }
 
+/* Collective. A folder of records for this start of the program; every rank writes its own. */
+static rs_status open_records(rs_run_session *s)
+{
+    rs_live_world *w = &s->records;
+    const char *output = s->cfg->output;
+    rs_status st = RS_OK;
+    if (rs_world_leads(&s->world))
+        st = rs_live_world_create(w, s->arena, output, s->cfg->name, s->world.size);
+    RS_TRY(rs_comm_agree(s->world.comm, st));
+    RS_TRY(rs_comm_broadcast(w->id, s->world.comm, sizeof w->id, 0, "id of this world"));
+    if (!rs_world_leads(&s->world))
+        rs_live_world_use(w, s->arena, output, w->id);
+    rs_live_opts o = {
+        .folder = w->folder, .world = w->id, .rank = s->world.rank, .size = s->world.size};
+    return rs_comm_agree(s->world.comm, rs_live_open(&s->run.live, &o));
+}
+
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
 {
     int cores = 0;
-    *s = (rs_run_session){.arena = rs_arena_create(), .reports = rs_arena_create(), .lock = -1};
+    *s = (rs_run_session){
+        .arena = rs_arena_create(), .reports = rs_arena_create(), .lock = -1, .arm = ""};
     s->used.arena = s->arena;
     RS_TRY(rs_world_open(&s->world));
     rs_comm *c = s->world.comm;
@@ -129,7 +147,21 @@ rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
     RS_TRY(rs_comm_agree(c, open_models(s, cores)));
     RS_TRY(rs_comm_agree(c, rs_world_leads(&s->world) ? take_output(s) : RS_OK));
     RS_TRY(rs_comm_agree(c, rs_log_open_file(log_path(s))));
-    return rs_comm_agree(c, rs_session_announce(s));
+    RS_TRY(rs_comm_agree(c, rs_session_announce(s)));
+    return open_records(s);
+}
+
+void rs_session_record_end(const rs_run_session *s, rs_status st)
+{
+    if (!s->run.live || !rs_world_leads(&s->world))
+        return;
+    const char *result = st == RS_OK        ? "done"
+                         : st == RS_JOBS    ? "failed"
+                         : st == RS_STOPPED ? "stopped"
+                                            : "error";
+    const char *message = st == RS_OK ? "" : rs_arena_strdup(s->arena, rs_error_message());
+    if (rs_live_world_end(&s->records, result, message, &s->summary) != RS_OK)
+        RS_LOG(WARN, "the end of the run is not recorded: %s", rs_error_message());
 }
 
 static rs_status use_output(rs_run_session *s)
@@ -151,11 +183,13 @@ static rs_status use_model(rs_run_session *s, const rs_config *cfg, bool same)
     return rs_session_announce(s);
 }
 
-rs_status rs_session_use(rs_run_session *s, const rs_config *cfg)
+rs_status rs_session_use(rs_run_session *s, const rs_config *cfg, const char *arm)
 {
     bool same = strcmp(s->run.cfg->model.path, cfg->model.path) == 0;
     s->run.cfg = cfg;
     s->run.output = cfg->output;
+    s->arm = arm;
+    rs_live_arm(s->run.live, arm);
     rs_status st = use_model(s, cfg, same);
     if (st == RS_OK && rs_world_leads(&s->world))
         st = use_output(s);
@@ -180,6 +214,7 @@ void rs_session_close(rs_run_session *s)
 {
     tell_stream(s);
     rs_session_account(s);
+    rs_live_close(&s->run.live);
     rs_models_close(&s->run.models);
     rs_device_destroy(&s->dev);
     rs_catalog_destroy(&s->catalog);

@@ -56,7 +56,8 @@ typedef struct training {
     rs_adapter *adapter;
     float *losses;
     int64_t steps;
-    double begin, last_report;
+    double begin;
+    rs_log_pace pace;
     int64_t first; /* step this process started at */
 } training;
 
@@ -75,14 +76,14 @@ static rs_status save_checkpoint(void *ctx, int64_t step)
 static void report(void *ctx, const rs_train_progress *p)
 {
     training *t = ctx;
-    double now = rs_now();
-    double rate = (now - t->begin) / (double)(p->step - t->first);
-    if (now - t->last_report < 2.0 && p->step != p->steps)
+    double rate = (rs_now() - t->begin) / (double)(p->step - t->first);
+    rs_live_step(t->run->live, t->job->live_task,
+                 &(rs_live_steps){p->step, p->steps, (double)p->loss, rate});
+    if (!rs_log_due(&t->pace) && p->step != p->steps)
         return;
-    t->last_report = now;
-    RS_LOG(INFO, "%s step %lld/%lld  loss %.4f  |g| %.3f  %.3f s/step  ETA %.0f s",
-           rs_stage_get(t->id)->name, (long long)p->step, (long long)p->steps, (double)p->loss,
-           p->grad_norm, rate, rate * (double)(p->steps - p->step));
+    RS_LOG_STEP("%s step %lld/%lld  loss %.4f  |g| %.3f  %.3f s/step  ETA %.0f s",
+                rs_stage_get(t->id)->name, (long long)p->step, (long long)p->steps, (double)p->loss,
+                p->grad_norm, rate, rate * (double)(p->steps - p->step));
 }
 
 static bool stop_requested(void *ctx)

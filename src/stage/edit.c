@@ -211,16 +211,16 @@ static rs_status save_progress(sampling *s)
 static rs_status sample(sampling *s)
 {
     int64_t steps = s->sampler.schedule.steps, first = s->sampler.index;
-    double begin = rs_now(), last = begin;
+    double begin = rs_now();
+    rs_log_pace pace = {0};
     while (s->sampler.index < steps) {
         RS_TRY(one_step(s));
         int64_t done = s->sampler.index;
-        double now = rs_now(), rate = (now - begin) / (double)(done - first);
-        if (now - last > 2.0 || done == steps) {
-            last = now;
-            RS_LOG(INFO, "edit step %lld/%lld  %.3f s/step  ETA %.0f s", (long long)done,
-                   (long long)steps, rate, rate * (double)(steps - done));
-        }
+        double rate = (rs_now() - begin) / (double)(done - first);
+        rs_live_step(s->run->live, s->job->live_task, &(rs_live_steps){done, steps, NAN, rate});
+        if (rs_log_due(&pace) || done == steps)
+            RS_LOG_STEP("edit step %lld/%lld  %.3f s/step  ETA %.0f s", (long long)done,
+                        (long long)steps, rate, rate * (double)(steps - done));
         bool stop = *s->run->stop != 0 && done < steps;
         if (stop || (done % s->run->cfg->checkpoint.every == 0 && done < steps))
             RS_TRY(save_progress(s));

@@ -42,12 +42,30 @@ static rs_status sweep(const rs_run *run, rs_job *job, rs_stage_id id)
     return rs_atomic_sweep(folder, rs_path_basename(rs_stage_checkpoint_path(run, job, id)));
 }
 
+/* Ids of the stages are those of the tasks of a run. */
+_Static_assert((int)RS_STAGE_INGEST == (int)RS_TASK_INGEST &&
+                   (int)RS_STAGE_DECODE == (int)RS_TASK_DECODE,
+               "stages of a job are tasks of a run");
+
+static const char *edit_of(const rs_job *job, const rs_stage *s)
+{
+    return s->per_edit ? job->edit->id : NULL;
+}
+
+static void tell_cached(const rs_run *run, const rs_job *job, rs_stage_id id)
+{
+    const rs_stage *s = rs_stage_get(id);
+    if (!s->applies || s->applies(run, job))
+        rs_live_cached(run->live, job->video->id, edit_of(job, s), (int)id);
+}
+
 rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran)
 {
     const rs_stage *s = rs_stage_get(id);
     *ran = false;
     if (rs_stage_is_done(run, job, id)) {
         rs_checkpoint_remove(run, job, id); /* a kill may have come between state and removal */
+        tell_cached(run, job, id);
         return RS_OK;
     }
     if (*run->stop)
@@ -56,12 +74,16 @@ rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran)
     job->begin = rs_now();
     job->spent = 0;
     job->scratch = rs_arena_create();
+    job->live_task = rs_live_begin(run->live, job->video->id, edit_of(job, s), (int)id);
     rs_log_set_context(s->per_edit ? job->name : job->video->id);
     rs_status st = s->run(run, job);
     if (st == RS_OK) {
         *ran = true;
         RS_LOG(INFO, "%s done in %.2f s", s->name, rs_now() - job->begin);
     }
+    rs_live_end(run->live, job->live_task, rs_live_how_of(st),
+                st == RS_OK ? "" : rs_error_message());
+    job->live_task = 0;
     rs_log_set_context(NULL);
     rs_arena_destroy(&job->scratch);
     return st;

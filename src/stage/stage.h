@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "config/catalog.h"
 #include "config/config.h"
+#include "live/live.h"
 #include "media/clip.h"
 #include "stage/models.h"
 
@@ -40,6 +41,7 @@ typedef struct rs_run {
     rs_models models;
     char transformer_id[RS_HASH_HEX], vae_id[RS_HASH_HEX], encoders_id[RS_HASH_HEX];
     const volatile sig_atomic_t *stop; /* non-zero: finish the step, save, return RS_STOPPED */
+    rs_live *live;                     /* what this rank does, for those who look; NULL: nobody */
 } rs_run;
 
 /* The source side of a job in memory: what ingest made. */
@@ -64,6 +66,7 @@ typedef struct rs_job {
     rs_arena *scratch;           /* lifetime of the running stage */
     char key[RS_STAGE_COUNT][RS_HASH_HEX];
     double begin, spent; /* of the running stage: start of this process' part, seconds before it */
+    int live_task;       /* of the running stage, for run.live; 0: none */
     rs_ingest source;    /* loaded on demand: rs_job_load_source */
     bool loaded;
 } rs_job;

@@ -47,10 +47,12 @@ static void check_balance(const rs_archive *a)
 }
 
 /* No times, so that equal content gives equal bytes. All links lie in the group's object header,
- * whose checksum is checked first: HDF5 1.10 crashes on damaged heaps of large groups. */
+ * whose checksum is checked first: HDF5 1.10 crashes on damaged heaps of large groups. Only
+ * catalog.h5 has groups for which that would be too slow (it takes the square of their links), and
+ * it can be made again. */
 static void group_plan(hid_t plan)
 {
-    enum { LINKS = 65535 };
+    enum { LINKS = 4096 };
     H5Pset_obj_track_times(plan, false);
     H5Pset_link_phase_change(plan, LINKS, LINKS - 1);
 }
@@ -100,6 +102,12 @@ void rs_archive_abandon(rs_archive **a)
     rs_h5_drop((*a)->file);
     unlink((*a)->temp);
     destroy(a);
+}
+
+bool rs_archive_threads(void)
+{
+    hbool_t safe = false;
+    return H5is_library_threadsafe(&safe) >= 0 && safe;
 }
 
 static rs_status check_version(const rs_archive *a)

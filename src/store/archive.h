@@ -35,6 +35,9 @@ rs_status rs_archive_commit(rs_archive **a) RS_NODISCARD;
 /* Drop an archive that was not committed, and its temporary; accepts NULL. For cleanup paths. */
 void rs_archive_abandon(rs_archive **a);
 
+/* May several threads use archives at a time, each its own? Not with every HDF5 library. */
+bool rs_archive_threads(void);
+
 /* Read-only. RS_IO: missing. RS_FORMAT: no HDF5 file, truncated, no reshoot archive, other version.
  */
 rs_status rs_archive_open(rs_archive **out, const char *path) RS_NODISCARD;

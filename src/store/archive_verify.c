@@ -361,6 +361,8 @@ static void check_row(check *c, const rs_table *t, int64_t row, const char *fold
     const char *name = rs_arena_printf(c->a, RS_DATA_JOBS "[%lld]", (long long)row);
     rs_archive *f = NULL;
     char *there;
+    if (!*cell(t, row, RS_COL_ARCHIVE)->s)
+        return; /* nothing of it was ever published */
     bool done = strcmp(cell(t, row, RS_COL_STATE)->s, RS_STATE_DONE) == 0;
     if (done && rs_file_size(movie) <= 0)
         problem(c, name, "the movie %s is missing", movie);

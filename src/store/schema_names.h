@@ -101,5 +101,20 @@
 #define RS_COL_ARCHIVE  "archive"
 #define RS_COL_MOVIE    "movie"
 #define RS_COL_SECONDS  "seconds"
+#define RS_COL_RANK     "rank"
+#define RS_COL_STEP     "step"
+#define RS_COL_STEPS    "steps"
+#define RS_COL_LOSS     "loss"
+
+/* Columns of the stages' wall times. */
+#define RS_COL_INGEST_SECONDS     "ingest_seconds"
+#define RS_COL_MOTION_SECONDS     "motion_seconds"
+#define RS_COL_APPEARANCE_SECONDS "appearance_seconds"
+#define RS_COL_EDIT_SECONDS       "edit_seconds"
+#define RS_COL_DECODE_SECONDS     "decode_seconds"
+#define RS_COL_PUBLISH_SECONDS    "publish_seconds"
+/* Further states of a job. */
+#define RS_STATE_WAITING "waiting"
+#define RS_STATE_RUNNING "running"
 
 #endif

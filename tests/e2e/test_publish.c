@@ -138,7 +138,7 @@ static const rs_cell *row(const char *dir, int64_t i)
     T_OK(rs_archive_read_table(&t, t_arena(), f, "/jobs"));
     rs_archive_close(&f);
     T_EQ_I(t.n_rows, 3);
-    T_EQ_I(t.n_columns, 9 + RS_MEASURE_COUNT);
+    T_EQ_I(t.n_columns, 19 + RS_MEASURE_COUNT);
     return &t.cells[t.n_columns * i];
 }
 
@@ -174,7 +174,7 @@ static void check_red(const char *dir, rs_run *run, bool pasted)
     T_EQ_S(r[7].s, "videos/square/red.mp4");
     T_CHECK(seconds > 0);
     T_NEAR(r[8].f, seconds, 1e-9);
-    T_NEAR(r[9 + RS_MEASURE_PSNR_OUTSIDE].f, outside, 1e-9);
+    T_NEAR(r[19 + RS_MEASURE_PSNR_OUTSIDE].f, outside, 1e-9);
     T_CHECKF(pasted == (outside > 20), "background PSNR %g dB", outside);
 }
 

@@ -147,7 +147,7 @@ static const char *judge(const t_bad_case *c, const char *work, int rc)
     for (int i = 0; i < 3 && c->want[i]; i++)
         if (!strstr(check ? out : err, c->want[i]))
             return rs_arena_printf(a, "\"%s\" is not in: %s%s", c->want[i], check ? out : "", err);
-    T_EQ_I(t_shell(&left, "find %s -name '*.h5' -o -name '.*.tmp.*'", work), 0);
+    T_EQ_I(t_shell(&left, "find %s -path '*/archive/*.h5' -o -name '.*.tmp.*'", work), 0);
     if (*left)
         return rs_arena_printf(a, "left behind: %s", left);
     return NULL;

@@ -236,6 +236,25 @@ static void t_tables(void)
     rs_archive_close(&a);
 }
 
+/* A catalog of more videos than links fit in an object header that is quick to search. */
+static void t_many_links(void)
+{
+    enum { N = 6000 };
+    char **names;
+    int64_t n;
+    rs_archive *a = t_archive_create("many.h5");
+    T_OK(rs_archive_make_group(a, RS_GROUP_VIDEOS));
+    for (int i = N - 1; i >= 0; i--)
+        T_OK(rs_archive_link(a, rs_arena_printf(t_arena(), RS_GROUP_VIDEOS "/v%05d", i), "x.h5",
+                             "/"));
+    a = t_archive_reopen(a);
+    T_OK(rs_archive_list(&names, &n, t_arena(), a, RS_GROUP_VIDEOS));
+    T_EQ_I(n, N);
+    T_EQ_S(names[0], "v00000");
+    T_EQ_S(names[N - 1], rs_arena_printf(t_arena(), "v%05d", N - 1));
+    rs_archive_close(&a);
+}
+
 static void t_equal_content_gives_equal_bytes(void)
 {
     char *bytes[2];
@@ -329,6 +348,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_listing_and_kinds),
     T_CASE(t_copies_and_links_between_archives),
     T_CASE(t_tables),
+    T_CASE(t_many_links),
     T_CASE(t_equal_content_gives_equal_bytes),
     T_CASE(t_h5py_reads_the_same),
     T_CASE(t_h5dump_reads_the_same),

@@ -79,8 +79,9 @@ static names documented(void)
 /* Values that are constants too; the document has them in quotes. */
 static bool is_value(const char *s)
 {
-    static const char *const values[] = {"reshoot archive", "video",    "catalog", "done",
-                                         "failed",          "continue", "separate"};
+    static const char *const values[] = {"reshoot archive", "video",    "catalog",  "done",
+                                         "failed",          "continue", "separate", "waiting",
+                                         "running"};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
         if (strcmp(values[i], s) == 0)
             return true;
