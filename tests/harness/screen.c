@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pty.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -71,14 +72,19 @@ static void show(term *t, const char *raw)
     }
 }
 
-static char *read_all(int fd)
+/* Everything, and a signal once `text` is there (NULL: none). */
+static char *read_all(int fd, pid_t pid, const char *text_wanted)
 {
     char piece[4096];
     ssize_t n;
+    bool told = !text_wanted;
     rs_strbuf text = rs_strbuf_on(t_arena());
     while ((n = read(fd, piece, sizeof piece)) > 0 || (n < 0 && errno == EINTR))
-        if (n > 0)
+        if (n > 0) {
             rs_strbuf_add(&text, piece, (size_t)n);
+            if (!told && strstr(text.data, text_wanted))
+                told = kill(pid, SIGUSR1) == 0;
+        }
     return text.data;
 }
 
@@ -96,6 +102,11 @@ static void take_rows(t_screen *s, const term *t)
 
 void t_screen_run(t_screen *s, int columns, const char *command)
 {
+    t_screen_run_until(s, columns, command, NULL);
+}
+
+void t_screen_run_until(t_screen *s, int columns, const char *command, const char *text)
+{
     struct winsize size = {.ws_row = 24, .ws_col = (unsigned short)columns};
     int fd, state;
     pid_t pid = forkpty(&fd, NULL, NULL, &size);
@@ -104,7 +115,7 @@ void t_screen_run(t_screen *s, int columns, const char *command)
         execl("/bin/sh", "sh", "-c", command, (char *)NULL);
         _exit(127);
     }
-    s->raw = read_all(fd); /* until the last of its programs has closed it */
+    s->raw = read_all(fd, pid, text); /* until the last of its programs has closed it */
     close(fd);
     T_CHECK(waitpid(pid, &state, 0) == pid);
     s->status = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);

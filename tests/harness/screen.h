@@ -15,6 +15,10 @@ typedef struct t_screen {
  * what the status line uses: carriage return, up, erase below, wrapping on and off, colours;
  * anything else fails the case. */
 void t_screen_run(t_screen *s, int columns, const char *command);
+/* The same with SIGUSR1 to the command (its shell's, so "exec ...") as soon as it has written
+ * `text`.
+ */
+void t_screen_run_until(t_screen *s, int columns, const char *command, const char *text);
 /* Rows that contain the text. */
 int t_screen_count(const t_screen *s, const char *text);
 
