@@ -245,7 +245,11 @@
     X(cluster, INT, threads, "0", "threads", "CPU threads per rank; 0: an even share",             \
       RANGE(0, 4096))                                                                              \
     X(cluster, NUM, watchdog, "600", "s", "a rank that waits for another longer ends the run",     \
-      ABOVE(0, 1e9))
+      ABOVE(0, 1e9))                                                                               \
+    X(cluster, NUM, lease, "60", "s",                                                              \
+      "runs that share the output folder take over a video whose run was not heard of for so "     \
+      "long; 0: no leases, the folder is locked for one run",                                      \
+      RANGE(0, 1e6))
 
 #define RS_CFG_ROWS_memory(X)                                                                      \
     X(memory, ENUM, recompute, "block", "", "activations kept for the backward pass", recompute)

@@ -4,6 +4,7 @@
 #define RS_JOB_JOB_H
 
 #include "config/arms.h"
+#include "job/tenancy.h"
 #include "job/used_states.h"
 #include "job/world.h"
 #include "stage/measure.h"
@@ -48,8 +49,8 @@ rs_status rs_run_catalog(const rs_run_opts *o) RS_NODISCARD;
 
 /* ---- parts, used by rs_run_catalog ---- */
 
-/* Collective. Load config and catalog, open the device, hash the model's files, create and lock the
- * run directory. */
+/* Collective. Load config and catalog, open the device, hash the model's files, create the run
+ * directory and move into it (job/tenancy.h). */
 typedef struct rs_run_session {
     rs_world world;
     rs_run run;
@@ -60,7 +61,7 @@ typedef struct rs_run_session {
     rs_arena *arena;
     rs_used_states used; /* by the jobs that ran here */
     rs_arena *reports;   /* rank 0: texts that ranks reported */
-    int lock;            /* rank 0: file descriptor of <output>/.lock */
+    rs_tenancy *tenancy; /* who else is in the output folder, and the leases on videos */
 } rs_run_session;
 
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;
@@ -75,7 +76,8 @@ rs_status rs_session_use(rs_run_session *s, const rs_config *cfg) RS_NODISCARD;
 rs_status rs_run_jobs(rs_run_session *s, const rs_run_opts *o, rs_outcomes *outcomes) RS_NODISCARD;
 /* One video on this rank: its stages, those of its edits, and the archive (job/video.c). outcomes
  * and unusable (what is wrong with its media, or NULL): one per edit. Failures are in the outcomes;
- * RS_STOPPED when asked to stop. */
+ * RS_STOPPED when asked to stop. A video that another run holds, or has taken over, has outcomes
+ * RS_HELD: to be tried again. */
 rs_status rs_run_video(rs_run_session *s, const rs_catalog_video *v, rs_outcome *outcomes,
                        rs_stage_id last, bool publish, const char *const *unusable) RS_NODISCARD;
 /* Collective. The arms of an experiment (job/arms.c): states are shared in <output>/state,

@@ -8,6 +8,7 @@
 #include "comm/agree.h"
 #include "job/check.h"
 #include "job/dispatch.h"
+#include "job/held.h"
 #include "job/index.h"
 #include "job/job.h"
 #include "job/report.h"
@@ -23,7 +24,15 @@ typedef struct work {
     int64_t *first;        /* (n) of its edits' outcomes */
     const char **unusable; /* (n edits) what is wrong with its media, or NULL */
     int64_t n;
+    const int64_t *pick; /* of these in the present list, NULL: all */
+    int64_t n_pick;
 } work;
+
+/* The k-th of the present list. */
+static int64_t picked(const work *w, int64_t k)
+{
+    return w->pick ? w->pick[k] : k;
+}
 
 static rs_status parse_only(rs_stage_id *last, bool *publish_too, const char *only)
 {
@@ -140,6 +149,7 @@ static void take_report(void *ctx, int64_t video, int64_t edit, const rs_edit_re
 {
     const work *w = ctx;
     rs_arena *a = w->s->reports;
+    video = picked(w, video);
     const rs_catalog_video *v = &w->s->catalog->videos[w->video[video]];
     rs_outcome *o = &w->l->items[w->first[video] + edit];
     o->status = r->status;
@@ -158,8 +168,9 @@ static void take_report(void *ctx, int64_t video, int64_t edit, const rs_edit_re
 /* ---- work ---- */
 
 /* Whatever becomes of the video is in the reports; an error is of the exchange with rank 0. */
-static rs_status work_on(work *w, rs_dispatch *d, int64_t k)
+static rs_status work_on(work *w, rs_dispatch *d, int64_t listed)
 {
+    int64_t k = picked(w, listed);
     const rs_catalog_video *v = &w->s->catalog->videos[w->video[k]];
     rs_outcome *outcomes = &w->l->items[w->first[k]];
     rs_status st = rs_run_video(w->s, v, outcomes, w->last, w->publish, w->unusable + w->first[k]);
@@ -181,16 +192,69 @@ static rs_status work_off(work *w, rs_dispatch *d)
     }
 }
 
-static rs_status run_all_videos(work *w, const volatile sig_atomic_t *stop, bool *finished)
+/* The videos of the present list, once. *finished: no rank was asked to stop. */
+static rs_status run_list(work *w, bool *finished)
 {
     rs_dispatch *d = NULL;
+    rs_arena *a = rs_arena_create();
+    int64_t n = w->pick ? w->n_pick : w->n;
+    rs_sched_video *todo = RS_NEW(a, rs_sched_video, n);
+    for (int64_t i = 0; i < n; i++)
+        todo[i] = w->todo[picked(w, i)];
     rs_dispatch_opts o = {
-        .videos = w->todo, .n_videos = w->n, .on_report = take_report, .ctx = w, .stop = stop};
-    RS_TRY(rs_dispatch_open(&d, &w->s->world, &o));
-    rs_status st = work_off(w, d);
-    if (st != RS_OK) /* the others wait for this rank, or it for them */
-        rs_comm_abort(w->s->world.comm, rs_status_exit_code(st), rs_error_message());
-    return rs_dispatch_close(&d, finished);
+        .videos = todo, .n_videos = n, .on_report = take_report, .ctx = w, .stop = w->s->run.stop};
+    rs_status st = rs_dispatch_open(&d, &w->s->world, &o);
+    if (st == RS_OK) {
+        st = work_off(w, d);
+        if (st != RS_OK) /* the others wait for this rank, or it for them */
+            rs_comm_abort(w->s->world.comm, rs_status_exit_code(st), rs_error_message());
+        st = rs_dispatch_close(&d, finished);
+    }
+    rs_arena_destroy(&a);
+    return st;
+}
+
+/* Rank 0: videos that other runs hold. */
+static int64_t list_held(const work *w, int64_t *at, const char **ids)
+{
+    int64_t n = 0;
+    for (int64_t k = 0; k < w->n && rs_world_leads(&w->s->world); k++) {
+        bool held = false;
+        for (int64_t e = 0; e < w->todo[k].n_edits; e++)
+            held = held || w->l->items[w->first[k] + e].status == RS_HELD;
+        if (held) {
+            ids[n] = w->s->catalog->videos[w->video[k]].id;
+            at[n++] = k;
+        }
+    }
+    return n;
+}
+
+/* Videos of other runs come back until they are done, by those or, when they are gone, by this one.
+ */
+static rs_status run_all_videos(work *w, bool *finished)
+{
+    rs_arena *a = w->s->arena;
+    const char **ids = RS_NEW(a, const char *, w->n);
+    int64_t *at = RS_NEW(a, int64_t, w->n), *pick = RS_NEW(a, int64_t, w->n);
+    rs_held h = {0};
+    for (;;) {
+        bool stopped = false;
+        RS_TRY(run_list(w, finished));
+        rs_held_give_back(&h);
+        if (!*finished)
+            return RS_OK;
+        int64_t n = list_held(w, at, ids);
+        RS_TRY(rs_comm_broadcast(at, w->s->world.comm, (size_t)w->n * sizeof *at, 0, "videos"));
+        RS_TRY(rs_held_await(&h, &stopped, w->s, ids, n));
+        *finished = !stopped;
+        if (h.n == 0)
+            return RS_OK;
+        for (int64_t i = 0; i < h.n; i++)
+            pick[i] = at[h.at[i]];
+        w->pick = pick;
+        w->n_pick = h.n;
+    }
 }
 
 /* catalog.h5 again unless it is newer than every archive. */
@@ -203,6 +267,17 @@ static rs_status update_index(const rs_run_session *s, const rs_outcomes *l)
     return stale ? rs_index_write(s->run.output) : RS_OK;
 }
 
+/* One run at a time; from the archives, so that it does not matter which comes last. */
+static rs_status write_overview(const work *w)
+{
+    RS_TRY(rs_tenancy_enter(w->s->tenancy));
+    rs_status st = update_index(w->s, w->l);
+    if (st == RS_OK && w->publish)
+        st = rs_report_write(w->s->catalog, w->s->run.output);
+    rs_tenancy_leave(w->s->tenancy);
+    return st;
+}
+
 /* Rank 0: what all ranks have done. */
 static rs_status conclude(const work *w, bool finished)
 {
@@ -210,9 +285,7 @@ static rs_status conclude(const work *w, bool finished)
     int64_t failed = 0;
     if (!rs_world_leads(&w->s->world))
         return RS_OK;
-    rs_status st = update_index(w->s, l);
-    if (st == RS_OK && w->publish)
-        st = rs_report_write(w->s->catalog, w->s->run.output);
+    rs_status st = write_overview(w);
     if (st != RS_OK)
         RS_LOG(ERROR, "the overview of the run could not be written: %s", rs_error_message());
     rs_report_log(w->s, l);
@@ -234,7 +307,7 @@ rs_status rs_run_jobs(rs_run_session *s, const rs_run_opts *o, rs_outcomes *l)
     RS_TRY(parse_only(&w.last, &w.publish, o->only));
     RS_TRY(choose(&w, o->videos));
     RS_TRY(find_unusable(&w, o->videos));
-    RS_TRY(run_all_videos(&w, o->stop, &finished));
+    RS_TRY(run_all_videos(&w, &finished));
     rs_status st = conclude(&w, finished);
     RS_TRY(rs_world_await_lead(&s->world));
     return rs_comm_agree(s->world.comm, st);

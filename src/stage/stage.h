@@ -13,6 +13,7 @@
 
 #include <signal.h>
 
+#include "base/fence.h"
 #include "base/hash.h"
 #include "config/catalog.h"
 #include "config/config.h"
@@ -62,6 +63,7 @@ typedef struct rs_job {
     struct rs_job *parent;       /* of an edit: the video's own job, whose source it shares */
     rs_arena *arena;             /* job lifetime: names, keys, the loaded source */
     rs_arena *scratch;           /* lifetime of the running stage */
+    const rs_fence *fence;       /* states are saved and removed inside of it; NULL: none */
     char key[RS_STAGE_COUNT][RS_HASH_HEX];
     double begin, spent; /* of the running stage: start of this process' part, seconds before it */
     rs_ingest source;    /* loaded on demand: rs_job_load_source */
