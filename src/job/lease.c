@@ -230,7 +230,7 @@ static bool may_take(rs_leases *l, const char *video, const rs_lease_record *r, 
     *why = NULL;
     if (!r->held || strcmp(r->holder.world, l->self.world) == 0)
         return true;
-    if (rs_life_is_over(l->lives, &r->holder, &l->self))
+    if (rs_life_is_over(l->lives, &r->holder, &l->self, false))
         *why = "is gone";
     else if (unchanged_for(l, video, r) >= wait)
         *why = "was not heard of for too long";

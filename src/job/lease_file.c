@@ -166,13 +166,16 @@ void rs_life_end(int fd, const char *folder, const rs_tenant *t)
     rs_arena_destroy(&a);
 }
 
-bool rs_life_is_over(const char *folder, const rs_tenant *t, const rs_tenant *self)
+bool rs_life_is_over(const char *folder, const rs_tenant *t, const rs_tenant *self, bool clear)
 {
     if (strcmp(t->kernel, "-") == 0 || strcmp(t->kernel, self->kernel) != 0)
         return false;
     rs_arena *a = rs_arena_create();
-    int fd = open(life_path(a, folder, t), O_RDWR | O_CLOEXEC);
+    const char *path = life_path(a, folder, t);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
     bool over = fd < 0 ? errno == ENOENT : flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (over && clear)
+        unlink(path); /* under the lock: who has just opened it sees that it is gone */
     if (fd >= 0)
         close(fd);
     rs_arena_destroy(&a);

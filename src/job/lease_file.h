@@ -56,7 +56,7 @@ rs_status rs_life_hold(int *fd, const char *folder, const rs_tenant *t,
 /* Removes the file too; fd may be -1. */
 void rs_life_end(int fd, const char *folder, const rs_tenant *t);
 /* True only if no process of that run can be alive on this machine: it was started here, and its
- * lock is gone. */
-bool rs_life_is_over(const char *folder, const rs_tenant *t, const rs_tenant *self);
+ * lock is gone. clear: removes the file then. */
+bool rs_life_is_over(const char *folder, const rs_tenant *t, const rs_tenant *self, bool clear);
 
 #endif

@@ -160,10 +160,6 @@ static rs_status refuse(rs_tenancy *t, const other *o)
 
 static rs_status meet(rs_tenancy *t, other *o, int64_t *alive)
 {
-    if (rs_life_is_over(rs_path_dirname(t->arena, o->path), &o->who, &t->self)) {
-        unlink(o->path);
-        return RS_OK;
-    }
     read_life(o, t->arena);
     if (t->alone_by_setting)
         return RS_FAIL(USAGE, "%s: another reshoot run is using this folder (%s)", t->output,
@@ -180,24 +176,39 @@ static rs_status meet(rs_tenancy *t, other *o, int64_t *alive)
     return RS_OK;
 }
 
-/* In the section. Names are <kernel>_<world>. */
-static rs_status meet_others(rs_tenancy *t, int64_t *alive)
+/* Other runs that may be alive; signs of those that are not are cleared away. Names are
+ * <kernel>_<world>. */
+static rs_status list_others(other **others, int64_t *n, rs_tenancy *t)
 {
     const char *folder = rs_path_join(t->arena, t->output, "leases/alive");
     char **names;
-    int64_t n = 0;
-    *alive = 0;
+    int64_t files = 0;
+    *n = 0;
     if (rs_path_is_dir(folder))
-        RS_TRY(rs_list_dir(&names, &n, t->arena, folder));
-    for (int64_t i = 0; i < n; i++) {
+        RS_TRY(rs_list_dir(&names, &files, t->arena, folder));
+    *others = RS_NEW(t->arena, other, files + 1);
+    for (int64_t i = 0; i < files; i++) {
         other o = {.path = rs_path_join(t->arena, folder, names[i])};
         const char *bar = strchr(names[i], '_');
         if (!bar || bar - names[i] >= RS_HOST_NAME || strlen(bar + 1) != RS_WORLD_ID - 1)
             continue;
         memcpy(o.who.kernel, names[i], (size_t)(bar - names[i]));
         memcpy(o.who.world, bar + 1, RS_WORLD_ID);
-        RS_TRY(meet(t, &o, alive));
+        if (strcmp(o.who.world, t->world) != 0 && !rs_life_is_over(folder, &o.who, &t->self, true))
+            (*others)[(*n)++] = o;
     }
+    return RS_OK;
+}
+
+/* In the section. */
+static rs_status meet_others(rs_tenancy *t, int64_t *alive)
+{
+    other *others;
+    int64_t n;
+    *alive = 0;
+    RS_TRY(list_others(&others, &n, t));
+    for (int64_t i = 0; i < n; i++)
+        RS_TRY(meet(t, &others[i], alive));
     return RS_OK;
 }
 
@@ -283,8 +294,13 @@ void rs_tenancy_close(rs_tenancy **tenancy)
     if (!t)
         return;
     rs_leases_close(&t->leases);
-    if (t->lock >= 0)
+    if (t->lock >= 0) { /* rank 0 */
+        other *others;
+        int64_t n;
+        if (list_others(&others, &n, t) != RS_OK) /* for the sake of clearing up */
+            RS_LOG(DETAIL, "%s", rs_error_message());
         close(t->lock);
+    }
     rs_arena_destroy(&t->arena);
     rs_dealloc(t);
 }
