@@ -86,19 +86,26 @@ static bool command_line(char *line, size_t room, const char *pid)
     return n > 0;
 }
 
-int t_signal(int number, int most, const char *begin, const char *has)
+int t_processes(pid_t *pids, int most, const char *begin, const char *has)
 {
     char line[4096];
-    int sent = 0;
+    int n = 0;
     DIR *d = opendir("/proc");
     T_CHECK(d);
-    for (struct dirent *e = readdir(d); e && sent < most; e = readdir(d)) {
-        pid_t pid = (pid_t)atoi(e->d_name);
-        if (!isdigit((unsigned char)e->d_name[0]) || !command_line(line, sizeof line, e->d_name) ||
-            strncmp(line, begin, strlen(begin)) != 0 || !strstr(line, has))
-            continue;
-        sent += kill(pid, number) == 0;
+    for (struct dirent *e = readdir(d); e && n < most; e = readdir(d)) {
+        if (isdigit((unsigned char)e->d_name[0]) && command_line(line, sizeof line, e->d_name) &&
+            strncmp(line, begin, strlen(begin)) == 0 && strstr(line, has))
+            pids[n++] = (pid_t)atoi(e->d_name);
     }
     closedir(d);
+    return n;
+}
+
+int t_signal(int number, int most, const char *begin, const char *has)
+{
+    pid_t pids[64];
+    int sent = 0, n = t_processes(pids, most < 64 ? most : 64, begin, has);
+    for (int i = 0; i < n; i++)
+        sent += kill(pids[i], number) == 0;
     return sent;
 }

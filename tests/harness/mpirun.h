@@ -16,6 +16,9 @@ int t_mpirun_reshoot(char **output, int n, const char *fmt, ...) RS_PRINTF(3, 4)
  */
 pid_t t_mpirun_start(const char *log, int n, const char *args);
 int t_mpirun_wait(char **output, pid_t pid, const char *log);
+/* Processes whose command line begins with and contains these texts: the first `most` of them, and
+ * how many that is. */
+int t_processes(pid_t *pids, int most, const char *begin, const char *has);
 /* Send a signal to at most `most` processes whose command line begins with and contains these
  * texts; how many there were. */
 int t_signal(int number, int most, const char *begin, const char *has);
