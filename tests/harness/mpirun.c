@@ -17,8 +17,7 @@
  * asked for, none is needed. */
 #define MPIRUN                                                                                     \
     "env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 timeout -k 5 90 mpirun "        \
-    "--oversubscribe --bind-to none --mca pml ob1 --mca btl self,vader -n %d " T_BIN               \
-    "/%s %s </dev/null"
+    "--oversubscribe --bind-to none --mca pml ob1 --mca btl self,vader -n %d " T_BIN "/%s %s"
 
 static int launch(char **output, int n, const char *program, const char *fmt, va_list ap)
 {
@@ -26,7 +25,14 @@ static int launch(char **output, int n, const char *program, const char *fmt, va
     if (t_shell(NULL, "command -v mpirun") != 0)
         rs_test_skip("no mpirun");
     vsnprintf(tail, sizeof tail, fmt, ap);
-    return t_shell(output, MPIRUN, n, program, tail);
+    return t_shell(output, MPIRUN " </dev/null", n, program, tail);
+}
+
+char *t_mpirun_command(int n, const char *program)
+{
+    if (t_shell(NULL, "command -v mpirun") != 0)
+        rs_test_skip("no mpirun");
+    return rs_arena_printf(t_arena(), MPIRUN, n, program, "");
 }
 
 int t_mpirun(char **output, int n, const char *fmt, ...)
@@ -51,7 +57,8 @@ pid_t t_mpirun_start(const char *log, int n, const char *args)
 {
     if (t_shell(NULL, "command -v mpirun") != 0)
         rs_test_skip("no mpirun");
-    char *line = rs_arena_printf(t_arena(), "exec " MPIRUN " >%s 2>&1", n, "reshoot", args, log);
+    char *line =
+        rs_arena_printf(t_arena(), "exec " MPIRUN " </dev/null >%s 2>&1", n, "reshoot", args, log);
     pid_t pid = fork();
     T_CHECK(pid >= 0);
     if (pid == 0) {

@@ -10,6 +10,8 @@
  * and what all ranks and mpirun printed (arena-owned, may be NULL). Killed after 90 s: 124. Skips
  * the case where there is no mpirun. */
 int t_mpirun(char **output, int n, const char *fmt, ...) RS_PRINTF(3, 4);
+/* The shell command that starts a program of the build on n ranks; its arguments go behind. */
+char *t_mpirun_command(int n, const char *program);
 /* The same with the program `reshoot` itself. */
 int t_mpirun_reshoot(char **output, int n, const char *fmt, ...) RS_PRINTF(3, 4);
 /* The same without waiting, with its output in the file `log`; its end is due with t_mpirun_wait.
