@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,23 +159,13 @@ rs_status rs_read_file(char **data, size_t *bytes, rs_arena *a, const char *path
     return RS_OK;
 }
 
-/* Drawn once per process: process ids of two hosts may be equal. */
-static uint64_t process_nonce(void)
-{
-    static _Atomic uint64_t nonce;
-    uint64_t drawn = 0, none = 0;
-    if (nonce == 0) {
-        if (getrandom(&drawn, sizeof drawn, 0) != sizeof drawn)
-            drawn = (uint64_t)time(NULL);
-        atomic_compare_exchange_strong(&nonce, &none, drawn % 1000000000000 + 1);
-    }
-    return nonce;
-}
-
 char *rs_atomic_temp(rs_arena *a, const char *path)
 {
+    uint64_t drawn = 0; /* process ids of two hosts may be equal */
+    if (getrandom(&drawn, sizeof drawn, 0) != sizeof drawn)
+        drawn = (uint64_t)time(NULL);
     char *name = rs_arena_printf(a, ".%s.tmp.%ld%012llu", rs_path_basename(path), (long)getpid(),
-                                 (unsigned long long)process_nonce());
+                                 (unsigned long long)(drawn % 1000000000000));
     return rs_path_join(a, rs_path_dirname(a, path), name);
 }
 

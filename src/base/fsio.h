@@ -30,7 +30,7 @@ rs_status rs_remove_tree(const char *path) RS_NODISCARD;
 rs_status rs_read_file(char **data, size_t *bytes, rs_arena *a, const char *path) RS_NODISCARD;
 
 /* Name of the temporary that stands for `path` until rs_atomic_commit: same folder,
- * ".<name>.tmp.<digits>", the digits of this process alone, on whatever host. */
+ * ".<name>.tmp.<digits>", other digits with every call, on whatever host. */
 char *rs_atomic_temp(rs_arena *a, const char *path);
 /* fsync(temp), rename(temp, path) inside the thread's fence (base/fence.h), fsync(folder): after
  * return the new content survives a crash. */
