@@ -7,9 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/fence.h"
 #include "base/num.h"
 
 bool rs_path_exists(const char *path)
@@ -168,7 +171,11 @@ rs_status rs_read_file(char **data, size_t *bytes, rs_arena *a, const char *path
 
 char *rs_atomic_temp(rs_arena *a, const char *path)
 {
-    char *name = rs_arena_printf(a, ".%s.tmp.%ld", rs_path_basename(path), (long)getpid());
+    uint64_t drawn = 0; /* process ids of two hosts may be equal */
+    if (getrandom(&drawn, sizeof drawn, 0) != sizeof drawn)
+        drawn = (uint64_t)time(NULL);
+    char *name = rs_arena_printf(a, ".%s.tmp.%ld%012llu", rs_path_basename(path), (long)getpid(),
+                                 (unsigned long long)(drawn % 1000000000000));
     return rs_path_join(a, rs_path_dirname(a, path), name);
 }
 
@@ -190,10 +197,11 @@ rs_status rs_atomic_commit(const char *temp, const char *path)
     rs_arena *a = rs_arena_create();
     rs_status st = RS_OK;
     RS_TRY_OUT(sync_path(temp, O_RDONLY));
-    if (rename(temp, path) != 0) {
+    RS_TRY_OUT(rs_fence_enter());
+    if (rename(temp, path) != 0)
         st = RS_FAIL(IO, "%s: cannot rename into place: %s", path, strerror(errno));
-        goto out;
-    }
+    rs_fence_leave();
+    RS_TRY_OUT(st);
     RS_TRY_OUT(sync_path(rs_path_dirname(a, path), O_RDONLY | O_DIRECTORY));
 out:
     rs_arena_destroy(&a);
@@ -238,7 +246,7 @@ out:
     return st;
 }
 
-/* ".<name>.tmp.<pid>" of that name, or of any. */
+/* ".<name>.tmp.<digits>" of that name, or of any. */
 static bool is_temp(const char *entry, const char *name)
 {
     const char *tag = NULL;
@@ -256,6 +264,11 @@ rs_status rs_atomic_sweep(const char *folder, const char *name)
     if (!d)
         return errno == ENOENT ? RS_OK
                                : RS_FAIL(IO, "%s: cannot open folder: %s", folder, strerror(errno));
+    rs_status st = rs_fence_enter();
+    if (st != RS_OK) {
+        closedir(d);
+        return st;
+    }
     for (struct dirent *e = readdir(d); e; e = readdir(d)) {
         char full[4096];
         if (!is_temp(e->d_name, name))
@@ -263,6 +276,7 @@ rs_status rs_atomic_sweep(const char *folder, const char *name)
         snprintf(full, sizeof full, "%s/%s", folder, e->d_name);
         unlink(full);
     }
+    rs_fence_leave();
     closedir(d);
     return RS_OK;
 }

@@ -30,9 +30,10 @@ rs_status rs_remove_tree(const char *path) RS_NODISCARD;
 rs_status rs_read_file(char **data, size_t *bytes, rs_arena *a, const char *path) RS_NODISCARD;
 
 /* Name of the temporary that stands for `path` until rs_atomic_commit: same folder,
- * ".<name>.tmp.<pid>". */
+ * ".<name>.tmp.<digits>", other digits with every call, on whatever host. */
 char *rs_atomic_temp(rs_arena *a, const char *path);
-/* fsync(temp), rename(temp, path), fsync(folder): after return the new content survives a crash. */
+/* fsync(temp), rename(temp, path) inside the thread's fence (base/fence.h), fsync(folder): after
+ * return the new content survives a crash. */
 rs_status rs_atomic_commit(const char *temp, const char *path) RS_NODISCARD;
 /* temp + write + commit in one; the temporary is removed on failure. */
 rs_status rs_write_file_atomic(const char *path, const void *data, size_t bytes) RS_NODISCARD;
@@ -43,7 +44,7 @@ rs_status rs_write_file_quick(const char *path, const void *data, size_t bytes) 
 rs_status rs_list_folders(char ***names, int64_t *n, rs_arena *a, const char *path) RS_NODISCARD;
 /* Remove temporaries that were left behind in a folder: those of the file `name`, or with NULL all
  * of them. Nobody else may be writing what they stand for (a process id says nothing of another
- * host).
+ * host). Inside the thread's fence.
  */
 rs_status rs_atomic_sweep(const char *folder, const char *name) RS_NODISCARD;
 

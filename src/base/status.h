@@ -23,6 +23,7 @@
     X(IO, 3, "input/output error")                                                                 \
     X(FORMAT, 3, "bad file format")                                                                \
     X(NUMERIC, 3, "numeric failure")                                                               \
+    X(HELD, 3, "held by another run")                                                              \
     X(JOBS, 3, "one or more jobs failed")                                                          \
     X(STOPPED, 75, "stopped, resumable")
 

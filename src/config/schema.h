@@ -270,7 +270,11 @@
     X(cluster, NUM, margin, "120", "s",                                                            \
       "stop, with all states saved, this long before the time limit", RANGE(0, 1e6))               \
     X(cluster, NUM, watchdog, "600", "s", "a rank that waits for another longer ends the run",     \
-      ABOVE(0, 1e9))
+      ABOVE(0, 1e9))                                                                               \
+    X(cluster, NUM, lease, "60", "s",                                                              \
+      "runs that share the output folder take over a video whose run was not heard of for so "     \
+      "long; 0: no leases, the folder is locked for one run",                                      \
+      RANGE(0, 1e6))
 
 #define RS_CFG_ROWS_memory(X)                                                                      \
     X(memory, ENUM, home, "auto", "", "where the transformer's weights are kept", home)            \

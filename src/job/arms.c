@@ -100,10 +100,12 @@ static rs_status conclude(rs_run_session *s, const rs_run_opts *o, const rs_outc
     bool whole = !o->arms && !o->videos && !o->only;
     if (!rs_world_leads(&s->world))
         return RS_OK;
-    if (whole && !t->failed)
-        RS_TRY(sweep(s));
-    if (!o->only)
-        RS_TRY(compare(s, outcomes, whole));
+    RS_TRY(rs_tenancy_enter(s->tenancy));
+    rs_status st = whole && !t->failed ? sweep(s) : RS_OK;
+    if (st == RS_OK && !o->only)
+        st = compare(s, outcomes, whole);
+    rs_tenancy_leave(s->tenancy);
+    RS_TRY(st);
     if (t->failed)
         return RS_FAIL(JOBS, "%lld of %lld edits failed, in %lld arms", (long long)t->failed,
                        (long long)t->jobs, (long long)t->arms);

@@ -5,6 +5,7 @@
 
 #include "config/arms.h"
 #include "job/plan_rates.h"
+#include "job/tenancy.h"
 #include "live/world.h"
 #include "job/used_states.h"
 #include "job/world.h"
@@ -50,8 +51,8 @@ rs_status rs_run_catalog(const rs_run_opts *o) RS_NODISCARD;
 
 /* ---- parts, used by rs_run_catalog ---- */
 
-/* Collective. Load config and catalog, open the device, hash the model's files, create and lock the
- * run directory. */
+/* Collective. Load config and catalog, open the device, hash the model's files, create the run
+ * directory and move into it (job/tenancy.h). */
 typedef struct rs_run_session {
     rs_world world;
     rs_run run;
@@ -68,7 +69,7 @@ typedef struct rs_run_session {
     rs_live_summary summary; /* rank 0: of all jobs so far */
     const char *arm;         /* whose settings are used, "": none */
     double deadline;         /* end of the wall time on the clock of rs_now(); INFINITY: none */
-    int lock;                /* rank 0: file descriptor of <output>/.lock */
+    rs_tenancy *tenancy;     /* who else is in the output folder, and the leases on videos */
 } rs_run_session;
 
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;

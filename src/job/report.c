@@ -102,7 +102,7 @@ static void log_counts(const rs_run_session *s, const rs_outcomes *l)
     int64_t failed = 0, ran = 0, done = 0;
     for (int64_t i = 0; i < l->n; i++) {
         const rs_outcome *o = &l->items[i];
-        failed += o->status != RS_OK && o->status != RS_STOPPED;
+        failed += o->status != RS_OK && o->status != RS_STOPPED && o->status != RS_HELD;
         ran += o->ran;
         done += o->status == RS_OK;
     }
@@ -121,7 +121,10 @@ void rs_report_log(const rs_run_session *s, const rs_outcomes *l)
         const rs_outcome *o = &l->items[i];
         if (o->status != RS_OK)
             RS_LOG(INFO, "  %-28s %s: %s", name_of(s->arena, o),
-                   o->status == RS_STOPPED ? "STOPPED" : "FAILED", o->reason);
+                   o->status == RS_STOPPED ? "STOPPED"
+                   : o->status == RS_HELD  ? "HELD"
+                                           : "FAILED",
+                   o->reason);
         else if (o->mp4)
             RS_LOG(INFO, "  %-28s %s", name_of(s->arena, o), o->mp4);
     }

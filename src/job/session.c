@@ -1,8 +1,4 @@
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include "base/fsio.h"
 #include "base/log.h"
@@ -11,18 +7,6 @@
 #include "job/check.h"
 #include "job/job.h"
 #include "job/limit.h"
-
-static rs_status lock_output(rs_run_session *s, const char *output)
-{
-    RS_TRY(rs_make_dirs(output));
-    const char *path = rs_path_join(s->arena, output, ".lock");
-    s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (s->lock < 0)
-        return RS_FAIL(IO, "%s: cannot create: %s", path, strerror(errno));
-    if (flock(s->lock, LOCK_EX | LOCK_NB) != 0)
-        return RS_FAIL(USAGE, "%s: another reshoot run is using this folder", output);
-    return RS_OK;
-}
 
 static rs_status identify_model(rs_run *run)
 {
@@ -94,19 +78,12 @@ static rs_status open_models(rs_run_session *s, int cores)
     return identify_model(&s->run);
 }
 
-/* Rank 0 holds the run directory for all. */
-static rs_status take_output(rs_run_session *s)
-{
-    RS_TRY(lock_output(s, s->cfg->output));
-    RS_TRY(rs_atomic_sweep(s->cfg->output, NULL));
-    return write_config(s);
-}
-
 static const char *log_path(const rs_run_session *s)
 {
-    const char *name = "reshoot.log";
+    const char *suffix = rs_tenancy_suffix(s->tenancy);
+    const char *name = rs_arena_printf(s->arena, "reshoot%s.log", suffix);
     if (!rs_world_leads(&s->world))
-        name = rs_arena_printf(s->arena, "reshoot.rank-%d.log", s->world.rank);
+        name = rs_arena_printf(s->arena, "reshoot%s.rank-%d.log", suffix, s->world.rank);
     return rs_path_join(s->arena, s->cfg->output, name);
 }
 
@@ -130,8 +107,7 @@ static rs_status open_records(rs_run_session *s)
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
 {
     int cores = 0;
-    *s = (rs_run_session){
-        .arena = rs_arena_create(), .reports = rs_arena_create(), .lock = -1, .arm = ""};
+    *s = (rs_run_session){.arena = rs_arena_create(), .reports = rs_arena_create(), .arm = ""};
     s->used.arena = s->arena;
     RS_TRY(rs_world_open(&s->world));
     rs_comm *c = s->world.comm;
@@ -145,7 +121,7 @@ rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
     s->run =
         (rs_run){.cfg = s->cfg, .catalog = s->catalog, .output = s->cfg->output, .stop = o->stop};
     RS_TRY(rs_comm_agree(c, open_models(s, cores)));
-    RS_TRY(rs_comm_agree(c, rs_world_leads(&s->world) ? take_output(s) : RS_OK));
+    RS_TRY(rs_tenancy_open(&s->tenancy, &s->world, &s->run, s->arms));
     RS_TRY(rs_comm_agree(c, rs_log_open_file(log_path(s))));
     RS_TRY(rs_comm_agree(c, rs_session_announce(s)));
     return open_records(s);
@@ -167,8 +143,12 @@ void rs_session_record_end(const rs_run_session *s, rs_status st)
 static rs_status use_output(rs_run_session *s)
 {
     RS_TRY(rs_make_dirs(s->run.output));
-    RS_TRY(rs_atomic_sweep(s->run.output, NULL));
-    return write_config(s);
+    RS_TRY(rs_tenancy_enter(s->tenancy));
+    rs_status st = rs_atomic_sweep(s->run.output, NULL);
+    if (st == RS_OK)
+        st = write_config(s);
+    rs_tenancy_leave(s->tenancy);
+    return st;
 }
 
 /* Another model, or the same in other sizes. */
@@ -193,6 +173,7 @@ rs_status rs_session_use(rs_run_session *s, const rs_config *cfg, const char *ar
     rs_status st = use_model(s, cfg, same);
     if (st == RS_OK && rs_world_leads(&s->world))
         st = use_output(s);
+    RS_TRY(rs_world_await_lead(&s->world)); /* for another run's section, perhaps */
     return rs_comm_agree(s->world.comm, st);
 }
 
@@ -217,12 +198,11 @@ void rs_session_close(rs_run_session *s)
     rs_live_close(&s->run.live);
     rs_models_close(&s->run.models);
     rs_device_destroy(&s->dev);
+    rs_tenancy_close(&s->tenancy);
     rs_catalog_destroy(&s->catalog);
     rs_arms_destroy(&s->arms);
     rs_config_destroy(&s->cfg);
     rs_log_close_file();
-    if (s->lock >= 0)
-        close(s->lock);
     rs_world_close(&s->world);
     rs_arena_destroy(&s->reports);
     rs_arena_destroy(&s->arena);

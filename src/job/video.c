@@ -14,8 +14,10 @@ struct rs_video_work {
     const char *const *unusable; /* per edit: what is wrong with its media, or NULL */
     rs_job video;
     bool keyed;
-    rs_job **edits;    /* (n_edits) NULL until first needed */
-    rs_arena **arenas; /* one per edit */
+    rs_lease *lease;    /* on the video; NULL: another run has it, or there are no leases */
+    const char *holder; /* who has it */
+    rs_job **edits;     /* (n_edits) NULL until first needed */
+    rs_arena **arenas;  /* one per edit */
 };
 
 rs_video_work *rs_video_work_create(rs_run_session *s)
@@ -27,6 +29,7 @@ rs_video_work *rs_video_work_create(rs_run_session *s)
 
 static void close_video(rs_video_work *w)
 {
+    rs_lease_leave(&w->lease); /* others of this run may work on it, or will */
     for (int64_t i = 0; w->v && i < w->v->n_edits; i++)
         rs_arena_destroy(&w->arenas[i]);
     rs_arena_destroy(&w->video.arena);
@@ -71,7 +74,11 @@ static rs_job *new_edit_job(rs_video_work *w, int64_t i)
     const rs_catalog_edit *e = &w->v->edits[i];
     w->arenas[i] = rs_arena_create();
     rs_job *job = RS_NEW(w->arenas[i], rs_job, 1);
-    *job = (rs_job){.video = w->v, .edit = e, .parent = &w->video, .arena = w->arenas[i]};
+    *job = (rs_job){.video = w->v,
+                    .edit = e,
+                    .parent = &w->video,
+                    .fence = w->video.fence,
+                    .arena = w->arenas[i]};
     job->name = rs_arena_printf(job->arena, "%s#%s", job->video->id, e->id);
     return job;
 }
@@ -97,27 +104,71 @@ static rs_status edit_job(rs_video_work *w, int64_t i, rs_job **job)
     return RS_OK;
 }
 
-static rs_status run_stage(rs_video_work *w, int64_t edit, rs_task_stage stage, rs_edit_report *end)
+/* ---- the lease: a video is worked on by one run at a time ---- */
+
+static rs_status take_lease(rs_video_work *w)
 {
-    rs_job *job;
-    if (edit >= 0)
-        RS_TRY(edit_job(w, edit, &job));
-    else
-        RS_TRY(video_job(w, &job));
-    end->stage = (int32_t)stage;
-    return rs_stage_run(&w->s->run, job, (rs_stage_id)stage, &end->ran);
+    rs_leases *leases = rs_tenancy_leases(w->s->tenancy);
+    if (!leases || w->lease)
+        return RS_OK;
+    if (!w->holder)
+        RS_TRY(rs_lease_take(&w->lease, &w->holder, w->video.arena, leases, w->v->id));
+    if (!w->lease) { /* what of it was ours before is not done on top of another run's work */
+        RS_LOG(DETAIL, "%s: %s is working on it", w->v->id, w->holder);
+        return RS_FAIL(HELD, "%s is working on it", w->holder);
+    }
+    w->video.fence = rs_lease_fence(w->lease);
+    return RS_OK;
 }
 
-void rs_video_stage(rs_video_work *w, int64_t edit, rs_task_stage stage, rs_edit_report *end)
+/* Whatever a run that has lost its lease fails with, that is the reason: its files may be swept and
+ * replaced at any time. */
+static rs_status or_lost(rs_video_work *w, rs_status st)
 {
-    *end = (rs_edit_report){.stage = -1};
-    end->status = run_stage(w, edit, stage, end);
-    if (end->status == RS_OK) {
+    if (st == RS_OK || st == RS_STOPPED || !w->lease)
+        return st;
+    if (st != RS_HELD)
+        st = rs_lease_check(w->lease) == RS_HELD ? RS_HELD : st;
+    if (st == RS_HELD)
+        RS_LOG(WARN, "%s: %s; this run publishes nothing more of it", w->v->id, rs_error_message());
+    return st;
+}
+
+static void conclude(rs_edit_report *end, rs_status st)
+{
+    end->status = st;
+    if (st == RS_OK) {
         end->stage = -1;
         return;
     }
     snprintf(end->reason, sizeof end->reason, "%s", rs_error_message());
     RS_LOG(DEBUG, "%s", rs_error_trace());
+}
+
+/* ---- stages ---- */
+
+static rs_status run_stage(rs_video_work *w, int64_t edit, rs_task_stage stage, rs_edit_report *end)
+{
+    rs_job *job;
+    RS_TRY(take_lease(w));
+    const rs_fence *before = rs_fence_use(w->video.fence);
+    rs_status st = edit >= 0 ? edit_job(w, edit, &job) : video_job(w, &job);
+    if (st == RS_OK) {
+        end->stage = (int32_t)stage;
+        st = rs_stage_run(&w->s->run, job, (rs_stage_id)stage, &end->ran);
+    }
+    st = or_lost(w, st);
+    rs_fence_use(before);
+    return st;
+}
+
+void rs_video_stage(rs_video_work *w, int64_t edit, rs_task_stage stage, rs_edit_report *end)
+{
+    *end = (rs_edit_report){.stage = -1};
+    conclude(end, run_stage(w, edit, stage, end));
+    bool over = edit < 0 && end->status != RS_OK && end->status != RS_STOPPED;
+    if (over)
+        rs_lease_give_back(&w->lease); /* nothing more of this video is done */
 }
 
 /* ---- publish ---- */
@@ -148,6 +199,9 @@ static int64_t make_outcomes(rs_video_work *w, rs_outcome *o, const rs_edit_repo
 static rs_status publish(rs_video_work *w, rs_outcome *o, int64_t ok, bool *ran)
 {
     rs_job *job;
+    for (int64_t i = 0; i < w->v->n_edits; i++)
+        if (o[i].status == RS_HELD)
+            return RS_FAIL(HELD, "%s", o[i].reason);
     RS_TRY(video_job(w, &job));
     for (int64_t i = 0; i < w->v->n_edits; i++) {
         rs_status st = edit_job(w, i, &job);
@@ -163,18 +217,25 @@ static rs_status publish(rs_video_work *w, rs_outcome *o, int64_t ok, bool *ran)
     return rs_publish_video(&w->s->run, &w->video, w->edits, o, w->v->n_edits, ran);
 }
 
+static rs_status publish_leased(rs_video_work *w, rs_outcome *o, int64_t ok, bool *ran)
+{
+    RS_TRY(take_lease(w));
+    const rs_fence *before = rs_fence_use(w->video.fence);
+    rs_status st = or_lost(w, publish(w, o, ok, ran));
+    rs_fence_use(before);
+    return st;
+}
+
 void rs_video_publish(rs_video_work *w, const rs_edit_report *fates, rs_outcome *o,
                       rs_edit_report *end)
 {
-    *end = (rs_edit_report){.stage = -1};
+    *end = (rs_edit_report){.stage = RS_TASK_PUBLISH};
     int64_t ok = make_outcomes(w, o, fates);
     rs_log_set_context(w->v->id);
-    end->status = publish(w, o, ok, &end->ran);
+    conclude(end, publish_leased(w, o, ok, &end->ran));
     rs_log_set_context(NULL);
     for (int64_t i = 0; i < w->v->n_edits; i++)
         o[i].ran = end->ran;
-    if (end->status == RS_OK)
-        return;
-    end->stage = RS_TASK_PUBLISH;
-    snprintf(end->reason, sizeof end->reason, "%s", rs_error_message());
+    if (end->status != RS_STOPPED)
+        rs_lease_give_back(&w->lease);
 }

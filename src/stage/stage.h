@@ -13,6 +13,7 @@
 
 #include <signal.h>
 
+#include "base/fence.h"
 #include "base/hash.h"
 #include "config/catalog.h"
 #include "config/config.h"
@@ -64,6 +65,7 @@ typedef struct rs_job {
     struct rs_job *parent;       /* of an edit: the video's own job, whose source it shares */
     rs_arena *arena;             /* job lifetime: names, keys, the loaded source */
     rs_arena *scratch;           /* lifetime of the running stage */
+    const rs_fence *fence;       /* states are saved and removed inside of it; NULL: none */
     char key[RS_STAGE_COUNT][RS_HASH_HEX];
     double begin, spent; /* of the running stage: start of this process' part, seconds before it */
     int live_task;       /* of the running stage, for run.live; 0: none */

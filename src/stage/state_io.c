@@ -53,8 +53,10 @@ static rs_status write_state(const rs_run *run, const char *path, const rs_job *
     rs_meta_add(&meta, a, "fingerprint", rs_device_fingerprint(run->models.dev));
     rs_meta_add_f64(&meta, a, "seconds", job->spent + rs_now() - job->begin);
     rs_status st = rs_make_dirs(rs_path_dirname(a, path));
+    const rs_fence *before = rs_fence_use(job->fence);
     if (st == RS_OK)
         st = rs_state_save(path, id, tensors, &meta);
+    rs_fence_use(before);
     rs_arena_destroy(&a);
     return st;
 }
@@ -62,8 +64,18 @@ static rs_status write_state(const rs_run *run, const char *path, const rs_job *
 void rs_checkpoint_remove(const rs_run *run, const rs_job *job, rs_stage_id id)
 {
     const char *path = rs_stage_checkpoint_path(run, job, id);
-    if (unlink(path) != 0 && errno != ENOENT)
-        RS_LOG(WARN, "%s: cannot remove: %s", path, strerror(errno));
+    if (!rs_path_exists(path))
+        return;
+    const rs_fence *before = rs_fence_use(job->fence);
+    if (rs_fence_enter() == RS_OK) {
+        if (unlink(path) != 0 && errno != ENOENT)
+            RS_LOG(WARN, "%s: cannot remove: %s", path, strerror(errno));
+        rs_fence_leave();
+    } else {
+        RS_LOG(WARN, "%s: not removed: %s", path, rs_error_message());
+        rs_error_clear();
+    }
+    rs_fence_use(before);
 }
 
 rs_status rs_stage_save(const rs_run *run, const rs_job *job, rs_stage_id id,

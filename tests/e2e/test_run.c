@@ -250,18 +250,18 @@ static void t_one_bad_edit_fails_alone(void)
     T_CHECK(!rs_path_exists(in(dir, "run/videos/ball/green.mp4")));
 }
 
-static void t_two_runs_do_not_share_a_folder(void)
+static void t_other_settings_do_not_share_a_folder(void)
 {
     const char *dir = world();
     char *out;
     int status;
     pid_t pid = start(dir, "run", k_longer);
     wait_for(in(dir, "run/state/ball/motion~checkpoint.safetensors"), pid);
-    int rc = run(&out, dir, "run", k_longer);
+    int rc = run(&out, dir, "run", "");
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
     T_EQ_I(rc, 2);
-    T_CHECKF(strstr(out, "another reshoot run is using this folder"), "%s", out);
+    T_CHECKF(strstr(out, "is using this folder with other settings (motion.steps: "), "%s", out);
 }
 
 static void spoil(const char *dir, const char *name, const char *content)
@@ -371,7 +371,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_signal_stops_resumable_with_75),
     T_CASE(t_threads_and_recompute_do_not_change_results),
     T_CASE(t_one_bad_edit_fails_alone),
-    T_CASE(t_two_runs_do_not_share_a_folder),
+    T_CASE(t_other_settings_do_not_share_a_folder),
     T_CASE(t_failed_edit_keeps_its_last_success),
     T_CASE(t_damaged_or_missing_outputs_are_made_again),
     T_CASE(t_playback_rate_follows_the_frames_and_trains_nothing_again),

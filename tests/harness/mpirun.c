@@ -17,8 +17,7 @@
  * asked for, none is needed. */
 #define MPIRUN                                                                                     \
     "env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 timeout -k 5 90 mpirun "        \
-    "--oversubscribe --bind-to none --mca pml ob1 --mca btl self,vader -n %d " T_BIN               \
-    "/%s %s </dev/null"
+    "--oversubscribe --bind-to none --mca pml ob1 --mca btl self,vader -n %d " T_BIN "/%s %s"
 
 static int launch(char **output, int n, const char *program, const char *fmt, va_list ap)
 {
@@ -26,7 +25,14 @@ static int launch(char **output, int n, const char *program, const char *fmt, va
     if (t_shell(NULL, "command -v mpirun") != 0)
         rs_test_skip("no mpirun");
     vsnprintf(tail, sizeof tail, fmt, ap);
-    return t_shell(output, MPIRUN, n, program, tail);
+    return t_shell(output, MPIRUN " </dev/null", n, program, tail);
+}
+
+char *t_mpirun_command(int n, const char *program)
+{
+    if (t_shell(NULL, "command -v mpirun") != 0)
+        rs_test_skip("no mpirun");
+    return rs_arena_printf(t_arena(), MPIRUN, n, program, "");
 }
 
 int t_mpirun(char **output, int n, const char *fmt, ...)
@@ -51,7 +57,8 @@ pid_t t_mpirun_start(const char *log, int n, const char *args)
 {
     if (t_shell(NULL, "command -v mpirun") != 0)
         rs_test_skip("no mpirun");
-    char *line = rs_arena_printf(t_arena(), "exec " MPIRUN " >%s 2>&1", n, "reshoot", args, log);
+    char *line =
+        rs_arena_printf(t_arena(), "exec " MPIRUN " </dev/null >%s 2>&1", n, "reshoot", args, log);
     pid_t pid = fork();
     T_CHECK(pid >= 0);
     if (pid == 0) {
@@ -86,19 +93,26 @@ static bool command_line(char *line, size_t room, const char *pid)
     return n > 0;
 }
 
-int t_signal(int number, int most, const char *begin, const char *has)
+int t_processes(pid_t *pids, int most, const char *begin, const char *has)
 {
     char line[4096];
-    int sent = 0;
+    int n = 0;
     DIR *d = opendir("/proc");
     T_CHECK(d);
-    for (struct dirent *e = readdir(d); e && sent < most; e = readdir(d)) {
-        pid_t pid = (pid_t)atoi(e->d_name);
-        if (!isdigit((unsigned char)e->d_name[0]) || !command_line(line, sizeof line, e->d_name) ||
-            strncmp(line, begin, strlen(begin)) != 0 || !strstr(line, has))
-            continue;
-        sent += kill(pid, number) == 0;
+    for (struct dirent *e = readdir(d); e && n < most; e = readdir(d)) {
+        if (isdigit((unsigned char)e->d_name[0]) && command_line(line, sizeof line, e->d_name) &&
+            strncmp(line, begin, strlen(begin)) == 0 && strstr(line, has))
+            pids[n++] = (pid_t)atoi(e->d_name);
     }
     closedir(d);
+    return n;
+}
+
+int t_signal(int number, int most, const char *begin, const char *has)
+{
+    pid_t pids[64];
+    int sent = 0, n = t_processes(pids, most < 64 ? most : 64, begin, has);
+    for (int i = 0; i < n; i++)
+        sent += kill(pids[i], number) == 0;
     return sent;
 }
