@@ -160,7 +160,7 @@ static rs_status run_lanes(run *r)
     return RS_OK;
 }
 
-/* lane-speed DIR F H W STEPS: least seconds of a training step, and bytes per rank. */
+/* lane-speed DIR F H W REPEATS: least seconds of passes, and bytes per rank. */
 static rs_status run_lane_speed(run *r)
 {
     t_lane_speed x;
@@ -171,10 +171,10 @@ static rs_status run_lane_speed(run *r)
                      .kept = RS_KEPT_ALL};
     RS_TRY(t_lane_time(&x, r->comm, &k, (int)number(r->args[4])));
     if (rs_comm_rank(r->comm) == 0)
-        printf("%d ranks, %lld tokens: best of %d steps %.3f s, sampling pass %.3f s, "
-               "activations %.1f MiB, loss %.9g\n",
+        printf("%d ranks, %lld tokens: best of %d: step %.3f s (process time of the busiest rank "
+               "%.3f s), sampling pass %.3f s, activations %.1f MiB, loss %.9g\n",
                rs_comm_size(r->comm), (long long)(k.F * k.H * k.W / 4), (int)number(r->args[4]),
-               x.step, x.forward, (double)x.bytes / 0x1p20, (double)x.loss);
+               x.step, x.work, x.forward, (double)x.bytes / 0x1p20, (double)x.loss);
     return RS_OK;
 }
 

@@ -52,6 +52,8 @@ rs_status t_lane_loss_grad(t_lane *t, float *loss) RS_NODISCARD;
 
 typedef struct t_lane_speed {
     double step, forward; /* seconds, least of all */
+    double work;          /* process time of a step on the busiest rank, least of all: what the
+                             step would take on cores of its own, but for waiting */
     size_t bytes;         /* planned for this rank in training */
     float loss;
 } t_lane_speed;
