@@ -153,7 +153,7 @@ static rs_status run_appearance(rs_run *run, rs_job *job)
 
 const rs_stage rs_stage_appearance = {
     .name = "appearance",
-    .version = 1,
+    .version = 2, /* sums over tokens in a tree of segments */
     .per_edit = true,
     .upstream = RS_STAGE_MOTION,
     .hash = hash,

@@ -58,7 +58,7 @@ static rs_status run_motion(rs_run *run, rs_job *job)
 
 const rs_stage rs_stage_motion = {
     .name = "motion",
-    .version = 1,
+    .version = 2, /* sums over tokens in a tree of segments */
     .per_edit = false,
     .upstream = RS_STAGE_INGEST,
     .hash = hash,

@@ -11,6 +11,7 @@
 #include "comm/trace.h"
 #include "comm/watchdog.h"
 #include "harness/comm_cases.h"
+#include "harness/lanes.h"
 #include "job/world.h"
 
 enum { STEPS = 4, RANKS_MAX = 16 };
@@ -144,12 +145,47 @@ static rs_status run_lead(run *r)
     return RS_OK;
 }
 
+/* lanes DIR HALVES: a model, whether guidance runs on two halves; hashes of every rank's results.
+ */
+static rs_status run_lanes(run *r)
+{
+    t_lane_result x;
+    t_lane_case k = t_lane_case_small(r->args[0]);
+    k.halves = number(r->args[1]) != 0;
+    RS_TRY(t_lane_run(&x, r->comm, &k));
+    char line[600];
+    snprintf(line, sizeof line, "rank %d: %s %s %s %s %s\n", rs_comm_rank(r->comm), x.velocity,
+             x.step, x.gradients, x.trained, x.sampled);
+    fputs(line, stdout);
+    return RS_OK;
+}
+
+/* lane-speed DIR F H W REPEATS: least seconds of passes, and bytes per rank. */
+static rs_status run_lane_speed(run *r)
+{
+    t_lane_speed x;
+    t_lane_case k = {.dir = r->args[0],
+                     .F = (int64_t)number(r->args[1]),
+                     .H = (int64_t)number(r->args[2]),
+                     .W = (int64_t)number(r->args[3]),
+                     .kept = RS_KEPT_ALL};
+    RS_TRY(t_lane_time(&x, r->comm, &k, (int)number(r->args[4])));
+    if (rs_comm_rank(r->comm) == 0)
+        printf("%d ranks, %lld tokens: best of %d: step %.3f s (process time of the busiest rank "
+               "%.3f s), sampling pass %.3f s, activations %.1f MiB, loss %.9g\n",
+               rs_comm_size(r->comm), (long long)(k.F * k.H * k.W / 4), (int)number(r->args[4]),
+               x.step, x.work, x.forward, (double)x.bytes / 0x1p20, (double)x.loss);
+    return RS_OK;
+}
+
 static const struct {
     const char *name;
     int n_args;
     rs_status (*fn)(run *r);
-} k_modes[] = {{"table", 2, run_table}, {"steps", 3, run_steps}, {"stopped", 2, run_stopped},
-               {"abort", 1, run_abort}, {"idle", 2, run_idle},   {"lead", 2, run_lead}};
+} k_modes[] = {{"table", 2, run_table},     {"steps", 3, run_steps},
+               {"stopped", 2, run_stopped}, {"abort", 1, run_abort},
+               {"idle", 2, run_idle},       {"lead", 2, run_lead},
+               {"lanes", 2, run_lanes},     {"lane-speed", 5, run_lane_speed}};
 
 static rs_status run_mode(run *r, int argc, char **argv)
 {

@@ -1,7 +1,10 @@
 #include "harness/lanes.h"
 
+#include <math.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/log.h"
 #include "base/rng.h"
 #include "diffusion/flow.h"
 #include "diffusion/sampler.h"
@@ -219,6 +222,47 @@ rs_status t_lane_run(t_lane_result *r, rs_comm *c, const t_lane_case *k)
         st = train(&t, r, k);
     if (st == RS_OK && k->sample > 0)
         st = sample(&t, r, c, k);
+    t_lane_close(&t);
+    return st;
+}
+
+t_lane_case t_lane_case_small(const char *dir)
+{
+    return (t_lane_case){.dir = dir, .F = 3, .H = 18, .W = 26, .train = 5, .sample = 4};
+}
+
+/* One pass, from barrier to barrier. */
+static rs_status timed(double *best, double *work, t_lane *t, rs_comm *c, bool training,
+                       float *loss)
+{
+    RS_TRY(rs_comm_barrier(c, "begin"));
+    double begin = rs_now();
+    clock_t busy = clock();
+    if (training)
+        RS_TRY(t_lane_loss_grad(t, loss));
+    else
+        RS_TRY(rs_denoiser_forward(t->m, t->v, t->x, 612.5f, t->cond));
+    double mine = (double)(clock() - busy) / CLOCKS_PER_SEC, most;
+    RS_TRY(rs_comm_barrier(c, "end"));
+    *best = fmin(*best, rs_now() - begin);
+    RS_TRY(rs_comm_allreduce(&most, c, &mine, 1, RS_COMM_F64, RS_COMM_MAX, "busiest"));
+    *work = fmin(*work, most);
+    return RS_OK;
+}
+
+rs_status t_lane_time(t_lane_speed *s, rs_comm *c, const t_lane_case *k, int repeats)
+{
+    t_lane t;
+    double ignored = INFINITY;
+    *s = (t_lane_speed){.step = INFINITY, .forward = INFINITY, .work = INFINITY};
+    rs_status st = t_lane_open(&t, c, k);
+    if (st == RS_OK)
+        s->bytes = rs_denoiser_plan(t.m, k->F, k->H, k->W, true);
+    for (int i = 0; i < repeats && st == RS_OK; i++) {
+        st = timed(&s->step, &s->work, &t, c, true, &s->loss);
+        if (st == RS_OK)
+            st = timed(&s->forward, &ignored, &t, c, false, &s->loss);
+    }
     t_lane_close(&t);
     return st;
 }

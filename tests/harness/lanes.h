@@ -31,6 +31,8 @@ typedef struct t_lane_result {
     char sampled[RS_HASH_HEX];   /* latent after `sample` steps */
 } t_lane_result;
 
+/* 351 tokens (no multiple of anything, more than one tile of keys), some training and sampling. */
+t_lane_case t_lane_case_small(const char *dir);
 /* Collective over c, which is the lane; every rank opens a device of its own with one thread. */
 rs_status t_lane_run(t_lane_result *r, rs_comm *c, const t_lane_case *k) RS_NODISCARD;
 
@@ -47,5 +49,16 @@ typedef struct t_lane {
 rs_status t_lane_open(t_lane *t, rs_comm *c, const t_lane_case *k) RS_NODISCARD;
 void t_lane_close(t_lane *t);
 rs_status t_lane_loss_grad(t_lane *t, float *loss) RS_NODISCARD;
+
+typedef struct t_lane_speed {
+    double step, forward; /* seconds, least of all */
+    double work;          /* process time of a step on the busiest rank, least of all: what the
+                             step would take on cores of its own, but for waiting */
+    size_t bytes;         /* planned for this rank in training */
+    float loss;
+} t_lane_speed;
+
+/* Collective: passes of training and of sampling, timed from barrier to barrier. */
+rs_status t_lane_time(t_lane_speed *s, rs_comm *c, const t_lane_case *k, int repeats) RS_NODISCARD;
 
 #endif

@@ -26,6 +26,13 @@ static const char t_t2v[] =
     " \"in_channels\": 16, \"out_channels\": 16, \"text_dim\": 12, \"patch_size\": [1, 2, 2],"
     " \"eps\": 1e-6}";
 
+/* Eight heads, for lanes of up to eight ranks. */
+static const char t_lane_i2v[] =
+    "{\"_class_name\": \"WanTransformer3DModel\", \"num_attention_heads\": 8, "
+    "\"attention_head_dim\": 8, \"num_layers\": 3, \"ffn_dim\": 72, \"freq_dim\": 16,"
+    " \"in_channels\": 36, \"out_channels\": 16, \"text_dim\": 12, \"image_dim\": 20,"
+    " \"added_kv_proj_dim\": 64, \"patch_size\": [1, 2, 2], \"eps\": 1e-6}";
+
 /* Random, norms not all alike, with values that bf16 holds exactly. */
 static inline void t_fill_bf16(void *ctx, const char *name, rs_tensor t)
 {
