@@ -1,5 +1,7 @@
 /* What a run states before it starts, and how it kept to that: memory by purpose, the weights'
  * home, what blocks keep, expected seconds. */
+#include <math.h>
+
 #include "base/log.h"
 #include "base/num.h"
 #include "base/str.h"
@@ -11,9 +13,9 @@ rs_status rs_session_plan(rs_run_session *s)
     rs_denoiser_opts *o = &s->run.models.denoiser_opts;
     rs_plan_room room = {.machine = rs_plan_machine_bytes(""),
                          .ranks = s->machine_ranks,
-                         .limit = (int64_t)(c->memory.limit * 1e9)};
+                         .limit = llround(c->memory.limit * 1e9)};
     rs_weight_home before = o->home;
-    RS_TRY(rs_plan_sizes_make(&s->sizes, c, s->catalog, &room, sizeof(float), 1));
+    RS_TRY(rs_plan_sizes_make(&s->sizes, c, s->catalog, &room, RS_PLAN_HERE));
     o->home = s->sizes.home == RS_PLAN_RESIDENT ? RS_HOME_RESIDENT : RS_HOME_MAPPED;
     o->kept = s->sizes.kept;
     if (s->run.models.denoiser && o->home != before)
