@@ -1,7 +1,5 @@
 /* What a run states before it starts, and how it kept to that: memory by purpose, the weights'
  * home, what blocks keep, expected seconds. */
-#include <math.h>
-
 #include "base/log.h"
 #include "base/num.h"
 #include "base/str.h"
@@ -13,11 +11,12 @@ rs_status rs_session_plan(rs_run_session *s)
     rs_denoiser_opts *o = &s->run.models.denoiser_opts;
     rs_plan_room room = {.machine = rs_plan_machine_bytes(""),
                          .ranks = s->machine_ranks,
-                         .limit = llround(c->memory.limit * 1e9)};
+                         .limit = (int64_t)(c->memory.limit * 1e9)};
     rs_weight_home before = o->home;
-    RS_TRY(rs_plan_sizes_make(&s->sizes, c, s->catalog, &room, RS_PLAN_HERE));
+    RS_TRY(rs_plan_sizes_make(&s->sizes, c, s->catalog, &room, sizeof(float), 1));
     o->home = s->sizes.home == RS_PLAN_RESIDENT ? RS_HOME_RESIDENT : RS_HOME_MAPPED;
     o->kept = s->sizes.kept;
+    s->planned = rs_max_i64(s->planned, s->sizes.total - s->sizes.clip);
     if (s->run.models.denoiser && o->home != before)
         rs_denoiser_close(&s->run.models.denoiser); /* opened again when a job needs it */
     if (s->run.models.denoiser)
@@ -123,9 +122,8 @@ rs_status rs_session_announce(rs_run_session *s)
 
 void rs_session_account(const rs_run_session *s)
 {
-    const rs_plan_sizes *z = &s->sizes;
-    int64_t peak = s->dev ? (int64_t)rs_device_peak_bytes(s->dev) : 0, planned = z->total - z->clip;
-    if (peak == 0 || planned <= 0)
+    int64_t peak = s->dev ? (int64_t)rs_device_peak_bytes(s->dev) : 0, planned = s->planned;
+    if (peak == 0 || planned == 0)
         return;
     RS_LOG(DETAIL, "device memory: at most %lld bytes, %lld were planned", (long long)peak,
            (long long)planned);

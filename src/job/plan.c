@@ -17,11 +17,11 @@ static rs_status make_sizes(rs_plan *p, const rs_plan_opts *o)
 {
     rs_plan_room room = {.machine = rs_plan_machine_bytes(""),
                          .ranks = o->per_node,
-                         .limit = llround(p->cfg->memory.limit * 1e9)};
+                         .limit = (int64_t)(p->cfg->memory.limit * 1e9)};
     if (o->device)
         return rs_plan_sizes_on(&p->sizes, p->cfg, p->catalog, &p->rates,
                                 rs_min_i64(o->ranks, o->per_node), p->arena);
-    return rs_plan_sizes_make(&p->sizes, p->cfg, p->catalog, &room, RS_PLAN_HERE);
+    return rs_plan_sizes_make(&p->sizes, p->cfg, p->catalog, &room, sizeof(float), 1);
 }
 
 /* ---- work ---- */

@@ -177,17 +177,15 @@ rs_status rs_plan_sizes_on(rs_plan_sizes *z, const rs_config *c, const rs_catalo
     enum { WIDEST = 8 };
     const double GAIN = 1.05, USABLE = 0.95; /* of what is free; the rest is lost between blocks */
     rs_plan_room room = {.machine = r->memory, .ranks = 1};
-    room.limit = llround(c->memory.limit > 0 ? c->memory.limit * 1e9 : USABLE * (double)r->memory);
-    rs_plan_place place = {.value_bytes = r->value_bytes, .home = RS_PLAN_HOMES, .gang = 1};
-    RS_TRY(rs_plan_sizes_make(z, c, catalog, &room, place));
+    room.limit =
+        (int64_t)(c->memory.limit > 0 ? c->memory.limit * 1e9 : USABLE * (double)r->memory);
+    RS_TRY(rs_plan_sizes_make(z, c, catalog, &room, r->value_bytes, 1));
     double whole = seconds(r, z->work.step);
     for (int64_t gang = WIDEST; gang > 1; gang /= 2) {
         rs_plan_sizes s;
         if (gang > ranks)
             continue;
-        place.home = RS_PLAN_SHARDED;
-        place.gang = gang;
-        RS_TRY(rs_plan_sizes_make(&s, c, catalog, &room, place));
+        RS_TRY(rs_plan_sizes_make(&s, c, catalog, &room, r->value_bytes, gang));
         double gain = whole / seconds(r, s.work.step);
         const char *text = rs_arena_printf(
             a, "over %lld ranks makes a training step %.1f %% faster by storing more",

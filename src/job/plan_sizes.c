@@ -24,14 +24,14 @@ typedef struct maker {
     rs_vae *vae;
     rs_adapter *adapter;
     rs_encoder_sizes text, image;
-    rs_plan_place place;
+    int value_bytes;
     int64_t frames, window; /* of the longest clip, of its training windows */
     int64_t F, Fw, H, W;
 } maker;
 
 static int64_t scaled(const maker *k, size_t fp32)
 {
-    return (int64_t)(fp32 / FP32) * k->place.value_bytes;
+    return (int64_t)(fp32 / FP32) * k->value_bytes;
 }
 
 static int64_t most_frames(const rs_config *c, const rs_catalog *l)
@@ -104,13 +104,13 @@ static void add_shape(maker *k)
 }
 
 /* A CPU uses fp32 files where they are; a copy of its own must be small for the memory there is. */
-static void choose_home(maker *k, const rs_weight_files *f, int64_t share)
+static void choose_home(maker *k, const rs_weight_files *f, int64_t gang, int64_t share)
 {
     rs_plan_sizes *z = k->z;
-    if (k->place.home != RS_PLAN_HOMES) {
-        z->home = k->place.home;
+    if (gang > 1) {
+        z->home = RS_PLAN_SHARDED;
         z->home_reason = "asked for";
-    } else if (k->place.value_bytes != FP32) {
+    } else if (k->value_bytes != FP32) {
         z->home = RS_PLAN_RESIDENT;
         z->home_reason = "a whole copy on the device";
     } else if (f->in_place) {
@@ -130,8 +130,8 @@ static void choose_home(maker *k, const rs_weight_files *f, int64_t share)
 static int64_t sharded(const maker *k, const rs_weight_files *f, const rs_layout_sizes *w)
 {
     enum { PAD = 64 };
-    int64_t gang = k->place.gang, blocks = w->blocks;
-    if (k->place.value_bytes != FP32)
+    int64_t gang = k->z->gang, blocks = w->blocks;
+    if (k->value_bytes != FP32)
         return scaled(k, w->outside + (size_t)(blocks * rs_ceil_div((int64_t)w->block, gang)) +
                              2 * w->block);
     int64_t part = rs_ceil_div(rs_ceil_div((int64_t)f->image, PAD), gang) * PAD;
@@ -139,19 +139,20 @@ static int64_t sharded(const maker *k, const rs_weight_files *f, const rs_layout
     return (int64_t)f->outside + blocks * part + whole;
 }
 
-static rs_status add_weights(maker *k, const rs_plan_room *room)
+static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
 {
     rs_plan_sizes *z = k->z;
     rs_weight_files f;
     RS_TRY(rs_denoiser_files(&f, k->m, k->cfg->model.path));
     rs_layout_sizes w = rs_denoiser_weight_sizes(k->m);
+    size_t whole = w.outside + (size_t)w.blocks * w.block;
     z->weights_present = f.present;
     z->files = f.stored;
-    z->gang = k->place.gang;
-    z->weights[RS_PLAN_RESIDENT] = scaled(k, w.outside + (size_t)w.blocks * w.block);
+    z->gang = rs_max_i64(1, gang);
+    z->weights[RS_PLAN_RESIDENT] = scaled(k, whole);
     z->weights[RS_PLAN_MAPPED] = scaled(k, f.mapped);
     z->weights[RS_PLAN_SHARDED] = sharded(k, &f, &w);
-    choose_home(k, &f, room->machine / rs_max_i64(1, room->ranks));
+    choose_home(k, &f, gang, room->machine / rs_max_i64(1, room->ranks));
     return RS_OK;
 }
 
@@ -185,7 +186,7 @@ static void add_bytes(maker *k)
     z->conditions = conditions(k);
     z->adapter = adapter + (frozen ? adapter / MOMENTS : 0);
     z->checkpoint = (MOMENTS - 1) * values * FP32;
-    z->clip = k->place.value_bytes == FP32 ? k->frames * c->clip.height * c->clip.width * PIXEL : 0;
+    z->clip = k->value_bytes == FP32 ? k->frames * c->clip.height * c->clip.width * PIXEL : 0;
     z->sample = scaled(k, rs_denoiser_plan(k->m, k->F, k->H, k->W, false));
 }
 
@@ -280,13 +281,13 @@ static void add_work(maker *k)
 }
 
 rs_status rs_plan_sizes_make(rs_plan_sizes *z, const rs_config *c, const rs_catalog *catalog,
-                             const rs_plan_room *room, rs_plan_place place)
+                             const rs_plan_room *room, int value_bytes, int64_t gang)
 {
-    maker k = {.z = z, .cfg = c, .catalog = catalog, .place = place};
+    maker k = {.z = z, .cfg = c, .catalog = catalog, .value_bytes = value_bytes};
     rs_status st = open_parts(&k);
     if (st == RS_OK) {
         add_shape(&k);
-        st = add_weights(&k, room);
+        st = add_weights(&k, gang, room);
     }
     if (st == RS_OK) {
         add_bytes(&k);

@@ -65,17 +65,10 @@ typedef struct rs_plan_sizes {
     rs_plan_work work;
 } rs_plan_sizes;
 
-/* Where the model is to be. */
-typedef struct rs_plan_place {
-    int value_bytes; /* of weights and activations: 4, or 2 on a device that computes in 16 bits */
-    rs_plan_home home; /* RS_PLAN_HOMES: the best */
-    int64_t gang;      /* ranks that share the sharded home, 1 or more */
-} rs_plan_place;
-#define RS_PLAN_HERE ((rs_plan_place){.value_bytes = 4, .home = RS_PLAN_HOMES, .gang = 1})
-
-/* memory.recompute `auto` becomes what computes least in the budget. RS_MODEL / RS_CONFIG as when
- * the model is opened. */
+/* value_bytes: of weights and activations: 4, or 2 for a device that computes in 16 bits. gang: of
+ * the sharded home. memory.recompute `auto` becomes what computes least in the budget. RS_MODEL /
+ * RS_CONFIG as when the model is opened. */
 rs_status rs_plan_sizes_make(rs_plan_sizes *z, const rs_config *c, const rs_catalog *catalog,
-                             const rs_plan_room *room, rs_plan_place place) RS_NODISCARD;
+                             const rs_plan_room *room, int value_bytes, int64_t gang) RS_NODISCARD;
 
 #endif
