@@ -20,6 +20,7 @@ rs_status rs_session_plan(rs_run_session *s)
     RS_TRY(rs_plan_sizes_make(&s->sizes, c, s->catalog, &room, sizeof(float), gang));
     o->home = homes[s->sizes.home];
     o->kept = s->sizes.kept;
+    s->planned = rs_max_i64(s->planned, s->sizes.total - s->sizes.clip);
     if (s->run.models.denoiser && o->home != before)
         rs_denoiser_close(&s->run.models.denoiser); /* opened again when a job needs it */
     if (s->run.models.denoiser)
@@ -125,9 +126,8 @@ rs_status rs_session_announce(rs_run_session *s)
 
 void rs_session_account(const rs_run_session *s)
 {
-    const rs_plan_sizes *z = &s->sizes;
-    int64_t peak = s->dev ? (int64_t)rs_device_peak_bytes(s->dev) : 0, planned = z->total - z->clip;
-    if (peak == 0 || planned <= 0)
+    int64_t peak = s->dev ? (int64_t)rs_device_peak_bytes(s->dev) : 0, planned = s->planned;
+    if (peak == 0 || planned == 0)
         return;
     RS_LOG(DETAIL, "device memory: at most %lld bytes, %lld were planned", (long long)peak,
            (long long)planned);

@@ -63,6 +63,7 @@ typedef struct rs_run_session {
     rs_arena *arena;
     int machine_ranks;       /* ranks of the world on this machine */
     rs_plan_sizes sizes;     /* of the present settings; what the models are opened with */
+    int64_t planned;         /* bytes on the device, of the largest settings so far */
     rs_used_states used;     /* by the jobs that ran here */
     rs_arena *reports;       /* rank 0: texts that ranks reported */
     rs_live_world records;   /* what is said of this run for others to see */

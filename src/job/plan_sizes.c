@@ -135,6 +135,20 @@ static void choose_home(maker *k, const rs_weight_files *f, int64_t gang, int64_
     }
 }
 
+/* Parts of the blocks and two whole ones. A CPU keeps parts in the files' types and puts a block
+ * that is not fp32 together before it is converted. */
+static int64_t sharded(const maker *k, const rs_weight_files *f, const rs_layout_sizes *w)
+{
+    enum { PAD = 64 };
+    int64_t gang = k->z->gang, blocks = w->blocks;
+    if (k->value_bytes != FP32)
+        return scaled(k, w->outside + (size_t)(blocks * rs_ceil_div((int64_t)w->block, gang)) +
+                             2 * w->block);
+    int64_t part = rs_ceil_div(rs_ceil_div((int64_t)f->image, PAD), gang) * PAD;
+    int64_t whole = (int64_t)(f->block > 0 ? f->image + 2 * w->block : 2 * f->image);
+    return (int64_t)f->outside + blocks * part + whole;
+}
+
 static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
 {
     rs_plan_sizes *z = k->z;
@@ -145,14 +159,9 @@ static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
     z->weights_present = f.present;
     z->files = f.stored;
     z->gang = rs_max_i64(1, gang);
-    size_t share = (w.block + (size_t)z->gang - 1) / (size_t)z->gang;
     z->weights[RS_PLAN_RESIDENT] = scaled(k, whole);
     z->weights[RS_PLAN_MAPPED] = scaled(k, f.mapped);
-    z->weights[RS_PLAN_SHARDED] = scaled(k, w.outside + (size_t)w.blocks * share + 2 * w.block);
-    if (!f.in_place &&
-        k->value_bytes == FP32) /* parts and the block that arrives: as in the file */
-        z->weights[RS_PLAN_SHARDED] =
-            scaled(k, w.outside + 2 * w.block) + f.stored / z->gang + f.stored / w.blocks;
+    z->weights[RS_PLAN_SHARDED] = sharded(k, &f, &w);
     choose_home(k, &f, gang, room->machine / rs_max_i64(1, room->ranks));
     return RS_OK;
 }

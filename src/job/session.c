@@ -157,10 +157,12 @@ static rs_status use_model(rs_run_session *s, const rs_config *cfg, bool same)
     if (!same)
         rs_models_close(&s->run.models); /* opened again when a job needs them */
     s->run.models.dir = cfg->model.path;
+    int64_t total = s->sizes.total, tokens = s->sizes.tokens;
     RS_TRY(rs_session_plan(s));
     if (!same)
         RS_TRY(identify_model(&s->run));
-    return rs_session_announce(s);
+    bool told = same && s->sizes.total == total && s->sizes.tokens == tokens;
+    return told ? RS_OK : rs_session_announce(s);
 }
 
 rs_status rs_session_use(rs_run_session *s, const rs_config *cfg, const char *arm)

@@ -6,10 +6,14 @@
 #include "weights/layout.h"
 
 typedef struct rs_weight_files {
-    bool present;   /* false: a configuration without weights; the rest assumes no fp32 */
+    bool present;   /* false: a configuration without weights; the rest assumes 16 bits */
     bool in_place;  /* every tensor that counts is fp32 */
     int64_t stored; /* bytes of the layout's tensors in the files */
-    size_t mapped;  /* device bytes of the mapped home on a CPU: what cannot be used in place */
+    /* Device bytes on a CPU, of what cannot be used in place: */
+    size_t outside; /* outside the blocks */
+    size_t block;   /* largest block */
+    size_t mapped;  /* the mapped home: both, with a ring of two blocks */
+    size_t image;   /* largest block as a gang sends it: in the files' types, with padding */
 } rs_weight_files;
 
 /* path: as for rs_wstream_open, whose errors these are where there are weights. */

@@ -88,6 +88,48 @@ static void t_sizes_are_those_of_a_run(void)
     rs_json_destroy(&s);
 }
 
+/* Without measured costs: operations over rates, stage by stage; the rates are this machine's. */
+static void t_seconds_from_sizes(void)
+{
+    const char *dir = world();
+    rs_json *p = plan(dir, "--set motion.steps=7 --set edit.steps=5 --set edit.guidance=3 "
+                           "--set appearance.steps=11 --ranks 2 --copies 4");
+    const rs_json *stages = object(p, "stages"), *motion = object(stages, "motion"),
+                  *edit = object(stages, "edit"), *expected = object(p, "expected");
+    const rs_json *rates = object(p, "rates"), *flop = object(p, "flop");
+    double step = number(expected, "training_step"), sample = number(expected, "sampling_step");
+    double lo = number(rates, "gemm"), hi = lo;
+    static const char *const k_kinds[] = {"attention", "attention_backward"};
+    for (int i = 0; i < 2; i++) {
+        lo = fmin(lo, number(rates, k_kinds[i]));
+        hi = fmax(hi, number(rates, k_kinds[i]));
+    }
+    T_CHECK(lo > 1e8 && step <= number(flop, "step") / lo && step >= number(flop, "step") / hi);
+    T_NEAR(number(motion, "mean"), 7 * step, 1e-12);
+    T_NEAR(number(motion, "step"), step, 1e-12);
+    double encoding = number(edit, "mean") - 5 * sample;
+    T_CHECK(sample >= 2 * number(flop, "forward") / hi && encoding > 0);
+    double sum = 0;
+    for (int i = 0; i < 6; i++) {
+        static const char *const k_stages[] = {"ingest", "motion", "appearance",
+                                               "edit",   "decode", "publish"};
+        double mean = number(object(stages, k_stages[i]), "mean");
+        T_NEAR(number(object(stages, k_stages[i]), "predicted"), mean, 0);
+        sum += mean;
+    }
+    T_NEAR(number(p, "work"), 4 * sum, 1e-9);
+    T_NEAR(number(p, "bound"), 2 * sum, 1e-9);
+    T_NEAR(number(p, "videos_per_hour"), 3600 * 4 / (2 * sum), 1e-6 * 3600 * 2 / sum);
+    rs_json_destroy(&p);
+    /* of a device that is not here: the same each time */
+    rs_json *a = plan(dir, "--device h100"), *b = plan(dir, "--device h200");
+    T_NEAR(number(object(a, "rates"), "gemm"), 693e12, 0);
+    T_NEAR(number(a, "work"), number(b, "work"), 0);
+    T_CHECK(number(object(b, "bytes"), "budget") > number(object(a, "bytes"), "budget"));
+    rs_json_destroy(&a);
+    rs_json_destroy(&b);
+}
+
 /* Means and spreads of the archives: here of one task each. */
 static void t_costs_of_a_finished_run(void)
 {
@@ -291,6 +333,7 @@ static void t_bad_input(void)
 
 static const rs_test_case cases[] = {
     T_CASE(t_sizes_are_those_of_a_run),
+    T_CASE(t_seconds_from_sizes),
     T_CASE(t_costs_of_a_finished_run),
     T_CASE(t_spread_of_a_finished_run),
     T_CASE(t_checkpoints_of_the_settings),

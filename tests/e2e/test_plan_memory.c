@@ -115,7 +115,8 @@ static void t_a_resident_model_too(void)
 
 static rs_json *limited(const char *dir, int64_t limit)
 {
-    return plan(dir, rs_arena_printf(t_arena(), "--set memory.limit=%.9f", (double)limit * 1e-9));
+    return plan(
+        dir, rs_arena_printf(t_arena(), "--set memory.limit=%.10f", ((double)limit + 0.5) * 1e-9));
 }
 
 static void expect_blocks(const char *dir, int64_t limit, int64_t store, int64_t attention,

@@ -216,6 +216,10 @@ static void t_files_say_what_a_stream_holds(void)
         T_CHECK(f.present && f.in_place == (k == 0) && f.stored > 0);
         T_OK(rs_wstream_open(&w, d, path, &l, RS_HOME_MAPPED));
         T_EQ_I(f.mapped, rs_wstream_bytes(w));
+        T_EQ_I(f.mapped, f.outside + 2 * f.block);
+        /* a gang's image is in the files' types; small tensors are padded */
+        T_CHECK(k == 1 ? f.image < s.block * 6 / 10 : f.image <= s.block);
+        T_CHECK(f.image >= s.block / 2 && (k != 0 || f.image == s.block));
         rs_wstream_close(&w);
         T_OK(rs_wstream_open(&w, d, path, &l, RS_HOME_RESIDENT));
         size_t odd = 64; /* optional, not in these files */
