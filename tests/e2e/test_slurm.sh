@@ -111,15 +111,15 @@ t_submit_end_to_end() {
     # Again: seconds are known now, and the partition has a limit.
     out=$(cd "$d" && "$SOURCE/launch/submit.sh" exp.yaml --ranks 3 --nodes 3 --cpus 2 --partition urgent --dry-run \
         --set edit.steps=4 -- --exclusive 2>&1) || fail "$out"
-    grep -q "nodes      2 of urgent, 2 ranks on each" <<<"$out" || fail "$out"
+    grep -q "nodes      3 of urgent, 1 ranks on each" <<<"$out" || fail "$out"
     grep -q "time       0:12:00 (0.00 h by $d/run" <<<"$out" || fail "$out"
     grep -q "#SBATCH --ntasks=3" <<<"$out" || fail "$out"
     grep -q -- "--set cluster.threads=2 --set edit.steps=4" <<<"$out" || fail "$out"
     printf '{"stages": {' >"$d/costs.json"
-    for stage in ingest motion appearance edit decode; do printf '"%s": {"mean": 3600},' $stage; done >>"$d/costs.json"
+    for stage in ingest motion appearance edit decode; do printf '"%s": {"mean": 600},' $stage; done >>"$d/costs.json"
     printf '"publish": {"mean": 1}}}' >>"$d/costs.json"
     out=$(cd "$d" && "$SOURCE/launch/submit.sh" exp.yaml --ranks 2 --cpus 1 --partition urgent --costs costs.json --dry-run 2>&1) || fail "$out"
-    grep -q "time       1:00:00 (the limit of urgent; 10.00 h by costs.json" <<<"$out" || fail "$out"
+    grep -q "time       1:00:00 (the limit of urgent; 1.67 h by costs.json" <<<"$out" || fail "$out"
 }
 
 t_submit_refuses_what_cannot_be() {
