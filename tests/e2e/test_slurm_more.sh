@@ -40,7 +40,7 @@ t_a_signal_requeues() {
 # A cancelled job saves, and does not come back.
 t_a_cancelled_job_stays_away() {
     local d=$T/cancel
-    catalog "$d" 1 3000
+    world "$d" 1 100000
     submit "$d" --nodes=1 --ntasks-per-node=1 "$SOURCE/slurm/run.sbatch" "$d/exp.yaml"
     await 60 training "$d/run" || fail "$(log_of "$d")"
     scancel "$job"
