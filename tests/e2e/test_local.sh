@@ -79,6 +79,8 @@ t_signals_stop_and_another_run_goes_on() {
         finish "$d"
         expect 75 "$(cat "$d/rc")" "$signal: $(tail -5 "$d/log")"
         grep -q "asked to stop" "$d/log" || fail "$(cat "$d/log")"
+        # not mpirun's own SIGTERM, which leaves the ranks one second
+        grep -q "Forwarding signal 10" "$d/log" || fail "$signal was not made SIGUSR1: $(cat "$d/log")"
         # at once: before a video was begun
         [ $signal = TERM ] || grep -q "stopped after step" "$d/log" || fail "not saved by $signal: $(cat "$d/log")"
     done
