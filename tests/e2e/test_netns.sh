@@ -96,7 +96,8 @@ t_the_watchdog_names_who_is_cut_off() {
 exec "$BUILD/dist_ranks" lead 3 2
 END
     chmod +x "$d/waits"
-    RS_ABORT_S=3 RS_BIN=$d/waits start "$d" --hosts h1:1,h2:1 --fails 1
+    # long before keepalive would notice
+    OMPI_MCA_oob_tcp_keepalive_time=60 RS_ABORT_S=3 RS_BIN=$d/waits start "$d" --hosts h1:1,h2:1 --fails 1
     await 20 talking || { cat "$d/log"; fail "no ranks"; }
     ip link set v2 down
     wait "$job" || rc=$?
