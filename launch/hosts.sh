@@ -165,7 +165,7 @@ rs_hosts_drop() {
 # rs_reason RC FILE: why the launcher ended, in one line, from what was said
 rs_reason() {
     local pattern text=''
-    for pattern in 's/.*\(rank [0-9]* of [0-9]*: waited .*\)/\1/p' \
+    for pattern in 's/.* E .*\(rank [0-9]* of [0-9]*: waited .*\)/\1/p' \
         's/.*noticed that process rank \([0-9]*\) with PID [0-9]* on node \([^ ]*\) exited on signal \([0-9]*\).*/rank \1 on \2 was killed by signal \3/p' \
         's/.*Remote daemon: *\[\[.*\] on node \(.*\)/lost the connection to host \1/p'; do
         [ -n "$text" ] || text=$(sed -n "$pattern" "$2" | tail -1)

@@ -113,6 +113,16 @@ rs_forward_stop() {
     kill -USR1 "$1" 2>/dev/null || true
 }
 
+# rs_guard PID FILE: ends mpirun when it hangs after a rank has called the end of the run (the watchdog, say): it waits
+# for its daemon on a host that is cut off, and with data on the way TCP does not give up for a quarter of an hour
+rs_guard() {
+    grep -m1 -q 'MPI_ABORT was invoked' < <(exec tail -n +1 -f --pid="$1" "$2" 2>/dev/null) || return 0
+    sleep "${RS_ABORT_S:-20}"
+    if kill -KILL "$1" 2>/dev/null; then
+        rs_warn "the ranks have ended, $launcher had to be killed"
+    fi
+}
+
 # rs_await_lock OUTPUT: until the last attempt's ranks, wherever they are, have let go of the run's folder
 rs_await_lock() {
     local file=$1/.lock

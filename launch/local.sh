@@ -108,6 +108,7 @@ attempt() {
         </dev/null 2>&"$fd" {fd}>&- &
     pid=$!
     exec {fd}>&-
+    rs_guard "$pid" "$said" &
     # A signal that came just before the process existed was not sent on.
     [ $stops -eq 0 ] || rs_forward_stop "$pid" "$id" &
     rs_wait "$pid"

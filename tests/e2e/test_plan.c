@@ -80,8 +80,13 @@ static void t_sizes_are_those_of_a_run(void)
     T_CHECK(number(bytes, "vae") > 0);
     T_NEAR(number(bytes, "transformer_mapped"), 0, 0); /* its files are fp32: used in place */
     T_CHECK(rs_json_is_null(p, "costs"));
+    /* what launch/ asks for */
+    const char *output;
+    T_OK(rs_json_string(&output, object(p, "run"), "output"));
+    T_EQ_S(output, "out");
     rs_json_destroy(&p);
-    p = plan(dir, "--set motion.window=5");
+    p = plan(dir, "--set motion.window=5 --set cluster.threads=3");
+    T_NEAR(number(object(p, "run"), "threads"), 3, 0);
     T_NEAR(number(object(p, "model"), "tokens_training"), 2 * 4 * 3, 0);
     T_NEAR(number(object(p, "model"), "tokens"), 3 * 4 * 3, 0);
     rs_json_destroy(&p);

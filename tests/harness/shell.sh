@@ -6,7 +6,11 @@ set -uo pipefail
 : "${SOURCE:?}" "${BUILD:?}"
 export RS_BIN=$BUILD/reshoot
 
-skip() { echo "$*"; exit 77; }
+# Ends a program, or a case, that cannot run here; launch/test.sh counts both.
+skip() {
+    echo "${IN_CASE:+    skipped: }$*"
+    exit 77
+}
 fail() { echo "FAILED: $*"; exit 1; }
 # expect WANT GOT WHAT
 expect() { [ "$1" = "$2" ] || fail "$3: got \"$2\", want \"$1\""; }
@@ -93,14 +97,19 @@ training() { compgen -G "$1/state/*/*checkpoint*" >/dev/null; }
 
 # run_cases ALL... -- CHOSEN...
 run_cases() {
-    local all=() name begin
+    local all=() name begin rc
     while [ "$1" != -- ]; do all+=("$1"); shift; done
     shift
     [ $# -gt 0 ] || set -- "${all[@]}"
     for name in "$@"; do
         begin=$SECONDS
-        # A subshell: a case that fails ends itself. The exit status of the last command decides otherwise.
-        if ! ("$name"); then
+        # A subshell: a case that fails or skips ends itself.
+        (IN_CASE=1 && "$name")
+        rc=$?
+        if [ $rc -eq 77 ]; then
+            echo "skip $name"
+            continue
+        elif [ $rc -ne 0 ]; then
             echo "FAIL $name"
             echo "rerun: bash $0 $SOURCE $BUILD $name"
             exit 1

@@ -62,6 +62,7 @@ slurm_node_up() { # NAME
     unshare --pid --fork --kill-child --mount-proc --mount sh -c \
         "mount -t tmpfs none '$S/px' && mount -t tmpfs none /dev/shm && exec slurmd -D -N $1" >"$S/log/$1.out" 2>&1 &
     echo $! >"$S/run/$1.unshare"
+    disown $! # the shell is not to report its end
 }
 
 # As when it loses power: slurmd and all that runs on the node.
@@ -104,4 +105,35 @@ slurm_told() {
     scontrol show job "$1"
     tail -n 15 "$S/log/slurmctld.log"
     tail -qn 8 "$S"/log/slurmd.n*.log
+}
+
+# ---- jobs of reshoot ----
+
+# catalog DIR VIDEOS STEPS: a world, and in DIR/alone what an uninterrupted run gives
+catalog() {
+    world "$@"
+    "$RS_BIN" run "$1/exp.yaml" --set "output=$1/alone" >"$1/alone.log" 2>&1 || fail "$(tail -5 "$1/alone.log")"
+}
+# submit DIR ARGS...: the number of the job in $job, its output in DIR/log
+submit() {
+    local dir=$1
+    shift
+    job=$(cd "$dir" && sbatch --parsable --output="$dir/log" --mem=500 --cpus-per-task=1 "$@") || fail "sbatch: $*"
+}
+log_of() { tail -n 40 "$1/log"; }
+# ends DIR SECONDS: the job is over and was successful
+ends() {
+    await "$2" job_ended "$job" || { log_of "$1"; slurm_told "$job"; fail "job $job does not end"; }
+    [ "$(job_field "$job" JobState) $(job_field "$job" ExitCode)" = "COMPLETED 0:0" ] || {
+        log_of "$1"
+        slurm_told "$job"
+        fail "job $job was not successful"
+    }
+}
+# Ranks wait while the test looks, so that they cannot be done before it is. Slurm and mpirun end them all the same.
+hold() {
+    local p
+    for p in /proc/[0-9]*; do
+        [ "$(cat "$p/comm" 2>/dev/null)" != reshoot ] || kill -STOP "${p#/proc/}" 2>/dev/null
+    done
 }
