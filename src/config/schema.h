@@ -262,6 +262,10 @@
     X(cluster, INT, gang, "0", "ranks",                                                            \
       "ranks that share one copy of the weights with memory.home sharded; 0: those of a node",     \
       RANGE(0, 65536))                                                                             \
+    X(cluster, INT, lanes, "1", "ranks",                                                           \
+      "ranks that share one job by sequence parallelism: 1, 2, 4 or 8; results do not depend on "  \
+      "it",                                                                                        \
+      RANGE(1, 8))                                                                                 \
     X(cluster, TEXT, pin, "", "",                                                                  \
       "ranks that run certain stages only: \"0-1=ingest,motion; 2=edit\"; empty: all run any",     \
       ANY)                                                                                         \

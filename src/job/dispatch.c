@@ -36,22 +36,26 @@ static rs_status tell(rs_dispatch *d, const note *n)
     return rs_comm_send(d->w->comm, n, sizeof *n, 0, RS_TAG_TO_DIRECTOR);
 }
 
-/* Wait for a note from rank 0 that may be long in coming: not in a receive, which is watched. */
-static rs_status hear(rs_dispatch *d, note *n)
+/* Wait for a note that may be long in coming: not in a receive, which is watched. */
+static rs_status await(rs_dispatch *d, note *n, int from, int tag)
 {
-    if (d->lead) {
-        rs_lead_hear(d, n);
-        return RS_OK;
-    }
     for (;;) {
         rs_comm_message m;
-        RS_TRY(rs_comm_probe(&m, d->w->comm, 0, RS_TAG_TO_RANK));
+        RS_TRY(rs_comm_probe(&m, d->w->comm, from, tag));
         if (m.found) {
             RS_ASSERTF(m.bytes == sizeof *n, "a note of %zu bytes", m.bytes);
             return rs_comm_take(d->w->comm, &m, n);
         }
         rs_dispatch_nap();
     }
+}
+
+static rs_status hear(rs_dispatch *d, note *n)
+{
+    if (!d->lead)
+        return await(d, n, 0, RS_TAG_TO_RANK);
+    rs_lead_hear(d, n);
+    return RS_OK;
 }
 
 static rs_status ask(rs_dispatch *d)
@@ -99,7 +103,24 @@ rs_status rs_dispatch_next(rs_dispatch *d, rs_assignment *out)
     d->task = n.task;
     d->now = (rs_assignment){.video = n.video, .edit = n.edit, .stage = n.stage, .fates = d->fates};
     *out = d->now;
-    return n.video >= 0 ? ask(d) : RS_OK;
+    return n.video >= 0 ? ask(d) : rs_dispatch_call_lane(d);
+}
+
+rs_status rs_dispatch_call_lane(rs_dispatch *d)
+{
+    const rs_world *w = d->w;
+    note n = {.kind = NOTE_JOIN, .video = d->now.video, .edit = d->now.edit, .stage = d->now.stage};
+    for (int r = w->rank + 1; r < w->rank + w->width; r++)
+        RS_TRY(rs_comm_send(w->comm, &n, sizeof n, r, RS_TAG_LANE));
+    return RS_OK;
+}
+
+rs_status rs_dispatch_follow(rs_dispatch *d, rs_assignment *out)
+{
+    note n;
+    RS_TRY(await(d, &n, d->w->rank - d->w->rank % d->w->width, RS_TAG_LANE));
+    *out = (rs_assignment){.video = n.video, .edit = n.edit, .stage = n.stage};
+    return RS_OK;
 }
 
 rs_status rs_dispatch_report(rs_dispatch *d, int64_t edit, const rs_edit_report *report)
@@ -126,7 +147,9 @@ rs_status rs_dispatch_close(rs_dispatch **out, bool *finished)
 {
     rs_dispatch *d = *out;
     const rs_world *w = d->w;
-    rs_status st = tell(d, &(note){.kind = NOTE_OUT});
+    rs_status st = RS_OK;
+    if (rs_world_leads_lane(w))
+        st = tell(d, &(note){.kind = NOTE_OUT});
     if (d->lead)
         rs_lead_wait(d);
     if (st == RS_OK)

@@ -5,6 +5,9 @@
  *
  *   every rank:  open -> { next -> work -> report* -> end }... -> close
  *
+ * With lanes of several ranks their leaders do so, and call the others to the stages that a lane
+ * shares:  open -> { follow -> work }... -> close
+ *
  * Rank 0 works too: a thread of its own, which sleeps between looks at the messages, directs. */
 #ifndef RS_JOB_DISPATCH_H
 #define RS_JOB_DISPATCH_H
@@ -68,6 +71,11 @@ rs_status rs_dispatch_report(rs_dispatch *d, int64_t edit,
 /* The task has ended: end->status RS_OK, RS_STOPPED (its state is saved), or why it failed. It
  * follows every task that next has given. */
 rs_status rs_dispatch_end(rs_dispatch *d, const rs_edit_report *end) RS_NODISCARD;
+/* Leader of a lane: the others begin this task too, with follow. */
+rs_status rs_dispatch_call_lane(rs_dispatch *d) RS_NODISCARD;
+/* The other ranks of a lane, in place of next: the task that the leader calls for; video -1: there
+ * are no more. Nothing is reported, and it has no end. */
+rs_status rs_dispatch_follow(rs_dispatch *d, rs_assignment *out) RS_NODISCARD;
 /* Collective, after next gave nothing: waits until no rank works any more (not in a collective: the
  * others may take their time). *finished: every video has ended, equal on all ranks. Nulls *d. */
 rs_status rs_dispatch_close(rs_dispatch **d, bool *finished) RS_NODISCARD;

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "job/dispatch_priv.h"
 
-/* Ranks are called gangs by the director. */
+/* What the director calls a gang is a lane here: one rank, or several that share a job. */
 typedef struct rs_lead {
     rs_director *director;
     pthread_mutex_t lock; /* guards what follows: rank 0's worker and the thread */
@@ -17,7 +17,9 @@ typedef struct rs_lead {
     note *box; /* notes for rank 0's own worker: [read,written) */
     int64_t read, written;
     size_t box_cap;
-    int out;                /* ranks that say no more */
+    rs_sched_gang *lanes; /* what they may do: what their leaders may */
+    int n_lanes;
+    int out;                /* lanes that say no more */
     rs_edit_report **fates; /* (videos) of each video's edits; NULL until one failed */
 } rs_lead;
 
@@ -31,6 +33,7 @@ static void put_in_box(rs_lead *l, const note *n)
         if (l->box)
             memcpy(more, l->box, l->box_cap * sizeof *more);
         rs_dealloc(l->box);
+        rs_dealloc(l->lanes);
         l->box = more;
         l->box_cap = cap;
     }
@@ -38,8 +41,9 @@ static void put_in_box(rs_lead *l, const note *n)
     pthread_cond_signal(&l->heard);
 }
 
-static rs_status send(rs_dispatch *d, int64_t rank, const note *n)
+static rs_status send(rs_dispatch *d, int64_t lane, const note *n)
 {
+    int64_t rank = lane * d->w->width;
     if (rank != d->w->rank)
         return rs_comm_send(d->w->comm, n, sizeof *n, (int)rank, RS_TAG_TO_RANK);
     put_in_box(d->lead, n);
@@ -102,7 +106,7 @@ static void take_end(rs_dispatch *d, int rank, const note *n)
     if (how == RS_TASK_FAILED)
         keep_fates(d, n);
     d->o.on_task(d->o.ctx, n->video, n->edit, n->stage, &n->report);
-    if (!rs_director_end(d->lead->director, rank, n->task, how, n->report.reason))
+    if (!rs_director_end(d->lead->director, rank / d->w->width, n->task, how, n->report.reason))
         RS_LOG(WARN, "rank %d ended task %lld, which it did not hold", rank, (long long)n->task);
 }
 
@@ -113,7 +117,7 @@ static rs_status take_note(rs_dispatch *d, int rank, const note *n)
     if (n->stopped)
         rs_director_stop(l->director);
     if (n->kind == NOTE_ASK)
-        rs_director_ask(l->director, rank);
+        rs_director_ask(l->director, rank / d->w->width);
     else if (n->kind == NOTE_REPORT)
         d->o.on_report(d->o.ctx, n->video, n->edit, &n->report);
     else if (n->kind == NOTE_END)
@@ -165,11 +169,17 @@ rs_status rs_lead_open(rs_dispatch *d)
     rs_director_opts o = {.granularity = RS_GRANULARITY_STAGE,
                           .videos = d->o.videos,
                           .n_videos = d->o.n_videos,
-                          .gangs = d->o.ranks,
-                          .n_gangs = d->w->size};
+                          .n_gangs = d->w->size / d->w->width};
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->heard, NULL);
     l->fates = rs_alloc((size_t)d->o.n_videos + 1, sizeof *l->fates);
+    l->n_lanes = (int)o.n_gangs;
+    if (d->o.ranks) {
+        l->lanes = rs_alloc((size_t)o.n_gangs, sizeof *l->lanes);
+        for (int i = 0; i < l->n_lanes; i++)
+            l->lanes[i] = d->o.ranks[i * d->w->width];
+        o.gangs = l->lanes;
+    }
     RS_TRY(rs_director_create(&l->director, &o));
     if (d->w->size > 1 && pthread_create(&l->thread, NULL, direct, d) != 0)
         return RS_FAIL(NOMEM, "no thread for the director");
@@ -219,11 +229,11 @@ void rs_lead_hear(rs_dispatch *d, note *n)
 
 void rs_lead_wait(rs_dispatch *d)
 {
-    for (int out = 0; out < d->w->size;) {
+    for (int out = 0; out < d->lead->n_lanes;) {
         pthread_mutex_lock(&d->lead->lock);
         out = d->lead->out;
         pthread_mutex_unlock(&d->lead->lock);
-        if (out < d->w->size)
+        if (out < d->lead->n_lanes)
             rs_dispatch_nap();
     }
 }

@@ -10,7 +10,8 @@ typedef enum note_kind {
     NOTE_END,    /* a task has ended */
     NOTE_OUT,    /* this rank says no more */
     NOTE_FATE,   /* from rank 0, in front of the answer PUBLISH: what became of an edit */
-    NOTE_ANSWER  /* take this task; video -1: there are no more */
+    NOTE_ANSWER, /* take this task; video -1: there are no more */
+    NOTE_JOIN    /* from the leader of a lane: begin this stage with me; video -1: no more */
 } note_kind;
 
 /* One shape for all messages. */

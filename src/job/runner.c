@@ -64,6 +64,26 @@ static rs_status work_off(rs_work *w, rs_dispatch *d, rs_video_work *v)
     }
 }
 
+/* The ranks of a lane that do not lead it. */
+static rs_status follow(rs_work *w, rs_dispatch *d, rs_video_work *v)
+{
+    for (;;) {
+        rs_assignment t;
+        rs_live_doing(w->s->run.live, "waits for work");
+        RS_TRY(rs_dispatch_follow(d, &t));
+        if (t.video < 0)
+            return RS_OK;
+        int64_t k = rs_work_picked(w, t.video);
+        rs_video_work_open(v, rs_work_video(w, k), w->unusable + w->first[k]);
+        RS_TRY(rs_video_follow(v, t.edit, t.stage));
+    }
+}
+
+static rs_status call_lane(void *dispatch)
+{
+    return rs_dispatch_call_lane(dispatch);
+}
+
 /* The videos of the present list, once. *finished: no rank was asked to stop. */
 static rs_status run_list(rs_work *w, bool *finished)
 {
@@ -83,7 +103,9 @@ static rs_status run_list(rs_work *w, bool *finished)
     rs_status st = rs_dispatch_open(&d, &w->s->world, &o);
     if (st == RS_OK) {
         rs_video_work *v = rs_video_work_create(w->s);
-        st = work_off(w, d, v);
+        w->s->run.call_lane = call_lane;
+        w->s->run.call_ctx = d;
+        st = w->s->run.follows ? follow(w, d, v) : work_off(w, d, v);
         rs_video_work_destroy(&v);
         if (st != RS_OK) /* the others wait for this rank, or it for them */
             rs_comm_abort(w->s->world.comm, rs_status_exit_code(st), rs_error_message());

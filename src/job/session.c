@@ -74,6 +74,10 @@ rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config
 static rs_status open_models(rs_run_session *s, int cores)
 {
     RS_TRY(rs_run_open_models(&s->run.models, &s->dev, s->cfg, cores, s->world.gang));
+    s->run.models.denoiser_opts.lane = s->run.lane = s->world.lane;
+    s->run.half = s->world.half;
+    s->run.pair = s->world.pair;
+    s->run.follows = !rs_world_leads_lane(&s->world);
     RS_TRY(rs_session_plan(s));
     return identify_model(&s->run);
 }
@@ -115,6 +119,7 @@ rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
     RS_TRY(rs_world_watch(&s->world, s->cfg->cluster.watchdog));
     RS_TRY(rs_comm_agree(c, rs_world_cores(&cores, &s->world)));
     RS_TRY(rs_comm_agree(c, rs_world_make_gangs(&s->world, s->cfg->cluster.gang)));
+    RS_TRY(rs_comm_agree(c, rs_world_make_lanes(&s->world, s->cfg->cluster.lanes)));
     s->deadline = rs_limit_deadline(s->cfg);
     RS_TRY(rs_comm_agree(c, rs_limit_arm(s->deadline - s->cfg->cluster.margin)));
     RS_TRY(rs_comm_agree(c, rs_world_neighbours(&s->machine_ranks, &s->world)));

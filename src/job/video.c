@@ -171,6 +171,15 @@ void rs_video_stage(rs_video_work *w, int64_t edit, rs_task_stage stage, rs_edit
         rs_lease_give_back(&w->lease); /* nothing more of this video is done */
 }
 
+rs_status rs_video_follow(rs_video_work *w, int64_t edit, rs_task_stage stage)
+{
+    rs_job *job = &w->video;
+    rs_status st = edit >= 0 ? edit_job(w, edit, &job) : video_job(w, &job);
+    rs_live_doing(w->s->run.live, "shares a job");
+    st = rs_stage_follow(&w->s->run, job, (rs_stage_id)stage, st);
+    return st == RS_PEER ? st : RS_OK;
+}
+
 /* ---- publish ---- */
 
 /* Edits that nothing has gone wrong with so far; of the others: what and where. */

@@ -15,6 +15,9 @@ void rs_video_work_destroy(rs_video_work **w);          /* accepts NULL, nulls t
 void rs_video_work_open(rs_video_work *w, const rs_catalog_video *v, const char *const *unusable);
 /* A stage (INGEST .. DECODE) of the video (edit -1) or of an edit. *end: how it went. */
 void rs_video_stage(rs_video_work *w, int64_t edit, rs_task_stage stage, rs_edit_report *end);
+/* The same stage on another rank of the lane, when its leader has called. How it went is the
+ * leader's to say; an error is of the exchange with it (RS_PEER). */
+rs_status rs_video_follow(rs_video_work *w, int64_t edit, rs_task_stage stage) RS_NODISCARD;
 /* The archive and what belongs to it. fates: of every edit so far. outcomes: one per edit, filled
  * in; their texts live until the next open, or as long as fates. */
 void rs_video_publish(rs_video_work *w, const rs_edit_report *fates, rs_outcome *outcomes,

@@ -9,10 +9,11 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "comm/agree.h"
+#include "nn/lane.h"
 
 rs_status rs_world_open(rs_world *w)
 {
-    *w = (rs_world){.size = 1};
+    *w = (rs_world){.size = 1, .width = 1};
     RS_TRY(rs_comm_open(&w->comm, NULL));
     w->rank = rs_comm_rank(w->comm);
     w->size = rs_comm_size(w->comm);
@@ -33,6 +34,9 @@ rs_status rs_world_watch(rs_world *w, double timeout_s)
 
 void rs_world_close(rs_world *w)
 {
+    rs_comm_close(&w->pair);
+    rs_comm_close(&w->half);
+    rs_comm_close(&w->lane);
     rs_comm_close(&w->gang);
     rs_watchdog_stop(&w->watchdog);
     rs_comm_close(&w->comm);
@@ -66,6 +70,20 @@ rs_status rs_world_make_gangs(rs_world *w, int64_t size)
     if (size == 0)
         RS_TRY(node_gangs(&gang, w));
     return rs_comm_split(&w->gang, w->comm, gang, w->rank, "gang");
+}
+
+rs_status rs_world_make_lanes(rs_world *w, int64_t width)
+{
+    int gang = w->gang ? rs_comm_size(w->gang) : w->size;
+    if (width == 1)
+        return RS_OK;
+    if (w->size % width || gang % width)
+        return RS_FAIL(CONFIG, "cluster.lanes: lanes of %lld ranks do not divide %s of %d",
+                       (long long)width, w->size % width ? "a world" : "a gang",
+                       w->size % width ? w->size : gang);
+    w->width = rs_i32(width);
+    RS_TRY(rs_comm_split(&w->lane, w->comm, rs_i32(w->rank / width), w->rank, "lane"));
+    return rs_lane_halves(&w->half, &w->pair, w->lane);
 }
 
 rs_status rs_world_await_lead(const rs_world *w)

@@ -8,13 +8,16 @@
 #include "comm/watchdog.h"
 
 /* Tags of the messages of a run. */
-enum { RS_TAG_TO_DIRECTOR = 1, RS_TAG_TO_RANK, RS_TAG_LEAD };
+enum { RS_TAG_TO_DIRECTOR = 1, RS_TAG_TO_RANK, RS_TAG_LEAD, RS_TAG_LANE };
 
 typedef struct rs_world {
     rs_comm *comm;
     rs_watchdog *watchdog;
     rs_comm *gang; /* the ranks that share one copy of the weights with this one; NULL: none */
+    rs_comm *lane; /* the ranks that share this one's jobs; NULL: none, it works alone */
+    rs_comm *half, *pair; /* of an even lane (nn/lane.h: rs_lane_halves) */
     int rank, size;
+    int width; /* ranks of a lane */
 } rs_world;
 
 /* Collective. The started ranks (rs_comm_open); log lines carry the rank from then on, and ranks
@@ -25,12 +28,21 @@ rs_status rs_world_watch(rs_world *w, double timeout_s) RS_NODISCARD;
 /* Collective, once. Gangs of `size` neighbouring ranks, the last one smaller where they do not
  * divide evenly; 0: all ranks of a node. */
 rs_status rs_world_make_gangs(rs_world *w, int64_t size) RS_NODISCARD;
+/* Collective, once, after gangs. Lanes of `width` neighbouring ranks. RS_CONFIG: it does not divide
+ * the world or a gang. */
+rs_status rs_world_make_lanes(rs_world *w, int64_t width) RS_NODISCARD;
 /* Collective; also after a failed open. */
 void rs_world_close(rs_world *w);
 
 static inline bool rs_world_leads(const rs_world *w)
 {
     return w->rank == 0;
+}
+
+/* The rank of a lane that asks for work and writes files. */
+static inline bool rs_world_leads_lane(const rs_world *w)
+{
+    return w->rank % w->width == 0;
 }
 
 /* Collective. Until rank 0 has come here, however long its own work takes (checking media, writing

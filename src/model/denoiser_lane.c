@@ -25,6 +25,11 @@ rs_comm *rs_denoiser_lane(const rs_denoiser *m)
     return m->lane.comm;
 }
 
+rs_comm *rs_denoiser_pair(const rs_denoiser *m)
+{
+    return m->pair;
+}
+
 enum { MOST_TARGETS = 64 };
 
 void rs_denoiser_sum_gradients(rs_denoiser *m, int block)

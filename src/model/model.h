@@ -82,6 +82,7 @@ const rs_denoiser_info *rs_denoiser_get_info(const rs_denoiser *m);
  * that is impossible or does not divide the heads. Local. */
 rs_status rs_denoiser_set_lane(rs_denoiser *m, rs_comm *lane, rs_comm *pair) RS_NODISCARD;
 rs_comm *rs_denoiser_lane(const rs_denoiser *m); /* NULL for one rank */
+rs_comm *rs_denoiser_pair(const rs_denoiser *m); /* NULL: none */
 
 /* Device bytes held for weights; their home decides (weights/stream.h). */
 size_t rs_denoiser_weight_bytes(const rs_denoiser *m);

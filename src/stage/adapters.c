@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "comm/agree.h"
 #include "base/num.h"
 #include "stage/common.h"
 #include "stage/state_io.h"
@@ -116,6 +117,29 @@ out:
     return st;
 }
 
+/* A trainable adapter as it was when the stage was interrupted, or as it begins. */
+static rs_status prepare(training *t, rs_denoiser **m, rs_stage_init_fn *init, int64_t *step)
+{
+    RS_TRY(rs_models_denoiser(&t->run->models, m));
+    RS_TRY(rs_models_use_lane(*m, t->run->lane, NULL));
+    RS_TRY(rs_stage_adapter_create(&t->adapter, t->run, true));
+    return resume(t, init, step);
+}
+
+/* Ranks of a lane read the same checkpoint, unless a file system shows them different ones. */
+static rs_status same_step(const rs_run *run, int64_t step)
+{
+    int64_t most;
+    if (!run->lane)
+        return RS_OK;
+    RS_TRY(rs_comm_allreduce(&most, run->lane, &step, 1, RS_COMM_I64, RS_COMM_MAX, "first step"));
+    return rs_comm_agree(run->lane, most == step ? RS_OK
+                                                 : RS_FAIL(IO,
+                                                           "ranks of a lane see checkpoints of "
+                                                           "steps %lld and %lld",
+                                                           (long long)step, (long long)most));
+}
+
 static rs_status save_final(const training *t)
 {
     rs_arena *a = rs_arena_create();
@@ -148,12 +172,11 @@ rs_status rs_stage_train(rs_run *run, rs_job *job, rs_stage_id id, rs_train_loop
     loop.save = save_checkpoint;
     loop.report = report;
     loop.stop = stop_requested;
-    RS_TRY_OUT(rs_models_denoiser(&run->models, &m));
-    RS_TRY_OUT(rs_stage_adapter_create(&t.adapter, run, true));
-    RS_TRY_OUT(resume(&t, init, &step));
+    RS_TRY_OUT(rs_run_agree(run, prepare(&t, &m, init, &step)));
+    RS_TRY_OUT(same_step(run, step));
     t.first = step;
     RS_TRY_OUT(rs_train_run(&loop, m, t.adapter, t.losses, &step));
-    RS_TRY_OUT(save_final(&t));
+    RS_TRY_OUT(rs_run_agree(run, save_final(&t)));
 out:
     rs_adapter_destroy(&t.adapter);
     return st;

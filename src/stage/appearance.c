@@ -117,15 +117,24 @@ static rs_status init(rs_adapter *a, rs_run *run, rs_job *job)
     return rs_stage_adapter_load(a, run, job, RS_STAGE_MOTION);
 }
 
-/* The loop, on top of the motion adapter in mode `separate`. */
+/* The motion adapter, which stays as it is, in mode `separate`; else NULL. */
+static rs_status load_motion(rs_adapter **motion, rs_run *run, rs_job *job)
+{
+    *motion = NULL;
+    if (!separate(run) || !rs_stage_has_adapter(run, job, RS_STAGE_MOTION))
+        return RS_OK;
+    RS_TRY(rs_stage_adapter_create(motion, run, false));
+    return rs_stage_adapter_load(*motion, run, job, RS_STAGE_MOTION);
+}
+
+/* The loop, on top of the motion adapter if there is one. */
 static rs_status train(rs_run *run, rs_job *job, rs_train_loop loop)
 {
     rs_status st = RS_OK;
-    rs_adapter *motion = NULL;
+    rs_adapter *motion;
     const float weight = (float)run->cfg->appearance.motion_weight;
-    if (separate(run) && rs_stage_has_adapter(run, job, RS_STAGE_MOTION)) {
-        RS_TRY_OUT(rs_stage_adapter_create(&motion, run, false));
-        RS_TRY_OUT(rs_stage_adapter_load(motion, run, job, RS_STAGE_MOTION));
+    RS_TRY_OUT(rs_run_agree(run, load_motion(&motion, run, job)));
+    if (motion) {
         loop.frozen = &motion;
         loop.frozen_weights = &weight;
         loop.n_frozen = 1;
@@ -136,14 +145,21 @@ out:
     return st;
 }
 
-static rs_status run_appearance(rs_run *run, rs_job *job)
+static rs_status make_items(rs_train_item *items, rs_run *run, rs_job *job)
 {
-    RS_TRY(rs_job_load_source(run, job));
     int64_t n = rs_job_references(run, job), samples = rs_stage_clip_samples(run, job);
-    rs_train_item *items = RS_NEW(job->scratch, rs_train_item, samples + n);
     RS_TRY(rs_stage_make_clip_samples(items, run, job));
     for (int64_t i = 0; i < n; i++)
         RS_TRY(reference_item(&items[samples + i], run, job, &job->edit->references[i]));
+    return RS_OK;
+}
+
+static rs_status run_appearance(rs_run *run, rs_job *job)
+{
+    RS_TRY(rs_run_agree(run, rs_job_load_source(run, job)));
+    int64_t n = rs_job_references(run, job), samples = rs_stage_clip_samples(run, job);
+    rs_train_item *items = RS_NEW(job->scratch, rs_train_item, samples + n);
+    RS_TRY(rs_run_agree(run, make_items(items, run, job)));
     rs_train_loop loop = {.items = items,
                           .n_items = samples + n,
                           .optim = rs_stage_optim(run, run->cfg->appearance.lr)};
@@ -155,6 +171,7 @@ const rs_stage rs_stage_appearance = {
     .name = "appearance",
     .version = 2, /* sums over tokens in a tree of segments */
     .per_edit = true,
+    .shared = true,
     .upstream = RS_STAGE_MOTION,
     .hash = hash,
     .applies = applies,

@@ -138,7 +138,9 @@ static rs_status prepare(sampling *s, rs_arena *a)
     rs_sampler_kind kind;
     rs_schedule schedule;
     const int64_t *shape = s->job->source.x0.shape;
+    bool split = run->pair && c->guidance != 1.0; /* a half of the lane for each pass */
     RS_TRY(rs_models_denoiser(&run->models, &s->m));
+    RS_TRY(rs_models_use_lane(s->m, split ? run->half : run->lane, split ? run->pair : NULL));
     RS_TRY(rs_denoiser_bind(s->m, shape[1], shape[2], shape[3], false));
     RS_TRY(rs_denoiser_set_adapters(s->m, s->o->adapters, s->o->weights, s->o->n_adapters));
     RS_TRY(encode_conditions(s, a));
@@ -221,9 +223,11 @@ static rs_status sample(sampling *s)
         if (rs_log_due(&pace) || done == steps)
             RS_LOG_STEP("edit step %lld/%lld  %.3f s/step  ETA %.0f s", (long long)done,
                         (long long)steps, rate, rate * (double)(steps - done));
-        bool stop = *s->run->stop != 0 && done < steps;
+        bool stop;
+        RS_TRY(rs_run_stops(&stop, s->run));
+        stop = stop && done < steps;
         if (stop || (done % s->run->cfg->checkpoint.every == 0 && done < steps))
-            RS_TRY(save_progress(s));
+            RS_TRY(rs_run_agree(s->run, save_progress(s)));
         if (stop)
             return RS_FAIL(STOPPED, "stopped after sampling step %lld of %lld", (long long)done,
                            (long long)steps);
@@ -236,8 +240,8 @@ rs_status rs_sample_edit(rs_tensor *latent, rs_run *run, rs_job *job, const rs_s
     rs_status st = RS_OK;
     sampling s = {.run = run, .job = job, .o = o};
     RS_ASSERT(job->loaded && job->edit);
-    RS_TRY_OUT(prepare(&s, job->scratch));
-    RS_TRY_OUT(start(&s, job->scratch));
+    RS_TRY_OUT(rs_run_agree(run, prepare(&s, job->scratch)));
+    RS_TRY_OUT(rs_run_agree(run, start(&s, job->scratch)));
     rs_denoiser_join(s.m);
     st = sample(&s);
     rs_denoiser_leave(s.m);
@@ -270,13 +274,24 @@ static rs_status sample_and_save(rs_run *run, rs_job *job, rs_sample_opts *o)
     rs_meta_list meta = {0};
     rs_tensor_list out = {0};
     rs_arena *a = job->scratch;
-    RS_TRY(rs_stage_load_edited(&o->first, a, &job->edit->first_frame, &job->source.fit));
     RS_TRY(rs_sample_edit(&latent, run, job, o));
     rs_tensor_list_add(&out, a, "latent", latent);
     rs_tensor_list_add(&out, a, "first_frame", o->first);
     rs_meta_add_i64(&meta, a, "seed", edit_seed(run, job));
     rs_meta_add_i64(&meta, a, "steps", run->cfg->edit.steps);
-    return rs_stage_save(run, job, RS_STAGE_EDIT, &out, &meta);
+    return rs_run_agree(run, rs_stage_save(run, job, RS_STAGE_EDIT, &out, &meta));
+}
+
+/* Source, adapters and the edited frame. */
+static rs_status load(rs_sample_opts *o, rs_adapter **adapters, float *weights, rs_run *run,
+                      rs_job *job)
+{
+    rs_adapter_mix mix = mix_of(run, job);
+    int *n = &o->n_adapters;
+    RS_TRY(rs_job_load_source(run, job));
+    RS_TRY(add_adapter(adapters, weights, n, run, job, RS_STAGE_MOTION, mix.motion));
+    RS_TRY(add_adapter(adapters, weights, n, run, job, RS_STAGE_APPEARANCE, mix.appearance));
+    return rs_stage_load_edited(&o->first, job->scratch, &job->edit->first_frame, &job->source.fit);
 }
 
 static rs_status run_edit(rs_run *run, rs_job *job)
@@ -284,12 +299,8 @@ static rs_status run_edit(rs_run *run, rs_job *job)
     rs_status st = RS_OK;
     rs_adapter *adapters[MAX_ADAPTERS] = {NULL};
     float weights[MAX_ADAPTERS];
-    rs_adapter_mix mix = mix_of(run, job);
     rs_sample_opts o = {.adapters = adapters, .weights = weights, .checkpoints = true};
-    int *n = &o.n_adapters;
-    RS_TRY_OUT(rs_job_load_source(run, job));
-    RS_TRY_OUT(add_adapter(adapters, weights, n, run, job, RS_STAGE_MOTION, mix.motion));
-    RS_TRY_OUT(add_adapter(adapters, weights, n, run, job, RS_STAGE_APPEARANCE, mix.appearance));
+    RS_TRY_OUT(rs_run_agree(run, load(&o, adapters, weights, run, job)));
     RS_TRY_OUT(sample_and_save(run, job, &o));
 out:
     for (int i = 0; i < MAX_ADAPTERS; i++)
@@ -301,6 +312,7 @@ const rs_stage rs_stage_edit = {
     .name = "edit",
     .version = 1,
     .per_edit = true,
+    .shared = true,
     .upstream = RS_STAGE_APPEARANCE,
     .hash = hash,
     .run = run_edit,

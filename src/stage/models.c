@@ -33,6 +33,13 @@ rs_status rs_models_denoiser(rs_models *m, rs_denoiser **out)
     return RS_OK;
 }
 
+rs_status rs_models_use_lane(rs_denoiser *m, rs_comm *lane, rs_comm *pair)
+{
+    if (rs_denoiser_lane(m) == lane && rs_denoiser_pair(m) == pair)
+        return RS_OK;
+    return rs_denoiser_set_lane(m, lane, pair);
+}
+
 rs_status rs_models_vae(rs_models *m, rs_vae **out)
 {
     if (!m->vae)

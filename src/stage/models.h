@@ -21,6 +21,9 @@ typedef struct rs_models {
 void rs_models_close(rs_models *m);
 
 rs_status rs_models_denoiser(rs_models *m, rs_denoiser **out) RS_NODISCARD;
+/* Passes are shared from now on as rs_denoiser_set_lane says; nothing changes where they are so
+ * already. */
+rs_status rs_models_use_lane(rs_denoiser *m, rs_comm *lane, rs_comm *pair) RS_NODISCARD;
 rs_status rs_models_vae(rs_models *m, rs_vae **out) RS_NODISCARD;
 
 /* states (L,dim) of cleaned and tokenised text. */

@@ -42,11 +42,11 @@ static rs_status run_motion(rs_run *run, rs_job *job)
     int64_t steps = run->cfg->motion.steps;
     if (steps == 0)
         return save_nothing(run, job);
-    RS_TRY(rs_job_load_source(run, job));
+    RS_TRY(rs_run_agree(run, rs_job_load_source(run, job)));
     int64_t n = rs_stage_clip_samples(run, job);
     rs_train_item *items = RS_NEW(job->scratch, rs_train_item, n);
     int32_t *order = RS_NEW(job->scratch, int32_t, steps);
-    RS_TRY(rs_stage_make_clip_samples(items, run, job));
+    RS_TRY(rs_run_agree(run, rs_stage_make_clip_samples(items, run, job)));
     rs_stage_clip_order(order, steps, run, job, RS_STAGE_MOTION);
     rs_train_loop loop = {.items = items,
                           .n_items = n,
@@ -60,6 +60,7 @@ const rs_stage rs_stage_motion = {
     .name = "motion",
     .version = 2, /* sums over tokens in a tree of segments */
     .per_edit = false,
+    .shared = true,
     .upstream = RS_STAGE_INGEST,
     .hash = hash,
     .run = run_motion,

@@ -1,7 +1,10 @@
 #include "stage/stage.h"
 
+#include <string.h>
+
 #include "base/fsio.h"
 #include "base/log.h"
+#include "comm/agree.h"
 #include "stage/state_io.h"
 
 static const rs_stage *const k_stages[RS_STAGE_COUNT] = {
@@ -59,6 +62,54 @@ static void tell_cached(const rs_run *run, const rs_job *job, rs_stage_id id)
         rs_live_cached(run->live, job->video->id, edit_of(job, s), (int)id);
 }
 
+rs_status rs_run_agree(const rs_run *run, rs_status st)
+{
+    return run->lane ? rs_comm_agree(run->lane, st) : st;
+}
+
+rs_status rs_run_stops(bool *stop, const rs_run *run)
+{
+    int64_t asked = *run->stop != 0;
+    if (run->lane)
+        RS_TRY(rs_comm_allreduce(&asked, run->lane, &asked, 1, RS_COMM_I64, RS_COMM_MAX, "stop"));
+    *stop = asked != 0;
+    return RS_OK;
+}
+
+/* Collective: all ranks are about to run the same stage on the same inputs. */
+static rs_status meet_lane(const rs_run *run, const rs_job *job, rs_stage_id id, rs_status st)
+{
+    char key[RS_HASH_HEX];
+    memcpy(key, job->key[id], sizeof key);
+    RS_TRY(rs_comm_broadcast(key, run->lane, sizeof key, 0, "key of a stage"));
+    if (st == RS_OK && strcmp(key, job->key[id]) != 0)
+        st = RS_FAIL(INPUT, "ranks of a lane see different inputs or settings");
+    return rs_comm_agree(run->lane, st);
+}
+
+rs_status rs_stage_follow(rs_run *run, rs_job *job, rs_stage_id id, rs_status st)
+{
+    const rs_stage *s = rs_stage_get(id);
+    RS_TRY(meet_lane(run, job, id, st));
+    job->begin = rs_now();
+    job->spent = 0;
+    job->live_task = 0;
+    job->scratch = rs_arena_create();
+    rs_log_set_context(s->per_edit ? job->name : job->video->id);
+    st = s->run(run, job);
+    rs_log_set_context(NULL);
+    rs_arena_destroy(&job->scratch);
+    return st;
+}
+
+static rs_status call_lane(const rs_run *run, const rs_job *job, rs_stage_id id)
+{
+    if (!run->lane || !rs_stage_get(id)->shared)
+        return RS_OK;
+    RS_TRY(run->call_lane(run->call_ctx));
+    return meet_lane(run, job, id, RS_OK);
+}
+
 rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran)
 {
     const rs_stage *s = rs_stage_get(id);
@@ -71,6 +122,7 @@ rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran)
     if (*run->stop)
         return RS_FAIL(STOPPED, "stopped before stage %s", s->name);
     RS_TRY(sweep(run, job, id));
+    RS_TRY(call_lane(run, job, id));
     job->begin = rs_now();
     job->spent = 0;
     job->scratch = rs_arena_create();

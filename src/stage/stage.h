@@ -41,6 +41,12 @@ typedef struct rs_run {
     const char *shared_states;
     rs_models models;
     char transformer_id[RS_HASH_HEX], vae_id[RS_HASH_HEX], encoders_id[RS_HASH_HEX];
+    rs_comm *lane; /* ranks that share the jobs of this one (NULL: none); rank 0 of it leads */
+    rs_comm *half, *pair; /* of a lane, for guidance (nn/lane.h); NULL where it is not even */
+    bool follows;         /* this rank only helps: it writes nothing */
+    /* Leader of a lane: let the others begin this stage too (rs_stage_follow). */
+    rs_status (*call_lane)(void *ctx);
+    void *call_ctx;
     const volatile sig_atomic_t *stop; /* non-zero: finish the step, save, return RS_STOPPED */
     rs_live *live;                     /* what this rank does, for those who look; NULL: nobody */
 } rs_run;
@@ -77,6 +83,7 @@ typedef struct rs_stage {
     const char *name;
     int version; /* of the state file and of the computation; part of the key */
     bool per_edit;
+    bool shared;          /* all ranks of a lane run it together */
     rs_stage_id upstream; /* itself for ingest */
     /* Everything beyond upstream keys and version that the result depends on. */
     rs_status (*hash)(rs_hash *h, const rs_run *run, const rs_job *job);
@@ -94,6 +101,13 @@ rs_status rs_job_keys(const rs_run *run, rs_job *job) RS_NODISCARD;
 bool rs_stage_is_done(const rs_run *run, const rs_job *job, rs_stage_id id);
 /* Run one stage unless done. *ran tells. Logs a line per stage. */
 rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran) RS_NODISCARD;
+/* The same stage on the other ranks of a lane, when its leader has called. Collective over the lane
+ * with the leader's rs_stage_run. The job has its keys; st: how that went. */
+rs_status rs_stage_follow(rs_run *run, rs_job *job, rs_stage_id id, rs_status st) RS_NODISCARD;
+/* Collective over the lane: agreement on errors. st itself where a rank works alone. */
+rs_status rs_run_agree(const rs_run *run, rs_status st) RS_NODISCARD;
+/* Collective over the lane: has any rank been asked to stop? */
+rs_status rs_run_stops(bool *stop, const rs_run *run) RS_NODISCARD;
 /* References of the edit that the appearance stage learns, its first ones; 0: the job has no such
  * stage (none in the catalog, or appearance.when). */
 int64_t rs_job_references(const rs_run *run, const rs_job *job);

@@ -64,7 +64,7 @@ static rs_status write_state(const rs_run *run, const char *path, const rs_job *
 void rs_checkpoint_remove(const rs_run *run, const rs_job *job, rs_stage_id id)
 {
     const char *path = rs_stage_checkpoint_path(run, job, id);
-    if (!rs_path_exists(path))
+    if (run->follows || !rs_path_exists(path))
         return;
     const rs_fence *before = rs_fence_use(job->fence);
     if (rs_fence_enter() == RS_OK) {
@@ -86,6 +86,8 @@ rs_status rs_stage_save(const rs_run *run, const rs_job *job, rs_stage_id id,
     RS_TRY(rs_job_keys(run, &now));
     if (strcmp(now.key[id], job->key[id]) != 0)
         return RS_FAIL(INPUT, "input files changed while the stage ran; run again");
+    if (run->follows)
+        return RS_OK;
     RS_TRY(write_state(run, rs_stage_path(run, job, id), job, &identity, tensors, extra));
     rs_checkpoint_remove(run, job, id);
     return RS_OK;
@@ -168,6 +170,8 @@ rs_status rs_checkpoint_save(const rs_run *run, const rs_job *job, rs_stage_id i
                              const rs_tensor_list *tensors)
 {
     rs_state_id identity = {.key = job->key[id], .stage = rs_stage_get(id)->name, .step = step};
+    if (run->follows)
+        return RS_OK;
     return write_state(run, rs_stage_checkpoint_path(run, job, id), job, &identity, tensors, NULL);
 }
 

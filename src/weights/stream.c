@@ -66,14 +66,14 @@ out:
 }
 
 rs_status rs_wstream_open_sharded(rs_wstream **out, rs_device *d, const char *path,
-                                  const rs_layout *layout, rs_comm *gang)
+                                  const rs_layout *layout, rs_comm *gang, int lane)
 {
     rs_wstream *w = make(d, layout);
     w->home = RS_HOME_SHARDED;
     rs_status st = open_file(w, path);
     if (st == RS_OK)
         st = rs_wstream_load_globals(w);
-    st = rs_wgang_open(w, gang, st);
+    st = rs_wgang_open(w, gang, lane, st);
     if (st == RS_OK)
         *out = w;
     else

@@ -44,9 +44,10 @@ const char *rs_weight_home_name(rs_weight_home home);
 rs_status rs_wstream_open(rs_wstream **out, rs_device *d, const char *path, const rs_layout *layout,
                           rs_weight_home home) RS_NODISCARD;
 /* The same with home sharded. Collective over the gang, close too: a gang's streams serve each
- * other until all are closed. The gang is the stream's alone until then. */
+ * other until all are closed. The gang is the stream's alone until then. Every `lane` ranks of it
+ * that follow each other (1: none) make their passes together: they begin at one boundary. */
 rs_status rs_wstream_open_sharded(rs_wstream **out, rs_device *d, const char *path,
-                                  const rs_layout *layout, rs_comm *gang) RS_NODISCARD;
+                                  const rs_layout *layout, rs_comm *gang, int lane) RS_NODISCARD;
 void rs_wstream_close(rs_wstream **w); /* accepts NULL, nulls the pointer */
 /* Outside-the-block tensors by slot, valid until close. Rows marked raw are host memory in the
  * file's type. */

@@ -36,6 +36,7 @@ typedef struct rs_wgang {
     int go;                        /* to the walker: 0 wait, 1 begin, -1 all is off */
     bool joined, closing, wishing; /* what the computation wants (under the stream's lock) */
     int wish;
+    int lane;     /* ranks of a lane */
     bool in_pass; /* it takes part in the pass under way */
     int done;     /* uses that it is through with */
     bool held;    /* it holds the block of use `done` */
@@ -174,12 +175,32 @@ static void pause_a_little(rs_wstream *w, int64_t us)
     pthread_mutex_unlock(&w->lock);
 }
 
-static rs_status meet(rs_wstream *w, bool *closed)
+/* A pass needs all ranks of its lane: where some have not come yet, the others wait for the next
+ * boundary. True if there are such. */
+static bool put_off(rs_wgang *g, int ranks)
+{
+    bool some = false;
+    for (int first = 0; first < ranks; first += g->lane) {
+        int last = first + g->lane < ranks ? first + g->lane : ranks, wish = 0;
+        for (int r = first; r < last; r++)
+            wish += g->wishes[r] >= 0;
+        if (wish == 0 || wish == last - first)
+            continue;
+        some = true;
+        for (int r = first; r < last; r++)
+            g->wishes[r] = g->wishes[r] >= 0 ? AWAY : g->wishes[r];
+    }
+    return some;
+}
+
+/* *idle: nobody wants anything. */
+static rs_status meet(rs_wstream *w, bool *closed, bool *idle)
 {
     rs_wgang *g = w->gang;
     int ranks = rs_comm_size(g->shard.gang), closing = 0, back_to = -1;
     int32_t mine = my_wish(w);
     RS_TRY(rs_comm_allgather(g->wishes, g->shard.gang, &mine, g->four, "next pass of the gang"));
+    *idle = !put_off(g, ranks);
     for (int r = 0; r < ranks; r++) {
         closing += g->wishes[r] == CLOSE;
         if (g->wishes[r] >= 0)
@@ -188,7 +209,8 @@ static rs_status meet(rs_wstream *w, bool *closed)
     *closed = closing == ranks;
     if (back_to < 0)
         return RS_OK;
-    begin_pass(w, back_to, mine >= 0);
+    *idle = false;
+    begin_pass(w, back_to, g->wishes[rs_comm_rank(g->shard.gang)] >= 0);
     return walk(w);
 }
 
@@ -197,18 +219,17 @@ static void *walker(void *arg)
     rs_wstream *w = arg;
     bool closed = false;
     rs_status st = RS_OK;
-    int64_t pause = PAUSE_MIN_US, passes = 0;
+    int64_t pause = PAUSE_MIN_US;
     pthread_mutex_lock(&w->lock);
     while (w->gang->go == 0)
         pthread_cond_wait(&w->changed, &w->lock);
     closed = w->gang->go < 0;
     pthread_mutex_unlock(&w->lock);
     while (st == RS_OK && !closed) {
-        st = meet(w, &closed);
+        bool idle = false;
+        st = meet(w, &closed, &idle);
         if (st != RS_OK || closed)
             break;
-        bool idle = w->stats.passes == passes; /* written by this thread only */
-        passes = w->stats.passes;
         pause = idle ? rs_min_i64(2 * pause, PAUSE_MAX_US) : PAUSE_MIN_US;
         if (idle)
             pause_a_little(w, pause);
@@ -246,9 +267,10 @@ static void let_go(rs_wstream *w, int go)
     pthread_mutex_unlock(&w->lock);
 }
 
-rs_status rs_wgang_open(rs_wstream *w, rs_comm *gang, rs_status st)
+rs_status rs_wgang_open(rs_wstream *w, rs_comm *gang, int lane, rs_status st)
 {
     rs_wgang *g = w->gang = RS_NEW(w->arena, rs_wgang, 1);
+    g->lane = lane;
     if (st == RS_OK)
         st = prepare(w, gang);
     if (st == RS_OK) {

@@ -29,6 +29,35 @@ static void t_results_do_not_depend_on_the_gangs(void)
     }
 }
 
+/* A rank per job, or lanes of several that share one, with a copy of the weights each or one per
+ * gang. Guidance is on: the halves of a lane have a pass each. */
+static void t_results_do_not_depend_on_the_lanes(void)
+{
+    static const struct {
+        int ranks, lanes;
+        const char *more;
+    } k_runs[] = {{2, 2, ""},
+                  {3, 1, ""},
+                  {4, 2, "--set memory.home=sharded --set cluster.gang=2"},
+                  {4, 2, "--set memory.home=sharded --set cluster.gang=4"}};
+    const char *dir = t_catalog_world(VIDEOS);
+    char *out;
+    T_CHECKF(t_catalog_run(&out, 0, dir, "alone", "") == 0, "%s", out);
+    for (size_t i = 0; i < sizeof k_runs / sizeof k_runs[0]; i++) {
+        const char *name = rs_arena_printf(t_arena(), "lanes%d", (int)i);
+        const char *more = rs_arena_printf(t_arena(), "%s --set cluster.lanes=%d", k_runs[i].more,
+                                           k_runs[i].lanes);
+        T_CHECKF(t_catalog_run(&out, k_runs[i].ranks, dir, name, more) == 0, "%d: %s", (int)i, out);
+        t_catalog_same(dir, "alone", name, VIDEOS * 5);
+        t_catalog_clean(dir, name);
+        T_EQ_I(t_catalog_logged(dir, name, "| motion done"), VIDEOS);
+    }
+    T_EQ_I(t_catalog_run(&out, 3, dir, "odd", "--set cluster.lanes=2"), 2);
+    T_CHECKF(strstr(out, "lanes of 2 ranks do not divide a world of 3"), "%s", out);
+    T_EQ_I(t_catalog_run(&out, 4, dir, "wide", "--set cluster.lanes=4"), 2);
+    T_CHECKF(strstr(out, "does not divide the model's 2 heads"), "%s", out);
+}
+
 /* Which ranks logged this. */
 static const char *who(const char *dir, const char *output, const char *text)
 {
@@ -103,6 +132,7 @@ static void t_ranks_share_the_memory_of_a_machine(void)
 
 static const rs_test_case k_cases[] = {
     T_CASE(t_results_do_not_depend_on_the_gangs),
+    T_CASE(t_results_do_not_depend_on_the_lanes),
     T_CASE(t_pinned_ranks),
     T_CASE(t_the_time_limit_stops_all),
     T_CASE(t_ranks_share_the_memory_of_a_machine),
