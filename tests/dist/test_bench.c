@@ -100,6 +100,36 @@ static void t_io_on_ranks(void)
 }
 
 /* A small disk that is full: a clear error, and nothing left behind. */
+static void t_stream_on_ranks(void)
+{
+    static const int k_ranks[] = {1, 2, 4};
+    const char *dir = t_tmpdir();
+    char *out;
+    double read = 0;
+    T_CHECKF(t_shell(&out,
+                     T_BIN "/reshoot-world model --preset tiny %s/model " T_SRC
+                           "/datasets/smallmodel/tokenizer",
+                     dir) == 0,
+             "%s", out);
+    for (int i = 0; i < 3; i++) {
+        T_CHECKF(t_mpirun_reshoot(&out, k_ranks[i],
+                                  "bench stream %s/model --tokens 30 --steps 2 --threads 1 --json",
+                                  dir) == 0,
+                 "%s", out);
+        rs_json *doc = t_json(out);
+        t_bench_head(doc, "reshoot bench stream", k_ranks[i]);
+        T_NEAR(t_number(doc, "tokens"), 4 * 3 * 3, 0);
+        T_CHECK(t_number(doc, "ratio") > 0);
+        read = i ? read : t_number(doc, "bytes_read");
+        /* rank 0's share of all blocks, cut at multiples of 64 bytes */
+        T_NEAR(t_number(doc, "bytes_read"), read / k_ranks[i], 64 * 2);
+        T_CHECK((t_number(doc, "gathered_per_step") > 0) == (k_ranks[i] > 1));
+        rs_json_destroy(&doc);
+    }
+    T_EQ_I(t_mpirun_reshoot(&out, 2, "bench stream %s/model --steps 0", dir), 2);
+    T_EQ_I(t_mpirun_reshoot(&out, 2, "bench stream %s/nothing", dir), 2);
+}
+
 static void t_io_on_a_full_disk(void)
 {
     char *out;
@@ -130,8 +160,9 @@ static void t_io_stopped(void)
 }
 
 static const rs_test_case k_cases[] = {
-    T_CASE(t_comm_on_ranks),     T_CASE(t_comm_notices_a_wrong_element),
-    T_CASE(t_comm_trace),        T_CASE(t_io_on_ranks),
-    T_CASE(t_io_on_a_full_disk), T_CASE(t_io_stopped),
+    T_CASE(t_comm_on_ranks),   T_CASE(t_comm_notices_a_wrong_element),
+    T_CASE(t_comm_trace),      T_CASE(t_io_on_ranks),
+    T_CASE(t_stream_on_ranks), T_CASE(t_io_on_a_full_disk),
+    T_CASE(t_io_stopped),
 };
 RS_TEST_MAIN(k_cases)
