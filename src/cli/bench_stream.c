@@ -91,7 +91,7 @@ static void print_json(rs_arena *a, const rs_bench_site *s, const char *model,
     rs_jsonw_f64(w, "exposed_s", r->exposed_s);
     rs_jsonw_f64(w, "boundary_s", r->boundary_s);
     rs_jsonw_end(w);
-    rs_out("%s", rs_jsonw_text(w));
+    rs_out("%s\n", rs_jsonw_text(w));
 }
 
 static rs_status run_world(const rs_call *call, rs_world *w)
