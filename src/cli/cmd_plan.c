@@ -138,14 +138,13 @@ const rs_command rs_cmd_plan = {
     .summary = "memory and time that a run will need; simulates it on any number of ranks",
     .args = "EXP.yaml [options]",
     .about =
-        "Bytes of one rank by purpose, the home of the weights, what blocks keep for the backward, "
-        "and\n"
-        "hours: from sizes and rates (measured here in a moment, or those of --device), or from\n"
-        "measured seconds of the stages (--costs). A model directory with nothing but its JSON "
-        "files\n"
-        "is enough. With --simulate the code that schedules a run is run under a clock of its own: "
-        "makespan "
-        "against\n"
+        "Bytes of one rank by purpose, the home of the weights, what blocks keep for the\n"
+        "backward, and hours: from sizes and rates (measured here in a moment, or those of\n"
+        "--device), or from measured seconds of the stages (--costs). A model directory with "
+        "nothing\n"
+        "but its JSON files is enough. With --simulate the code that schedules a run is run under "
+        "a\n"
+        "clock of its own: makespan against\n"
         "its lower bound max(work / ranks, longest video), the part of the time that ranks work,\n"
         "over all and until the last video began (the tail), and what an even static split of the\n"
         "catalog would take. No GPU, no MPI and no media are needed.\n\n"

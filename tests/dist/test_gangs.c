@@ -130,11 +130,50 @@ static void t_ranks_share_the_memory_of_a_machine(void)
     T_NEAR(budget_of(dir, "three"), one / 3, 0.01 * one); /* three digits are printed */
 }
 
+/* The number in front of `after` or behind `before`, whichever is given. */
+static long long number_at(const char *log, const char *before, const char *after)
+{
+    long long v = -1;
+    const char *at = before ? strstr(log, before) : strstr(log, after);
+    T_CHECKF(at, "%s%s is not in: %s", before ? before : "", after ? after : "", log);
+    if (before)
+        sscanf(at + strlen(before), "%lld", &v);
+    while (!before && at > log && at[-1] >= '0' && at[-1] <= '9')
+        sscanf(--at, "%lld", &v);
+    return v;
+}
+
+/* fp32 and half floats; parts are cut at multiples of 64 bytes, so ranks differ by that a block. */
+static void t_a_gang_holds_what_is_planned(void)
+{
+    static const char *const models[] = {"",
+                                         "--set model.path=" T_SRC "/datasets/smallworld/model"};
+    const char *dir = t_catalog_world(VIDEOS);
+    char *out;
+    for (int k = 0; k < 2; k++)
+        for (int ranks = 2; ranks <= 3; ranks++) {
+            const char *more = rs_arena_printf(
+                t_arena(),
+                "--only ingest --set log.level=detail --set memory.home=sharded --set "
+                "cluster.gang=%d %s",
+                ranks, models[k]);
+            T_CHECKF(t_catalog_run(&out, ranks, dir, "held", more) == 0, "%s", out);
+            long long held = number_at(out, NULL, " bytes held");
+            long long planned = number_at(out, ", weights ", NULL);
+            T_CHECKF(held <= planned && planned <= held + (ranks == 3 ? 64 * 6 : 0),
+                     "%d ranks: %lld planned, %lld held", ranks, planned, held);
+            T_CHECK(t_shell(&out, "rm -r %s/held", dir) == 0);
+        }
+}
+
 static const rs_test_case k_cases[] = {
     T_CASE(t_results_do_not_depend_on_the_gangs),
     T_CASE(t_results_do_not_depend_on_the_lanes),
     T_CASE(t_pinned_ranks),
     T_CASE(t_the_time_limit_stops_all),
     T_CASE(t_ranks_share_the_memory_of_a_machine),
+    T_CASE(t_results_do_not_depend_on_the_gangs), T_CASE(t_pinned_ranks),
+    T_CASE(t_the_time_limit_stops_all),           T_CASE(t_ranks_share_the_memory_of_a_machine),
+    T_CASE(t_a_gang_holds_what_is_planned),
 };
 RS_TEST_MAIN(k_cases)

@@ -1,15 +1,19 @@
 /* What a pass computes, counted where the device calls its ops, against what is planned: under each
  * policy, adapter and model. And the figures of the 14B model. */
 #include "device/device_priv.h"
+#include "harness/comm_cases.h"
+#include "harness/lanes.h"
 #include "model/dit_fixture.h"
 #include "model/sizes.h"
+
+enum { RANKS = 8 };
 
 typedef struct work {
     int64_t attentions;
     rs_flops flops;
 } work;
 
-static work g_work;
+static _Thread_local work g_work; /* of the rank that the thread is */
 static rs_backend g_counting;
 static const rs_backend *g_plain;
 
@@ -43,6 +47,32 @@ static void count_ops_of(rs_device *d)
     g_counting.op_attention_bwd = count_attention_bwd;
     g_counting.op_gemm = count_gemm;
     d->backend = &g_counting;
+}
+
+/* Each rank of a lane does what is planned for it. */
+typedef struct lane_plan {
+    const t_lane_case *k;
+    rs_flops planned[RANKS], counted[RANKS];
+} lane_plan;
+
+static rs_status count_rank(rs_comm *c, void *ctx)
+{
+    lane_plan *p = ctx;
+    const t_lane_case *k = p->k;
+    int r = rs_comm_rank(c);
+    float loss;
+    t_lane t;
+    rs_status st = t_lane_open(&t, c, k);
+    if (st == RS_OK) {
+        t.d->backend = &g_counting;
+        g_work = (work){0};
+        st = t_lane_loss_grad(&t, &loss);
+        p->counted[r] = g_work.flops;
+        p->planned[r] =
+            rs_denoiser_flops(t.m, k->F, k->H, k->W, T_LANE_ROWS, T_LANE_IMAGE_ROWS, true);
+    }
+    t_lane_close(&t);
+    return st;
 }
 
 static void same_flops(rs_flops planned, const char *what)
@@ -123,6 +153,29 @@ static void t_every_adapter_is_counted(void)
     check_targets(t_t2v, k_all, 8, true);
     check_targets(t_i2v, k_ffn, 1, false);
     check_targets(t_i2v, k_text, 1, true);
+}
+
+static void t_lanes_are_counted(void)
+{
+    t_lane_case k = t_lane_case_small(t_make_dit("m", t_lane_i2v, RS_DTYPE_F32));
+    rs_device *d;
+    double alone = 0;
+    k.frozen = true;
+    T_OK(rs_device_open(&d, &(rs_device_opts){.threads = 1}));
+    count_ops_of(d); /* the table, for all ranks */
+    for (int width = 1; width <= RANKS; width *= 2) {
+        lane_plan p = {.k = &k};
+        double all = 0;
+        T_OK(rs_comm_threads_run(width, count_rank, &p, NULL));
+        for (int r = 0; r < width; r++) {
+            g_work = (work){.flops = p.counted[r]};
+            same_flops(p.planned[r], rs_arena_printf(t_arena(), "rank %d of %d", r, width));
+            all += p.counted[r].attention_bwd;
+        }
+        alone = width == 1 ? all : alone;
+        T_CHECKF(all == alone, "width %d: %.0f in all, alone %.0f", width, all, alone);
+    }
+    rs_device_destroy(&d);
 }
 
 static void t_encoders_are_counted(void)
@@ -208,6 +261,7 @@ static void t_the_14b_model(void)
 static const rs_test_case k_cases[] = {
     T_CASE(t_policies_save_what_they_keep),
     T_CASE(t_every_adapter_is_counted),
+    T_CASE(t_lanes_are_counted),
     T_CASE(t_encoders_are_counted),
     T_CASE(t_the_14b_model),
 };

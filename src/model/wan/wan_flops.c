@@ -7,7 +7,9 @@ typedef struct counter {
     rs_flops *f;
     const rs_wan_config *cfg;
     const rs_lora_terms *loras;
-    int64_t S, U, I; /* rows of video, text, image */
+    int64_t S, U, I;   /* rows of video (this rank's), text, image */
+    int64_t all;       /* rows of video of all ranks of the lane */
+    int width, leaves; /* of the lane; segments of this rank that are not empty */
 } counter;
 
 static void product(const counter *c, int64_t m, int64_t n, int64_t k)
@@ -74,6 +76,12 @@ static bool any_trained(const counter *c, const wan_target *t, int n)
     return false;
 }
 
+/* A lane's rank attends with all tokens, but its share of the heads. */
+static void self_attention(const counter *c, double *sum, double per_pair)
+{
+    *sum += per_pair * (double)c->all * (double)c->all * (double)(c->cfg->dim / c->width);
+}
+
 static void attention(const counter *c, int64_t keys)
 {
     c->f->attention += 4.0 * (double)c->S * (double)keys * (double)c->cfg->dim;
@@ -99,7 +107,7 @@ static void forward(const counter *c, bool attend)
     for (size_t i = 0; i < sizeof k_video / sizeof k_video[0]; i++)
         linear_fwd(c, k_video[i]);
     if (attend)
-        attention(c, c->S);
+        self_attention(c, &c->f->attention, 4);
     attention(c, c->U);
     if (c->I > 0)
         attention(c, c->I);
@@ -115,22 +123,25 @@ static void feed_forward_bwd(const counter *c, bool need_dx)
     linear_bwd(c, WAN_T_FFN1, need_dx);
 }
 
+/* Factors on the context, once for every segment of the tokens that attend to it. */
+static void context_bwd(const counter *c, wan_target k, wan_target v)
+{
+    for (int i = 0; i < c->leaves; i++) {
+        linear_bwd(c, k, false);
+        linear_bwd(c, v, false);
+    }
+}
+
 static void cross_bwd(const counter *c, bool need_dx, bool context_there)
 {
     linear_bwd(c, WAN_T_O2, true);
     if (!context_there)
         context(c);
     attention_bwd(c, c->U);
-    if (any_trained(c, (wan_target[]){WAN_T_K2, WAN_T_V2}, 2)) {
-        linear_bwd(c, WAN_T_K2, false);
-        linear_bwd(c, WAN_T_V2, false);
-    }
+    context_bwd(c, WAN_T_K2, WAN_T_V2);
     if (c->I > 0) {
         attention_bwd(c, c->I);
-        if (any_trained(c, (wan_target[]){WAN_T_KI, WAN_T_VI}, 2)) {
-            linear_bwd(c, WAN_T_KI, false);
-            linear_bwd(c, WAN_T_VI, false);
-        }
+        context_bwd(c, WAN_T_KI, WAN_T_VI);
     }
     linear_bwd(c, WAN_T_Q2, need_dx);
 }
@@ -138,7 +149,7 @@ static void cross_bwd(const counter *c, bool need_dx, bool context_there)
 static void self_bwd(const counter *c, bool need_dx)
 {
     linear_bwd(c, WAN_T_O1, true);
-    attention_bwd(c, c->S);
+    self_attention(c, &c->f->attention_bwd, 10);
     for (int t = WAN_T_Q1; t <= WAN_T_V1; t++)
         linear_bwd(c, (wan_target)t, need_dx);
 }
@@ -175,9 +186,14 @@ void rs_wan_count(rs_flops *sum, const void *state, const rs_dims *dims, const r
     counter c = {.f = sum,
                  .cfg = g,
                  .loras = loras,
-                 .S = rs_wan_tokens(state, dims),
+                 .all = dims->F / g->patch[0] * (dims->H / g->patch[1]) * (dims->W / g->patch[2]),
+                 .width = dims->lane->width,
                  .U = rs_min_i64(text_rows + 1, g->text_len),
                  .I = g->image_dim ? image_rows : 0};
+    rs_segments seg = rs_lane_segments(dims->lane, dims->lane->rank, c.all);
+    c.S = rs_segment_rows(&seg);
+    for (int k = 0; k < seg.n; k++)
+        c.leaves += seg.at[k + 1] > seg.at[k];
     rs_block_policy policy = rs_kept_policy(&dims->kept, g->blocks, i);
     /* from the forward right before, or from the pass that computed the block again */
     bool context_there = i == g->blocks - 1 || policy != RS_BLOCK_STORE;
