@@ -38,6 +38,8 @@ static bool agrees(const rs_cell *c, const rs_outcome *o)
     const char *state = c ? c[RS_ROW_STATE].s : "";
     if (o->status == RS_STOPPED)
         return strcmp(state, RS_STATE_RUNNING) != 0;
+    if (o->status == RS_HELD)
+        return true; /* another run says it */
     if (o->status == RS_OK)
         return !o->archive || strcmp(state, RS_STATE_DONE) == 0;
     return strcmp(state, RS_STATE_FAILED) == 0 &&

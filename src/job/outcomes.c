@@ -1,4 +1,6 @@
 /* Rank 0: what became of the edits, from what all ranks report. */
+#include <stdio.h>
+
 #include "base/log.h"
 #include "job/work.h"
 
@@ -13,14 +15,33 @@ void rs_work_tell_outcome(const rs_work *w, const rs_outcome *o, int stage)
 
 rs_edit_report rs_work_report_of(const rs_outcome *o)
 {
-    return (rs_edit_report){.status = o->status,
-                            .stage = -1,
-                            .ran = o->ran,
-                            .movie = o->mp4 != NULL,
-                            .archive = o->archive != NULL,
-                            .train_s = o->train_s,
-                            .sample_s = o->sample_s,
-                            .measures = o->measures};
+    rs_edit_report r = {.status = o->status,
+                        .stage = o->status == RS_OK ? -1 : RS_TASK_PUBLISH,
+                        .ran = o->ran,
+                        .movie = o->mp4 != NULL,
+                        .archive = o->archive != NULL,
+                        .train_s = o->train_s,
+                        .sample_s = o->sample_s,
+                        .measures = o->measures};
+    snprintf(r.reason, sizeof r.reason, "%s", o->reason ? o->reason : "");
+    return r;
+}
+
+/* Nothing has gone wrong with it so far. */
+static bool is_open(const rs_outcome *o)
+{
+    return o->status == RS_OK || o->status == RS_STOPPED || o->status == RS_HELD;
+}
+
+static void fail(const rs_work *w, rs_outcome *o, const rs_edit_report *end)
+{
+    o->status = end->status;
+    o->reason = rs_arena_strdup(w->s->reports, end->reason);
+    o->stage = end->stage >= 0 ? rs_task_stage_name((rs_task_stage)end->stage) : NULL;
+    if (end->status != RS_STOPPED && end->status != RS_HELD)
+        RS_LOG(ERROR, "%s#%s failed%s%s: %s", o->video, o->edit, o->stage ? " in " : "",
+               o->stage ? o->stage : "", o->reason);
+    rs_work_tell_outcome(w, o, end->stage);
 }
 
 void rs_work_take_report(void *ctx, int64_t listed, int64_t edit, const rs_edit_report *r)
@@ -36,17 +57,8 @@ void rs_work_take_report(void *ctx, int64_t listed, int64_t edit, const rs_edit_
     o->measures = r->measures;
     o->train_s = r->train_s;
     o->sample_s = r->sample_s;
-}
-
-static void fail(const rs_work *w, rs_outcome *o, const rs_edit_report *end)
-{
-    o->status = end->status;
-    o->reason = rs_arena_strdup(w->s->reports, end->reason);
-    o->stage = end->stage >= 0 ? rs_task_stage_name((rs_task_stage)end->stage) : NULL;
-    if (end->status != RS_STOPPED && end->status != RS_HELD)
-        RS_LOG(ERROR, "%s#%s failed%s%s: %s", o->video, o->edit, o->stage ? " in " : "",
-               o->stage ? o->stage : "", o->reason);
-    rs_work_tell_outcome(w, o, end->stage);
+    if (r->status != RS_OK && is_open(o)) /* it failed while it was published; the others go on */
+        fail(w, o, r);
 }
 
 /* Is this the last task of an edit? */
@@ -62,8 +74,7 @@ void rs_work_take_end(void *ctx, int64_t listed, int64_t edit, rs_task_stage sta
     int64_t k = rs_work_picked(w, listed);
     for (int64_t e = 0; e < w->todo[k].n_edits; e++) {
         rs_outcome *o = &w->l->items[w->first[k] + e];
-        bool open = o->status == RS_OK || o->status == RS_STOPPED || o->status == RS_HELD;
-        if ((edit >= 0 && edit != e) || !open)
+        if ((edit >= 0 && edit != e) || !is_open(o))
             continue;
         o->ran = o->ran || end->ran;
         if (end->status != RS_OK) {

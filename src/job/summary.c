@@ -42,7 +42,7 @@ static void count(rs_live_summary *out, const rs_outcomes *l)
         out->videos += i == 0 || o->video != l->items[i - 1].video;
         out->done += o->status == RS_OK;
         out->stopped += o->status == RS_STOPPED;
-        out->failed += o->status != RS_OK && o->status != RS_STOPPED;
+        out->failed += o->status != RS_OK && o->status != RS_STOPPED && o->status != RS_HELD;
         out->cached += o->status == RS_OK && !o->ran;
         out->computed += o->status == RS_OK && o->ran;
     }

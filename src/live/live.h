@@ -37,7 +37,9 @@ typedef enum rs_live_how {
 /* Of a task that ended with this status. */
 static inline rs_live_how rs_live_how_of(rs_status st)
 {
-    return st == RS_OK ? RS_LIVE_DONE : st == RS_STOPPED ? RS_LIVE_STOPPED : RS_LIVE_FAILED;
+    return st == RS_OK                         ? RS_LIVE_DONE
+           : st == RS_STOPPED || st == RS_HELD ? RS_LIVE_STOPPED
+                                               : RS_LIVE_FAILED;
 }
 
 typedef struct rs_live_opts {
