@@ -172,8 +172,6 @@ static const rs_test_case k_cases[] = {
     T_CASE(t_pinned_ranks),
     T_CASE(t_the_time_limit_stops_all),
     T_CASE(t_ranks_share_the_memory_of_a_machine),
-    T_CASE(t_results_do_not_depend_on_the_gangs), T_CASE(t_pinned_ranks),
-    T_CASE(t_the_time_limit_stops_all),           T_CASE(t_ranks_share_the_memory_of_a_machine),
     T_CASE(t_a_gang_holds_what_is_planned),
 };
 RS_TEST_MAIN(k_cases)
