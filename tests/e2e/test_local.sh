@@ -108,13 +108,13 @@ t_a_second_signal_ends_at_once() {
 t_endless_failure_stops_with_a_reason() {
     local d=$T/endless
     world "$d" 1 10
-    cat >"$d/dies" <<'END'
+    cat >"$d/dies" <<END
 #!/bin/sh
-[ "$1" = run ] || exec "$REAL" "$@"
-kill -SEGV $$
+[ "\$1" = run ] || exec "$RS_BIN" "\$@"
+kill -SEGV \$\$
 END
     chmod +x "$d/dies"
-    REAL=$RS_BIN RS_BIN=$d/dies start "$d" -n 2 --fails 2
+    RS_BIN=$d/dies start "$d" -n 2 --fails 2
     finish "$d"
     expect 1 "$(cat "$d/rc")" "$(cat "$d/log")"
     expect 2 "$(grep -c "was killed by signal 11.*nothing was finished or saved" "$d/log")" "attempts"
