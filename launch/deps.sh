@@ -21,6 +21,7 @@ test_packages=(
 optional_packages=(
     slurmctld slurmd slurm-client munge # a cluster of virtual nodes
     iproute2                            # hosts in network namespaces
+    shellcheck                          # lint of the scripts
 )
 with_optional=0
 case "${1:-}" in

@@ -62,7 +62,7 @@ hold() { for host in h1 h2 h3; do rank_on $host; done | xargs -r kill -STOP; }
 
 t_a_cut_link() {
     local d=$T/cut rc=0
-    world "$d" 3 600
+    world "$d" 3 200
     "$RS_BIN" run "$d/exp.yaml" --set "output=$d/alone" >"$d/alone.log" 2>&1 || fail "$(tail -5 "$d/alone.log")"
     start "$d" --hosts h1:1,h2:1,h3:1
     await 60 training "$d/run" || { cat "$d/log"; fail "no training"; }
@@ -93,13 +93,15 @@ t_the_watchdog_names_who_is_cut_off() {
     cat >"$d/waits" <<END
 #!/bin/sh
 [ "\$1" = run ] || exec "$RS_BIN" "\$@"
-exec "$BUILD/dist_ranks" lead 3 2
+exec "$BUILD/dist_ranks" lead 6 2
 END
     chmod +x "$d/waits"
     # long before keepalive would notice
     OMPI_MCA_oob_tcp_keepalive_time=60 RS_ABORT_S=3 RS_BIN=$d/waits start "$d" --hosts h1:1,h2:1 --fails 1
     await 20 talking || { cat "$d/log"; fail "no ranks"; }
+    sleep 2 # rank 0 is busy for 6 s, rank 1 waits for it; the start of MPI itself is not watched
     ip link set v2 down
+    await 40 gave_up "$d" || { cat "$d/log"; fail "it hangs"; }
     wait "$job" || rc=$?
     ip link set v2 up
     expect 1 $rc "$(cat "$d/log")"
@@ -107,6 +109,7 @@ END
         fail "$(cat "$d/log")"
     await 20 nobody_on h1 h2 || fail "ranks are left"
 }
+gave_up() { grep -q "gave up" "$1/log"; }
 # The ranks of h1 and h2 have met: there is a connection between the two, not only with mpirun.
 talking() { ip netns exec h1 ss -Htn state established | grep -q '10\.77\.0\.2:'; }
 

@@ -12,7 +12,7 @@ export RS_ROOT=$SOURCE
 
 t_a_preempted_job_goes_on() {
     local d=$T/preempted urgent
-    catalog "$d" 3 400
+    catalog "$d" 3 200
     submit "$d" --nodes=3 --ntasks-per-node=1 --exclusive "$SOURCE/slurm/run.sbatch" "$d/exp.yaml"
     await 60 training "$d/run" || fail "$(log_of "$d")"
     hold
@@ -28,7 +28,7 @@ t_a_preempted_job_goes_on() {
 # A node loses power: the ranks that are left go on, until Slurm gives the node up and starts the job anew.
 t_a_lost_node() {
     local d=$T/node
-    catalog "$d" 3 500
+    catalog "$d" 3 200
     RS_HOST_S=4 submit "$d" --nodes=3 --ntasks-per-node=1 "$SOURCE/slurm/run.sbatch" "$d/exp.yaml" --pause 0
     await 60 training "$d/run" || fail "$(log_of "$d")"
     hold
