@@ -11,6 +11,7 @@
 
 #include "base/fsio.h"
 #include "base/log.h"
+#include "job/lease_seen.h"
 
 /* A holder that is renewed four times per `seconds` may miss three. */
 enum { RENEWALS = 4 };
@@ -27,23 +28,13 @@ struct rs_lease {
     rs_arena *arena;
 };
 
-/* A lease of another run, as it was first seen in this state. */
-typedef struct sighting {
-    const char *video;
-    char world[RS_WORLD_ID];
-    int64_t token, beat;
-    double since;
-} sighting;
-
 struct rs_leases {
     rs_arena *arena;
     const char *folder, *lives;
     double seconds;
     rs_tenant self;
     int life; /* file descriptor of this run's sign of life */
-    sighting *seen;
-    int64_t n_seen;
-    size_t cap_seen;
+    rs_sightings seen;
 
     pthread_mutex_t lock; /* the list */
     pthread_cond_t wake;
@@ -201,28 +192,6 @@ rs_status rs_leases_open(rs_leases **out, const char *output, const char *world,
 
 /* ---- taking ---- */
 
-/* Seconds since this process first saw the lease as it is. */
-static double unchanged_for(rs_leases *l, const char *video, const rs_lease_record *r)
-{
-    double now = rs_now();
-    sighting *s = NULL;
-    for (int64_t i = 0; i < l->n_seen && !s; i++)
-        if (strcmp(l->seen[i].video, video) == 0)
-            s = &l->seen[i];
-    if (!s) {
-        l->seen = rs_arena_grow(l->arena, l->seen, &l->cap_seen, (size_t)l->n_seen + 1, sizeof *s);
-        s = &l->seen[l->n_seen++];
-        *s = (sighting){.video = rs_arena_strdup(l->arena, video), .token = -1};
-    }
-    if (s->token != r->token || s->beat != r->beat || strcmp(s->world, r->holder.world) != 0) {
-        s->token = r->token;
-        s->beat = r->beat;
-        s->since = now;
-        memcpy(s->world, r->holder.world, sizeof s->world);
-    }
-    return now - s->since;
-}
-
 /* Free, ours, or of a run that is gone; why: for the log, or NULL. */
 static bool may_take(rs_leases *l, const char *video, const rs_lease_record *r, const char **why)
 {
@@ -232,7 +201,7 @@ static bool may_take(rs_leases *l, const char *video, const rs_lease_record *r, 
         return true;
     if (rs_life_is_over(l->lives, &r->holder, &l->self, false))
         *why = "is gone";
-    else if (unchanged_for(l, video, r) >= wait)
+    else if (rs_sightings_age(&l->seen, l->arena, video, r) >= wait)
         *why = "was not heard of for too long";
     return *why != NULL;
 }
@@ -290,25 +259,45 @@ static void destroy(rs_lease *lease)
     rs_dealloc(lease);
 }
 
-rs_status rs_lease_take(rs_lease **out, const char **holder, rs_arena *a, rs_leases *l,
-                        const char *video)
+static rs_lease *create(rs_leases *l, const char *video)
 {
     rs_lease *lease = rs_alloc(1, sizeof *lease);
-    rs_lease_record r = {0};
-    bool taken = false;
-    rs_status st = RS_OK;
-    *lease = (rs_lease){.all = l, .arena = rs_arena_create()};
+    *lease = (rs_lease){.all = l, .arena = rs_arena_create(), .fd = -1};
     lease->fence = (rs_fence){.enter = enter, .leave = leave, .ctx = lease};
     lease->video = rs_arena_strdup(lease->arena, video);
     lease->path = rs_arena_printf(lease->arena, "%s/%s.lease", l->folder, video);
     pthread_mutex_init(&lease->lock, NULL);
-    *out = NULL;
+    return lease;
+}
+
+/* What this process has and has not lost. */
+static rs_lease *find(rs_leases *l, const char *video)
+{
+    rs_lease *found = NULL;
+    pthread_mutex_lock(&l->lock);
+    for (rs_lease *x = l->held; x && !found; x = x->next)
+        if (strcmp(x->video, video) == 0 && !atomic_load(&x->lost))
+            found = x;
+    pthread_mutex_unlock(&l->lock);
+    return found;
+}
+
+rs_status rs_lease_take(rs_lease **out, const char **holder, rs_arena *a, rs_leases *l,
+                        const char *video)
+{
+    rs_lease_record r = {0};
+    bool taken = false;
     *holder = NULL;
+    *out = find(l, video);
+    if (*out && rs_lease_check(*out) == RS_OK)
+        return RS_OK;
+    *out = NULL;
+    rs_error_clear();
+    rs_lease *lease = create(l, video);
     lease->fd = open(lease->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (lease->fd < 0)
-        st = RS_FAIL(IO, "%s: cannot create: %s", lease->path, strerror(errno));
-    else
-        st = try_take(lease, &r, &taken);
+    rs_status st = lease->fd < 0
+                       ? RS_FAIL(IO, "%s: cannot create: %s", lease->path, strerror(errno))
+                       : try_take(lease, &r, &taken);
     if (!taken) {
         *holder = r.held ? rs_tenant_text(a, &r.holder) : "another process";
         destroy(lease);
@@ -324,12 +313,8 @@ rs_status rs_lease_take(rs_lease **out, const char **holder, rs_arena *a, rs_lea
 
 /* ---- giving back ---- */
 
-void rs_lease_leave(rs_lease **lease)
+static void forget(rs_lease *x)
 {
-    rs_lease *x = *lease;
-    *lease = NULL;
-    if (!x)
-        return;
     pthread_mutex_lock(&x->all->lock);
     rs_lease **at = &x->all->held;
     while (*at != x)
@@ -341,9 +326,21 @@ void rs_lease_leave(rs_lease **lease)
 
 void rs_lease_give_back(rs_lease **lease)
 {
-    if (*lease && !atomic_load(&(*lease)->lost) && write_ours(*lease, false) != RS_OK)
+    rs_lease *x = *lease;
+    *lease = NULL;
+    if (!x)
+        return;
+    if (!atomic_load(&x->lost) && write_ours(x, false) != RS_OK)
         rs_error_clear(); /* lost in the meantime: it is not ours to give */
-    rs_lease_leave(lease);
+    forget(x);
+}
+
+void rs_leases_give_back(rs_leases *l)
+{
+    while (l->held) { /* only this thread takes and gives */
+        rs_lease *first = l->held;
+        rs_lease_give_back(&first);
+    }
 }
 
 void rs_leases_close(rs_leases **all)
@@ -359,10 +356,7 @@ void rs_leases_close(rs_leases **all)
         pthread_mutex_unlock(&l->lock);
         pthread_join(l->thread, NULL);
     }
-    while (l->held) {
-        rs_lease *first = l->held;
-        rs_lease_give_back(&first);
-    }
+    rs_leases_give_back(l);
     rs_life_end(l->life, l->lives, &l->self);
     pthread_cond_destroy(&l->wake);
     pthread_mutex_destroy(&l->lock);

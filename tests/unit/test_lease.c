@@ -101,10 +101,18 @@ static void t_ranks_of_a_world_hold_together(void)
     T_EQ_I(rs_lease_token(y), rs_lease_token(x));
     T_OK(publish(x, in(dir, "file"), "x"));
     T_OK(publish(y, in(dir, "file"), "y"));
-    rs_lease_leave(&x);
-    T_CHECK(!take(other, "v")); /* still the world's */
+    T_CHECK(take(a, "v") == x); /* not a second one */
+    T_CHECK(!take(other, "v"));
+    rs_lease_give_back(&y); /* for both */
+    T_FAILS(publish(x, in(dir, "file"), "late"), HELD, "v: this run has given its lease back");
     x = take(a, "v");
     T_CHECK(x);
+    T_EQ_I(rs_lease_token(x), 2);
+    rs_lease_give_back(&x);
+    x = take(a, "v");
+    T_EQ_I(rs_lease_token(x), 3);
+    y = take(b, "v");
+    T_CHECK(y);
     rs_lease_give_back(&y);
     rs_lease *z = take(other, "v");
     T_CHECK(z);
