@@ -22,6 +22,7 @@ static rs_status take_some(rs_held *h, rs_run_session *s, const char *const *ids
             h->at[h->n++] = i;
         else
             *holder = who;
+        rs_lease_leave(&lease); /* the run has it: who works on it joins in */
     }
     return RS_OK;
 }

@@ -20,12 +20,12 @@ struct rs_lease {
     rs_leases *all;
     rs_lease *next;
     char *path, *video;
-    int fd;
+    int fd;      /* -1 while no work is done on the video */
+    bool in_use; /* guarded by the list's lock */
     int64_t token;
     pthread_mutex_t lock;         /* a commit and a renewal of this process */
     atomic_bool lost, given_back; /* given_back: by another rank of this run */
     rs_fence fence;
-    rs_arena *arena;
 };
 
 struct rs_leases {
@@ -65,10 +65,27 @@ static rs_status fail_lost(rs_lease *l, const rs_lease_record *r)
     return st;
 }
 
+static rs_status open_file(rs_lease *l)
+{
+    if (l->fd < 0)
+        l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (l->fd < 0)
+        return RS_FAIL(IO, "%s: cannot open: %s", l->path, strerror(errno));
+    return RS_OK;
+}
+
+static void close_file(rs_lease *l)
+{
+    if (l->fd >= 0)
+        close(l->fd);
+    l->fd = -1;
+}
+
 /* The record under its lock, which is kept when it is still ours. */
 static rs_status lock_ours(rs_lease *l, rs_lease_record *r)
 {
     struct stat s;
+    RS_TRY(open_file(l));
     double patience = l->all->seconds > 60 ? l->all->seconds : 60;
     RS_TRY(rs_file_lock(l->fd, l->path, false, patience));
     rs_status st = rs_lease_read(r, l->fd, l->path);
@@ -132,13 +149,39 @@ static rs_status write_ours(rs_lease *l, bool held)
     return st;
 }
 
+/* With the list's lock: a lease that is not in use stays so meanwhile. */
 static void renew(rs_lease *l)
 {
-    if (atomic_load(&l->lost) || write_ours(l, true) == RS_OK)
-        return;
-    if (!atomic_load(&l->given_back))
-        RS_LOG(WARN, "%s", rs_error_message());
-    rs_error_clear();
+    if (!atomic_load(&l->lost) && write_ours(l, true) != RS_OK) {
+        if (!atomic_load(&l->given_back))
+            RS_LOG(WARN, "%s", rs_error_message());
+        rs_error_clear();
+    }
+    if (!l->in_use)
+        close_file(l); /* there may be thousands */
+}
+
+static void destroy(rs_lease *lease)
+{
+    close_file(lease);
+    pthread_mutex_destroy(&lease->lock);
+    rs_dealloc(lease->video);
+    rs_dealloc(lease->path);
+    rs_dealloc(lease);
+}
+
+static void renew_list(rs_leases *all)
+{
+    for (rs_lease **at = &all->held; *at;) {
+        rs_lease *l = *at;
+        renew(l);
+        if (!l->in_use && atomic_load(&l->lost)) {
+            *at = l->next;
+            destroy(l);
+        } else {
+            at = &l->next;
+        }
+    }
 }
 
 static void *renew_all(void *arg)
@@ -158,8 +201,7 @@ static void *renew_all(void *arg)
         if (pthread_cond_timedwait(&all->wake, &all->lock, &until) != ETIMEDOUT)
             continue;
         futimens(all->life, NULL); /* the clock of the file system */
-        for (rs_lease *l = all->held; l; l = l->next)
-            renew(l);
+        renew_list(all);
     }
     pthread_mutex_unlock(&all->lock);
     return NULL;
@@ -250,27 +292,25 @@ static rs_status try_take(rs_lease *lease, rs_lease_record *r, bool *taken)
     return st;
 }
 
-static void destroy(rs_lease *lease)
+static char *copy_of(const char *text)
 {
-    if (lease->fd >= 0)
-        close(lease->fd);
-    pthread_mutex_destroy(&lease->lock);
-    rs_arena_destroy(&lease->arena);
-    rs_dealloc(lease);
+    size_t n = strlen(text) + 1;
+    return memcpy(rs_alloc(n, 1), text, n);
 }
 
 static rs_lease *create(rs_leases *l, const char *video)
 {
     rs_lease *lease = rs_alloc(1, sizeof *lease);
-    *lease = (rs_lease){.all = l, .arena = rs_arena_create(), .fd = -1};
+    rs_arena *a = rs_arena_create();
+    *lease = (rs_lease){.all = l, .fd = -1, .in_use = true, .video = copy_of(video)};
     lease->fence = (rs_fence){.enter = enter, .leave = leave, .ctx = lease};
-    lease->video = rs_arena_strdup(lease->arena, video);
-    lease->path = rs_arena_printf(lease->arena, "%s/%s.lease", l->folder, video);
+    lease->path = copy_of(rs_arena_printf(a, "%s/%s.lease", l->folder, video));
     pthread_mutex_init(&lease->lock, NULL);
+    rs_arena_destroy(&a);
     return lease;
 }
 
-/* What this process has and has not lost. */
+/* What this process has and has not lost, as far as it knows. */
 static rs_lease *find(rs_leases *l, const char *video)
 {
     rs_lease *found = NULL;
@@ -278,26 +318,21 @@ static rs_lease *find(rs_leases *l, const char *video)
     for (rs_lease *x = l->held; x && !found; x = x->next)
         if (strcmp(x->video, video) == 0 && !atomic_load(&x->lost))
             found = x;
+    if (found)
+        found->in_use = true;
     pthread_mutex_unlock(&l->lock);
     return found;
 }
 
-rs_status rs_lease_take(rs_lease **out, const char **holder, rs_arena *a, rs_leases *l,
-                        const char *video)
+static rs_status take_new(rs_lease **out, const char **holder, rs_arena *a, rs_leases *l,
+                          const char *video)
 {
     rs_lease_record r = {0};
     bool taken = false;
-    *holder = NULL;
-    *out = find(l, video);
-    if (*out && rs_lease_check(*out) == RS_OK)
-        return RS_OK;
-    *out = NULL;
-    rs_error_clear();
     rs_lease *lease = create(l, video);
-    lease->fd = open(lease->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    rs_status st = lease->fd < 0
-                       ? RS_FAIL(IO, "%s: cannot create: %s", lease->path, strerror(errno))
-                       : try_take(lease, &r, &taken);
+    rs_status st = open_file(lease);
+    if (st == RS_OK)
+        st = try_take(lease, &r, &taken);
     if (!taken) {
         *holder = r.held ? rs_tenant_text(a, &r.holder) : "another process";
         destroy(lease);
@@ -311,7 +346,31 @@ rs_status rs_lease_take(rs_lease **out, const char **holder, rs_arena *a, rs_lea
     return RS_OK;
 }
 
+rs_status rs_lease_take(rs_lease **out, const char **holder, rs_arena *a, rs_leases *l,
+                        const char *video)
+{
+    *holder = NULL;
+    *out = find(l, video);
+    if (*out && rs_lease_check(*out) == RS_OK)
+        return RS_OK;
+    rs_lease_leave(out);
+    rs_error_clear();
+    return take_new(out, holder, a, l, video);
+}
+
 /* ---- giving back ---- */
+
+void rs_lease_leave(rs_lease **lease)
+{
+    rs_lease *x = *lease;
+    *lease = NULL;
+    if (!x)
+        return;
+    pthread_mutex_lock(&x->all->lock);
+    x->in_use = false;
+    close_file(x);
+    pthread_mutex_unlock(&x->all->lock);
+}
 
 static void forget(rs_lease *x)
 {

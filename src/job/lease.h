@@ -39,6 +39,9 @@ int64_t rs_lease_token(const rs_lease *lease);
 /* For any run to take, unless it is lost or another rank of this run has given it back. Accepts
  * NULL, nulls the pointer. */
 void rs_lease_give_back(rs_lease **lease);
+/* No more work of this process on the video for now, but it stays in the run's hands and is renewed
+ * here, until some rank gives it back. Accepts NULL, nulls the pointer. */
+void rs_lease_leave(rs_lease **lease);
 /* All that this process has. */
 void rs_leases_give_back(rs_leases *l);
 
