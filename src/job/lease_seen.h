@@ -1,5 +1,5 @@
 /* Leases of other runs, as this process first saw them: how long each has not changed, on this
- * process' clock. Private to job/lease.c. */
+ * process' clock. Private to job/lease*.c. */
 #ifndef RS_JOB_LEASE_SEEN_H
 #define RS_JOB_LEASE_SEEN_H
 
