@@ -16,11 +16,13 @@ static rs_status take_some(rs_held *h, rs_run_session *s, const char *const *ids
     h->n = 0;
     for (int64_t i = 0; i < n; i++) {
         const char *who;
-        RS_TRY(rs_lease_take(&h->leases[h->n], &who, s->arena, leases, ids[i]));
-        if (h->leases[h->n])
+        rs_lease *lease;
+        RS_TRY(rs_lease_take(&lease, &who, s->arena, leases, ids[i]));
+        if (lease)
             h->at[h->n++] = i;
         else
             *holder = who;
+        rs_lease_leave(&lease); /* the run has it: who works on it joins in */
     }
     return RS_OK;
 }
@@ -73,10 +75,8 @@ rs_status rs_held_await(rs_held *h, bool *stopped, rs_run_session *s, const char
     *h = (rs_held){0};
     *stopped = false;
     RS_TRY(rs_comm_broadcast(&n, s->world.comm, sizeof n, 0, "videos of other runs"));
-    if (rs_world_leads(&s->world)) {
+    if (rs_world_leads(&s->world))
         h->at = RS_NEW(s->arena, int64_t, n + 1);
-        h->leases = RS_NEW(s->arena, rs_lease *, n + 1);
-    }
     while (n > 0 && h->n == 0 && !*stopped) {
         const char *holder = "";
         RS_TRY(look(h, s, ids, n, &holder));
@@ -91,11 +91,4 @@ rs_status rs_held_await(rs_held *h, bool *stopped, rs_run_session *s, const char
         RS_TRY(ask_stop(stopped, s));
     }
     return RS_OK;
-}
-
-void rs_held_give_back(rs_held *h)
-{
-    for (int64_t i = 0; h->leases && i < h->n; i++)
-        rs_lease_give_back(&h->leases[i]);
-    h->n = 0;
 }

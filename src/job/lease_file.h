@@ -1,5 +1,5 @@
 /* What leases are made of: files that runs lock for moments (records, sections) or for as long as
- * they live (signs of life). Private to job/lease.c and job/tenancy.c.
+ * they live (signs of life). Private to job/lease*.c and job/tenancy.c.
  *
  * Locks are flock(2). They hold between hosts on NFS (Linux makes them byte-range locks of the
  * server), GPFS, and Lustre mounted with -o flock; where they hold only within a host (Lustre

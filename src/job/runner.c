@@ -111,6 +111,8 @@ static rs_status run_list(rs_work *w, bool *finished)
             rs_comm_abort(w->s->world.comm, rs_status_exit_code(st), rs_error_message());
         st = rs_dispatch_close(&d, finished);
     }
+    if (rs_tenancy_leases(w->s->tenancy))
+        rs_leases_give_back(rs_tenancy_leases(w->s->tenancy));
     rs_arena_destroy(&a);
     return st;
 }
@@ -126,7 +128,6 @@ static rs_status run_all_videos(rs_work *w, bool *finished)
     for (;;) {
         bool stopped = false;
         RS_TRY(run_list(w, finished));
-        rs_held_give_back(&h);
         if (!*finished)
             return RS_OK;
         int64_t n = rs_work_list_held(w, at, ids);

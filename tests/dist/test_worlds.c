@@ -15,6 +15,9 @@
 
 enum { VIDEOS = 4 };
 
+/* Few commits: who is stopped inside of one blocks its video, which is not what is tried here. */
+static const char k_zombie[] =
+    "--set motion.steps=400 --set checkpoint.every=100 --set cluster.lease=1.5";
 static const char k_long[] = "--set motion.steps=150 --set cluster.lease=1.5";
 
 static char *in(const char *dir, const char *name)
@@ -33,11 +36,11 @@ static int finish(char **out, const char *dir, const char *log, pid_t pid)
     return t_mpirun_wait(out, pid, in(dir, log));
 }
 
-static const char *world(void)
+static const char *world(const char *settings)
 {
     const char *dir = t_catalog_world(VIDEOS);
     char *out;
-    T_CHECKF(t_catalog_run(&out, 0, dir, "alone", k_long) == 0, "%s", out);
+    T_CHECKF(t_catalog_run(&out, 0, dir, "alone", settings) == 0, "%s", out);
     return dir;
 }
 
@@ -58,7 +61,7 @@ static bool all_done(const char *said)
 
 static void t_two_worlds_share_the_videos(void)
 {
-    const char *dir = world();
+    const char *dir = world(k_long);
     char *a, *b;
     pid_t x = start(dir, "a.log", 1, k_long);
     t_await_text(in(dir, "a.log"), " | ", NULL);
@@ -77,7 +80,7 @@ static void t_two_worlds_share_the_videos(void)
 
 static void t_videos_of_a_dead_world_are_taken_over(void)
 {
-    const char *dir = world();
+    const char *dir = world(k_long);
     char *a, *b;
     pid_t x = start(dir, "a.log", 2, k_long);
     t_await_text(in(dir, "a.log"), "| motion step", NULL);
@@ -96,13 +99,13 @@ static void t_videos_of_a_dead_world_are_taken_over(void)
 /* The whole world stands still, is taken for dead, and goes on. */
 static void zombie(int ranks)
 {
-    const char *dir = world();
+    const char *dir = world(k_zombie);
     char *a, *b, *out;
-    pid_t x = start(dir, "a.log", ranks, k_long);
+    pid_t x = start(dir, "a.log", ranks, k_zombie);
     t_await_text(in(dir, "a.log"), "| motion step", NULL);
     const char *program = RS_BUILD_DIR "/reshoot run";
     T_EQ_I(t_signal(SIGSTOP, 9, program, in(dir, "run")), ranks);
-    T_CHECKF(t_catalog_run(&b, 1, dir, "run", k_long) == 0, "%s", b);
+    T_CHECKF(t_catalog_run(&b, 1, dir, "run", k_zombie) == 0, "%s", b);
     T_CHECKF(strstr(b, "4 edits done, 0 failed"), "%s", b);
     T_CHECKF(strstr(b, "which was not heard of for too long"), "%s", b);
     T_EQ_I(t_shell(&out, "cd %s/run && find state archive videos sheets -type f | xargs sha256sum",
@@ -186,10 +189,40 @@ static void t_who_waits_can_be_stopped(void)
     T_CHECKF(finish(&out, dir, "a.log", x) == 75, "%s", out);
 }
 
+/* A run of a machine that cannot be asked is alive if it touches its file. */
+static void t_runs_of_other_machines(void)
+{
+    const char *dir = t_catalog_world(1);
+    char *out;
+    const char *life = in(dir, "run/leases/alive/elsewhere_0123456789abcdef0123456789abcdef");
+    const char *text = "host elsewhere\npid 7\nsettings 0\n";
+    T_CHECKF(t_catalog_run(&out, 0, dir, "run", "") == 0, "%s", out);
+    T_OK(rs_write_file_atomic(life, text, strlen(text)));
+    T_CHECK(t_shell(&out,
+                    "(for i in $(seq 300); do sleep 0.1; touch -c %s; done) >/dev/null 2>&1 &",
+                    life) == 0);
+    T_EQ_I(t_catalog_run(&out, 0, dir, "run", "--set motion.steps=3 --set cluster.lease=60"), 2);
+    T_CHECKF(strstr(out, "process 7 on elsewhere is using this folder with other settings "
+                         "(motion.steps: 6 there, steps: 3 here)"),
+             "%s", out);
+    T_CHECK(unlink(life) == 0);
+    const char *silent = in(dir, "run/leases/alive/elsewhere_fedcba9876543210fedcba9876543210");
+    T_OK(rs_write_file_atomic(silent, text, strlen(text)));
+    T_CHECKF(t_catalog_run(&out, 0, dir, "run", "--set motion.steps=3 --set cluster.lease=0.6") ==
+                 0,
+             "%s", out);
+    T_CHECK(!rs_path_exists(silent));
+    t_catalog_clean(dir, "run");
+}
+
 static const rs_test_case cases[] = {
-    T_CASE(t_two_worlds_share_the_videos), T_CASE(t_videos_of_a_dead_world_are_taken_over),
-    T_CASE(t_a_zombie_publishes_nothing),  T_CASE(t_a_zombie_of_two_ranks_publishes_nothing),
-    T_CASE(t_other_settings_are_refused),  T_CASE(t_one_world_may_have_the_folder_for_itself),
+    T_CASE(t_two_worlds_share_the_videos),
+    T_CASE(t_videos_of_a_dead_world_are_taken_over),
+    T_CASE(t_a_zombie_publishes_nothing),
+    T_CASE(t_a_zombie_of_two_ranks_publishes_nothing),
+    T_CASE(t_other_settings_are_refused),
+    T_CASE(t_runs_of_other_machines),
+    T_CASE(t_one_world_may_have_the_folder_for_itself),
     T_CASE(t_who_waits_can_be_stopped),
 };
 RS_TEST_MAIN(cases)

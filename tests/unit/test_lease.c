@@ -2,6 +2,7 @@
 // that keeps out whoever has lost its lease.
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -101,10 +102,18 @@ static void t_ranks_of_a_world_hold_together(void)
     T_EQ_I(rs_lease_token(y), rs_lease_token(x));
     T_OK(publish(x, in(dir, "file"), "x"));
     T_OK(publish(y, in(dir, "file"), "y"));
-    rs_lease_leave(&x);
-    T_CHECK(!take(other, "v")); /* still the world's */
+    T_CHECK(take(a, "v") == x); /* not a second one */
+    T_CHECK(!take(other, "v"));
+    rs_lease_give_back(&y); /* for both */
+    T_FAILS(publish(x, in(dir, "file"), "late"), HELD, "v: this run has given its lease back");
     x = take(a, "v");
     T_CHECK(x);
+    T_EQ_I(rs_lease_token(x), 2);
+    rs_lease_give_back(&x);
+    x = take(a, "v");
+    T_EQ_I(rs_lease_token(x), 3);
+    y = take(b, "v");
+    T_CHECK(y);
     rs_lease_give_back(&y);
     rs_lease *z = take(other, "v");
     T_CHECK(z);
@@ -238,6 +247,47 @@ static void t_zombies_cannot_sweep(void)
     rs_leases_close(&b);
 }
 
+/* The renewing thread opens one for moments. */
+static void await_open_files(int n)
+{
+    char *out = NULL;
+    for (int i = 0; i < 200; i++) {
+        t_shell(&out, "ls -l /proc/%d/fd | grep -c '[.]lease$'", (int)getpid());
+        if (atoi(out) == n)
+            return;
+        usleep(20000);
+    }
+    T_CHECKF(false, "%s open files, want %d", out, n);
+}
+
+/* What a rank is not working on stays in its run's hands, and costs no open file. */
+static void t_left_leases_are_renewed(void)
+{
+    const char *dir = t_tmpdir();
+    rs_leases *a = open_world(dir, "a", 0.4), *b = open_world(dir, "b", 0.4);
+    for (int i = 0; i < 5; i++) {
+        rs_lease *x = take(a, rs_arena_printf(t_arena(), "v%d", i));
+        T_CHECK(x);
+        rs_lease_leave(&x);
+        T_CHECK(!x);
+    }
+    for (int i = 0; i < 5; i++)
+        T_CHECK(!take_within(b, rs_arena_printf(t_arena(), "v%d", i), 0.5));
+    await_open_files(0);
+    rs_lease *x = take(a, "v3");
+    T_CHECK(x);
+    T_EQ_I(rs_lease_token(x), 1);
+    T_OK(publish(x, in(dir, "file"), "x"));
+    await_open_files(1);
+    rs_lease_give_back(&x);
+    T_CHECK(take(b, "v3"));
+    rs_leases_give_back(a);
+    for (int i = 0; i < 5; i++)
+        T_CHECK(take(b, rs_arena_printf(t_arena(), "v%d", i)));
+    rs_leases_close(&a);
+    rs_leases_close(&b);
+}
+
 static void t_damage_is_safe(void)
 {
     const char *dir = t_tmpdir();
@@ -261,6 +311,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_who_is_silent_is_followed_after_a_while),
     T_CASE(t_zombies_cannot_publish),
     T_CASE(t_zombies_cannot_sweep),
+    T_CASE(t_left_leases_are_renewed),
     T_CASE(t_damage_is_safe),
 };
 RS_TEST_MAIN(cases)
