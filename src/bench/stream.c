@@ -144,7 +144,8 @@ static rs_status measure(rs_stream_rate *out, bench *b, rs_comm *gang)
     RS_TRY(rs_comm_agree(b->c, open_side(&b->mapped, b, &mapped)));
     RS_TRY(rs_comm_agree(b->c, open_side(&b->sharded, b, &sharded)));
     rs_denoiser_join(b->sharded.m);
-    RS_TRY(rs_comm_agree(b->c, verify(b))); /* ranks may come to their first step one by one */
+    RS_TRY(rs_comm_barrier(b->c, "all have joined"));
+    RS_TRY(rs_comm_agree(b->c, verify(b)));
     rs_wstream_stats before = rs_denoiser_stream_stats(b->sharded.m);
     for (int64_t i = 0; i < b->o->steps; i++)
         RS_TRY(time_pair(b, i));

@@ -1,16 +1,19 @@
 /* The walk of a gang. One thread per rank, the *walker*, makes all calls on the gang's
- * communicator:
+ * communicator.
  *
- *   boundary   each rank's wish is gathered: nothing (AWAY), a pass back to block b (b = L:
- * forwards only), or to close. The pass that serves all wishes is walked; without a wish they ask
- * again a little later; when all want to close they do. pass       the blocks' uses, 0..L-1 and
- * L-1..b, with two entries in the ring: a use whose block is not in the ring needs a gather, into
- * the entry used longest ago. This order is a function of the passes so far, so it is equal on all
- * ranks. At the end block 0 is gathered for the next pass, unless it is there.
+ * Boundary: each rank's wish is gathered: nothing (AWAY), a pass back to block b (b = L: forwards
+ * only), or to close. The pass that serves all wishes is walked; without a wish they ask again a
+ * little later; when all want to close they do. A rank in a round that has no wish yet answers
+ * HOLD: then no pass begins at this boundary. So ranks that have joined, and only then wish, begin
+ * together.
  *
- * An entry is overwritten when this rank's computation is through with it; where it takes no part
- * in the pass, or is through with its shorter one, at once. So gathers wait for computations and
- * never the other way round within a pass, and a rank that looks on holds up nobody. */
+ * Pass: the blocks' uses, 0..L-1 and L-1..b, with two entries in the ring: a use whose block is not
+ * in the ring needs a gather, into the entry used longest ago. This order is a function of the
+ * passes so far, so it is equal on all ranks. At the end block 0 is gathered for the next pass,
+ * unless it is there. An entry is overwritten when this rank's computation is through with it;
+ * where it takes no part in the pass, or is through with its shorter one, at once. So gathers wait
+ * for computations and never the other way round within a pass, and a rank that looks on holds up
+ * nobody. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -20,7 +23,14 @@
 #include "comm/agree.h"
 #include "weights/stream_priv.h"
 
-enum { AWAY = -1, CLOSE = -2, PAUSE_MIN_US = 500, PAUSE_MAX_US = 20000 };
+enum {
+    AWAY = -1,
+    CLOSE = -2,
+    HOLD = -3,
+    PAUSE_MIN_US = 500,
+    PAUSE_MAX_US = 20000,
+    HOLD_MAX_S = 30
+};
 
 /* One gather of a pass. */
 typedef struct gather {
@@ -35,6 +45,10 @@ typedef struct rs_wgang {
     bool started;
     int go;                        /* to the walker: 0 wait, 1 begin, -1 all is off */
     bool joined, closing, wishing; /* what the computation wants (under the stream's lock) */
+    bool told;                     /* the walker has told the gang that this rank has joined */
+    bool held_back;                /* its last answer was HOLD, */
+    double since;                  /* from then on, */
+    int64_t pause_us;              /* and it waits so long before the next */
     int wish;
     int lane;     /* ranks of a lane */
     bool in_pass; /* it takes part in the pass under way */
@@ -134,14 +148,41 @@ static rs_status walk(rs_wstream *w)
     return RS_OK;
 }
 
-/* This rank's wish; one in a round is waited for. */
+/* Called locked: until something changes, but not for long. */
+static void wait_us(rs_wstream *w, int64_t us)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += us * 1000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&w->changed, &w->lock, &until);
+}
+
+/* This rank's wish. One in a round is waited for: it answers HOLD now and then, so that others can
+ * join meanwhile, but not for ever, so that the watchdog names who never comes. */
 static int32_t my_wish(rs_wstream *w)
 {
     rs_wgang *g = w->gang;
+    int32_t wish = AWAY;
     pthread_mutex_lock(&w->lock);
-    while (g->joined && !g->wishing && !g->closing)
+    if (g->held_back && g->joined && !g->wishing && !g->closing)
+        wait_us(w, g->pause_us = rs_min_i64(2 * g->pause_us, PAUSE_MAX_US));
+    while (g->joined && !g->wishing && !g->closing && g->told && rs_now() - g->since > HOLD_MAX_S)
         pthread_cond_wait(&w->changed, &w->lock);
-    int32_t wish = g->wishing ? g->wish : g->closing ? CLOSE : AWAY;
+    if (g->wishing)
+        wish = g->wish;
+    else if (g->closing)
+        wish = CLOSE;
+    else if (g->joined)
+        wish = HOLD;
+    if (wish != HOLD || !g->held_back) {
+        g->since = rs_now();
+        g->pause_us = PAUSE_MIN_US;
+    }
+    g->held_back = wish == HOLD;
+    g->told = g->joined;
+    pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->lock);
     return wish;
 }
@@ -164,22 +205,21 @@ static void begin_pass(rs_wstream *w, int back_to, bool mine)
 /* Between looks at a gang that wants nothing. A wish of this rank ends it. */
 static void pause_a_little(rs_wstream *w, int64_t us)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += us * 1000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&w->lock);
-    if (!w->gang->wishing && !w->gang->closing)
-        pthread_cond_timedwait(&w->changed, &w->lock, &until);
+    if (!w->gang->wishing && !w->gang->closing && !w->gang->joined)
+        wait_us(w, us);
     pthread_mutex_unlock(&w->lock);
 }
 
-/* A pass needs all ranks of its lane: where some have not come yet, the others wait for the next
- * boundary. True if there are such. */
+/* A pass needs all ranks of its lane, and nobody who has just joined: where some have not come yet,
+ * the others wait for the next boundary. True if there are such. */
 static bool put_off(rs_wgang *g, int ranks)
 {
     bool some = false;
+    for (int r = 0; r < ranks; r++)
+        some = some || g->wishes[r] == HOLD;
+    for (int r = 0; some && r < ranks; r++)
+        g->wishes[r] = g->wishes[r] >= 0 ? AWAY : g->wishes[r];
     for (int first = 0; first < ranks; first += g->lane) {
         int last = first + g->lane < ranks ? first + g->lane : ranks, wish = 0;
         for (int r = first; r < last; r++)
@@ -310,9 +350,13 @@ static rs_status broken(const rs_wgang *g)
 
 void rs_wgang_join(rs_wstream *w, bool joined)
 {
+    rs_wgang *g = w->gang;
     pthread_mutex_lock(&w->lock);
-    w->gang->joined = joined;
+    g->joined = joined;
+    g->told = false;
     pthread_cond_broadcast(&w->changed);
+    while (joined && !g->told && g->failed == RS_OK)
+        pthread_cond_wait(&w->changed, &w->lock);
     pthread_mutex_unlock(&w->lock);
 }
 

@@ -106,15 +106,10 @@ static void t_stream_on_ranks(void)
     const char *dir = t_tmpdir();
     char *out;
     double read = 0;
-    T_CHECKF(t_shell(&out,
-                     T_BIN "/reshoot-world model --preset tiny %s/model " T_SRC
-                           "/datasets/smallmodel/tokenizer",
-                     dir) == 0,
-             "%s", out);
     for (int i = 0; i < 3; i++) {
         T_CHECKF(t_mpirun_reshoot(&out, k_ranks[i],
-                                  "bench stream %s/model --tokens 30 --steps 2 --threads 1 --json",
-                                  dir) == 0,
+                                  "bench stream " T_SRC "/datasets/smallworld/model --tokens 30 "
+                                  "--steps 2 --threads 1 --json") == 0,
                  "%s", out);
         rs_json *doc = t_json(out);
         t_bench_head(doc, "reshoot bench stream", k_ranks[i]);
@@ -122,7 +117,7 @@ static void t_stream_on_ranks(void)
         T_CHECK(t_number(doc, "ratio") > 0);
         read = i ? read : t_number(doc, "bytes_read");
         /* rank 0's share of all blocks, cut at multiples of 64 bytes */
-        T_NEAR(t_number(doc, "bytes_read"), read / k_ranks[i], 64 * 2);
+        T_NEAR(t_number(doc, "bytes_read"), read / k_ranks[i], 64 * 6);
         T_CHECK((t_number(doc, "gathered_per_step") > 0) == (k_ranks[i] > 1));
         rs_json_destroy(&doc);
     }

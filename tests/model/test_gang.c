@@ -138,9 +138,10 @@ static rs_status pass(rank *r, int back_to, int pause_ms)
 static const int k_backs[] = {BLOCKS, BLOCKS, 0, 0, 2, BLOCKS};
 enum { N_BACKS = sizeof k_backs / sizeof k_backs[0] };
 
-static rs_status walk_all(rank *r)
+static rs_status walk_all(rank *r, rs_comm *c)
 {
     rs_wstream_join(r->s);
+    RS_TRY(rs_comm_barrier(c, "all have joined"));
     for (int i = 0; i < N_BACKS; i++)
         RS_TRY(pass(r, k_backs[i], 0));
     rs_wstream_leave(r->s);
@@ -150,8 +151,7 @@ static rs_status walk_all(rank *r)
     for (int s = 0; s < SLOTS; s++)
         whole += k_sizes[s];
     int64_t ring = whole * (r->w->type == RS_DTYPE_F32 ? 8 : 10), slack = 64 * (BLOCKS + 3) * 4;
-    /* The first may have begun before all had joined. */
-    if (t.passes < N_BACKS || t.passes > N_BACKS + S)
+    if (t.passes != N_BACKS)
         return RS_FAIL(INTERNAL, "%lld passes for %d in step", (long long)t.passes, N_BACKS);
     if (t.gathers > t.passes * 7 || (S > 1) != (t.bytes_gathered > 0))
         return RS_FAIL(INTERNAL, "%lld gathers", (long long)t.gathers);
@@ -178,7 +178,7 @@ static rs_status walk_rank(rs_comm *c, void *ctx)
     RS_TRY(rs_comm_split(&gang, c, 0, 0, "gang"));
     rs_status st = open_rank(&r, gang, ctx);
     if (st == RS_OK)
-        st = rs_comm_agree(c, walk_all(&r)); /* the gang is the stream's */
+        st = rs_comm_agree(c, walk_all(&r, c)); /* the gang is the stream's */
     if (st == RS_OK)
         st = check_read(&r, c);
     st = close_rank(&r, st);
