@@ -88,7 +88,7 @@ void rs_work_take_end(void *ctx, int64_t listed, int64_t edit, rs_task_stage sta
     }
 }
 
-static void begin_again(rs_work *w, int64_t k)
+void rs_work_begin_again(rs_work *w, int64_t k)
 {
     for (int64_t e = 0; e < w->todo[k].n_edits; e++) {
         rs_outcome *o = &w->l->items[w->first[k] + e];
@@ -109,7 +109,6 @@ int64_t rs_work_list_held(rs_work *w, int64_t *chosen, const char **ids)
             held = held || w->l->items[w->first[k] + e].status == RS_HELD;
         if (!held)
             continue;
-        begin_again(w, k);
         ids[n] = rs_work_video(w, k)->id;
         chosen[n++] = k;
     }

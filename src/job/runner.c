@@ -138,6 +138,8 @@ static rs_status run_all_videos(rs_work *w, bool *finished)
             return RS_OK;
         for (int64_t i = 0; i < h.n; i++)
             pick[i] = at[h.at[i]];
+        for (int64_t i = 0; i < h.n && rs_world_leads(&w->s->world); i++)
+            rs_work_begin_again(w, pick[i]);
         w->pick = pick;
         w->n_pick = h.n;
     }

@@ -52,8 +52,9 @@ void rs_work_tell_outcome(const rs_work *w, const rs_outcome *o, int stage);
 rs_task_end_fn rs_work_take_end; /* ctx: the work */
 rs_report_fn rs_work_take_report;
 rs_edit_report rs_work_report_of(const rs_outcome *o);
-/* Rank 0: chosen videos that other runs hold, whose outcomes are "not reached" again; how many.
- * ids: theirs. */
+/* Rank 0: chosen videos that other runs hold; how many. ids: theirs. */
 int64_t rs_work_list_held(rs_work *w, int64_t *chosen, const char **ids);
+/* Rank 0: the outcomes of a chosen video are "not reached" again. */
+void rs_work_begin_again(rs_work *w, int64_t k);
 
 #endif

@@ -78,6 +78,23 @@ static void t_two_worlds_share_the_videos(void)
     T_EQ_I(t_shell(&out, "ls %s/run/reshoot.world-*.rank-1.log", dir), 0);
 }
 
+/* The third one comes when all videos are taken: it waits for several, which end one by one. */
+static void t_who_comes_late_waits_for_all(void)
+{
+    const char *dir = world(k_long);
+    char *a, *b, *c;
+    pid_t x = start(dir, "a.log", 2, k_long);
+    t_await_text(in(dir, "a.log"), "| motion step", NULL);
+    pid_t y = start(dir, "b.log", 2, k_long);
+    t_await_text(in(dir, "b.log"), " | ", NULL);
+    pid_t z = start(dir, "c.log", 1, k_long);
+    T_CHECKF(finish(&a, dir, "a.log", x) == 0, "%s", a);
+    T_CHECKF(finish(&b, dir, "b.log", y) == 0, "%s", b);
+    T_CHECKF(finish(&c, dir, "c.log", z) == 0, "%s", c);
+    T_CHECKF(all_done(c), "%s", c);
+    shared_once(dir);
+}
+
 static void t_videos_of_a_dead_world_are_taken_over(void)
 {
     const char *dir = world(k_long);
@@ -217,6 +234,7 @@ static void t_runs_of_other_machines(void)
 
 static const rs_test_case cases[] = {
     T_CASE(t_two_worlds_share_the_videos),
+    T_CASE(t_who_comes_late_waits_for_all),
     T_CASE(t_videos_of_a_dead_world_are_taken_over),
     T_CASE(t_a_zombie_publishes_nothing),
     T_CASE(t_a_zombie_of_two_ranks_publishes_nothing),
