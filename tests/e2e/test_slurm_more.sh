@@ -80,7 +80,7 @@ t_the_model_on_local_disks() {
 
 t_srun_starts_the_ranks() {
     local d=$T/srun
-    srun --mpi=list 2>&1 | grep -q pmix || skip "Slurm has no PMIx here"
+    grep -q pmix <<<"$(srun --mpi=list 2>&1)" || skip "Slurm has no PMIx here"
     catalog "$d" 3 20
     submit "$d" --nodes=3 --ntasks-per-node=1 "$SOURCE/slurm/run.sbatch" "$d/exp.yaml" --launcher srun
     ends "$d" 60
@@ -91,7 +91,7 @@ t_srun_starts_the_ranks() {
 # Three worlds on one output folder.
 t_an_array_shares_a_catalog() {
     local d=$T/array task
-    "$RS_BIN" schema --yaml | grep -q '^ *lease:' || skip "this reshoot has no leases"
+    grep -q '^ *lease:' <<<"$("$RS_BIN" schema --yaml)" || skip "this reshoot has no leases"
     catalog "$d" 6 100
     submit "$d" --output="$d/log-%a" --array=0-2 --nodes=1 --ntasks-per-node=1 "$SOURCE/slurm/array.sbatch" "$d/exp.yaml"
     for task in 0 1 2; do
@@ -109,7 +109,7 @@ t_an_array_shares_a_catalog() {
 
 t_bench() {
     local d=$T/bench out
-    "$RS_BIN" bench comm --help 2>/dev/null | grep -q -- --ops || skip "this reshoot has no bench comm"
+    grep -q -- --ops <<<"$("$RS_BIN" bench comm --help 2>/dev/null)" || skip "this reshoot has no bench comm"
     mkdir -p "$d"
     RS_BENCH_COMM="--max 4K --iters 2" RS_BENCH_IO="--size 1M --iters 1 --files 4" RS_BENCH_CATALOG="--videos 2" \
         submit "$d" --nodes=2 --ntasks-per-node=1 "$SOURCE/slurm/bench.sbatch" "$d/out"
