@@ -26,7 +26,7 @@ static const rs_opt k_opts[] = {
      "a rank that waits for another longer than this ends it: 600"},
 };
 
-/* "VmHWM" or "RssAnon" of this process, in bytes; 0 where the system does not say. */
+/* "VmHWM" of this process, in bytes; 0 where the system does not say. */
 static int64_t memory_of(const char *key)
 {
     char line[256];
@@ -58,8 +58,8 @@ static void print_text(rs_arena *a, const rs_bench_site *s, const char *model,
            "for blocks, %.4f s for the gang\n",
            ranks, (double)r->bytes_read * 1e-6, r->gathered_step * 1e-6, r->gather_s, r->exposed_s,
            r->boundary_s);
-    rs_out("memory of rank 0, both homes open: %.1f MB at most, %.1f MB of its own\n",
-           (double)memory_of("VmHWM") * 1e-6, (double)memory_of("RssAnon") * 1e-6);
+    rs_out("memory of rank 0, both homes open: %.1f MB at most\n",
+           (double)memory_of("VmHWM") * 1e-6);
 }
 
 static void write_spread(rs_jsonw *w, const char *key, rs_spread s)
