@@ -88,7 +88,7 @@ static demand demand_of(const rs_run *run)
 static rs_status log_seconds(rs_run_session *s)
 {
     rs_plan_rates r;
-    rs_plan_prediction p;
+    rs_plan_prediction *p = &s->expected;
     rs_device *own; /* what is held to measure is no memory of the run */
     rs_device_opts like = {.backend = rs_device_backend(s->dev),
                            .threads = rs_device_threads(s->dev)};
@@ -97,16 +97,16 @@ static rs_status log_seconds(rs_run_session *s)
     rs_status st = rs_plan_rates_measure(&r, own, &s->sizes);
     rs_device_destroy(&own);
     RS_TRY(st);
-    rs_plan_predict(&p, s->run.cfg, &s->sizes, &r, d.references);
-    double video = p.task[RS_TASK_INGEST] + p.task[RS_TASK_MOTION] +
-                   d.appearances * p.task[RS_TASK_APPEARANCE] +
-                   d.edits * (p.task[RS_TASK_EDIT] + p.task[RS_TASK_DECODE]) +
-                   p.task[RS_TASK_PUBLISH];
+    rs_plan_predict(p, s->run.cfg, &s->sizes, &r, d.references);
+    double video = p->task[RS_TASK_INGEST] + p->task[RS_TASK_MOTION] +
+                   d.appearances * p->task[RS_TASK_APPEARANCE] +
+                   d.edits * (p->task[RS_TASK_EDIT] + p->task[RS_TASK_DECODE]) +
+                   p->task[RS_TASK_PUBLISH];
     RS_LOG(INFO,
            "expected, by %.0f GFLOP/s: %.3g s a training step, %.3g s a sampling step; motion "
            "%.3g s, appearance %.3g s, edit %.3g s; %.3g videos per hour",
-           r.gemm * 1e-9, p.clip_step, p.step[RS_TASK_EDIT], p.task[RS_TASK_MOTION],
-           d.appearances > 0 ? p.task[RS_TASK_APPEARANCE] : 0, p.task[RS_TASK_EDIT],
+           r.gemm * 1e-9, p->clip_step, p->step[RS_TASK_EDIT], p->task[RS_TASK_MOTION],
+           d.appearances > 0 ? p->task[RS_TASK_APPEARANCE] : 0, p->task[RS_TASK_EDIT],
            3600 * (double)s->world.size / video);
     return RS_OK;
 }

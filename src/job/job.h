@@ -61,16 +61,17 @@ typedef struct rs_run_session {
     rs_catalog *catalog;
     rs_device *dev;
     rs_arena *arena;
-    int machine_ranks;       /* ranks of the world on this machine */
-    rs_plan_sizes sizes;     /* of the present settings; what the models are opened with */
-    int64_t planned;         /* bytes on the device, of the largest settings so far */
-    rs_used_states used;     /* by the jobs that ran here */
-    rs_arena *reports;       /* rank 0: texts that ranks reported */
-    rs_live_world records;   /* what is said of this run for others to see */
-    rs_live_summary summary; /* rank 0: of all jobs so far */
-    const char *arm;         /* whose settings are used, "": none */
-    double deadline;         /* end of the wall time on the clock of rs_now(); INFINITY: none */
-    rs_tenancy *tenancy;     /* who else is in the output folder, and the leases on videos */
+    int machine_ranks;           /* ranks of the world on this machine */
+    rs_plan_sizes sizes;         /* of the present settings; what the models are opened with */
+    rs_plan_prediction expected; /* rank 0: seconds under the present settings */
+    int64_t planned;             /* bytes on the device, of the largest settings so far */
+    rs_used_states used;         /* by the jobs that ran here */
+    rs_arena *reports;           /* rank 0: texts that ranks reported */
+    rs_live_world records;       /* what is said of this run for others to see */
+    rs_live_summary summary;     /* rank 0: of all jobs so far */
+    const char *arm;             /* whose settings are used, "": none */
+    double deadline;             /* end of the wall time on the clock of rs_now(); INFINITY: none */
+    rs_tenancy *tenancy;         /* who else is in the output folder, and the leases on videos */
 } rs_run_session;
 
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o) RS_NODISCARD;

@@ -39,21 +39,23 @@ static void add_outcomes(rs_outcomes *l, rs_arena *a, const rs_catalog_video *v)
     l->n += v->n_edits;
 }
 
-/* What stages cost in relation to each other, in full-length training steps: a one-frame step is
- * about a fifth of one, a pass of sampling a third. */
-static void fill_costs(double seconds[RS_TASK_COUNT], const rs_run *run, const rs_catalog_video *v,
-                       const rs_catalog_edit *e)
+/* What stages cost: seconds as rank 0 expects them (only the director reads them), where an edit's
+ * appearance counts by its own references: a one-frame step is about a fifth of a full one. */
+static void fill_costs(double seconds[RS_TASK_COUNT], const rs_run_session *s,
+                       const rs_catalog_video *v, const rs_catalog_edit *e)
 {
+    const rs_run *run = &s->run;
     const rs_config *c = run->cfg;
+    const rs_plan_prediction *p = &s->expected;
     rs_job job = {.video = v, .edit = e};
     double references = (double)rs_job_references(run, &job);
-    seconds[RS_TASK_INGEST] = seconds[RS_TASK_DECODE] = seconds[RS_TASK_PUBLISH] = 1;
-    seconds[RS_TASK_MOTION] = (double)c->motion.steps;
-    seconds[RS_TASK_APPEARANCE] =
+    double steps =
         (double)c->appearance.epochs * (1 + (double)c->appearance.repeats * references / 5);
     if (c->appearance.schedule != RS_CFG_SCHEDULE_CODE)
-        seconds[RS_TASK_APPEARANCE] = (double)c->appearance.steps / 3;
-    seconds[RS_TASK_EDIT] = (double)c->edit.steps * (c->edit.guidance == 1 ? 1 : 2) / 3;
+        steps = (double)c->appearance.steps / 3;
+    for (int t = 0; t < RS_TASK_COUNT; t++)
+        seconds[t] = p->task[t];
+    seconds[RS_TASK_APPEARANCE] = p->clip_step * steps;
 }
 
 /* Stages behind the last wanted one are left out. */
@@ -69,10 +71,10 @@ static rs_sched_video tasks_of(const rs_work *w, const rs_catalog_video *v, rs_s
 {
     const rs_run *run = &w->s->run;
     rs_sched_video t = {.edits = edits, .n_edits = v->n_edits, .skip = skipped(w)};
-    fill_costs(t.seconds, run, v, NULL);
+    fill_costs(t.seconds, w->s, v, NULL);
     for (int64_t e = 0; e < v->n_edits; e++) {
         rs_job job = {.video = v, .edit = &v->edits[e]};
-        fill_costs(edits[e].seconds, run, v, job.edit);
+        fill_costs(edits[e].seconds, w->s, v, job.edit);
         edits[e].skip = t.skip;
         if (rs_job_references(run, &job) == 0)
             edits[e].skip |= RS_TASK_BIT(RS_TASK_APPEARANCE);

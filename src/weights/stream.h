@@ -53,9 +53,10 @@ void rs_wstream_close(rs_wstream **w); /* accepts NULL, nulls the pointer */
  * file's type. */
 const rs_tensor *rs_wstream_globals(const rs_wstream *w);
 
-/* A round: passes that follow each other closely. Not nested. Ranks that join, and then begin, begin
- * together. In a round a rank waits for no other rank of its gang except one of its lane, whose
- * passes are its own, or after a pass that both took part in: the other may wait for its next one.
+/* A round: passes that follow each other closely. Not nested. Ranks that join, and then begin,
+ * begin together. In a round a rank waits for no other rank of its gang except one of its lane,
+ * whose passes are its own, or after a pass that both took part in: the other may wait for its next
+ * one.
  */
 void rs_wstream_join(rs_wstream *w);
 void rs_wstream_leave(rs_wstream *w);

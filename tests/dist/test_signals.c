@@ -134,23 +134,22 @@ static void t_sigterm_loses_nothing(void)
     char *out;
     T_CHECKF(t_catalog_run(&out, 0, dir, "alone", settings) == 0, "%s", out);
     for (int i = 0; i < 4; i++) {
-        const char *log = in(dir, "ended.log");
+        const char *log = in(dir, "ended.log"), *run = rs_arena_printf(t_arena(), "run%d", i);
         bool one = i % 2;
-        t_shell(NULL, "rm -f %s/run/reshoot*.log", dir);
-        pid_t pid = t_mpirun_start(log, 1 + i, t_catalog_args(dir, "run", settings));
-        await_logged(dir, "run", "| motion step");
-        T_CHECK(t_signal(SIGTERM, 1, one ? RS_BUILD_DIR "/reshoot run" : "mpirun ",
-                         in(dir, "run")) == 1);
+        pid_t pid = t_mpirun_start(log, 1 + i, t_catalog_args(dir, run, settings));
+        await_logged(dir, run, "| motion step");
+        T_CHECK(t_signal(SIGTERM, 1, one ? RS_BUILD_DIR "/reshoot run" : "mpirun ", in(dir, run)) ==
+                1);
         int rc = t_mpirun_wait(&out, pid, log);
         T_CHECKF(one ? rc == 75 : rc != 0 && rc != 124, "%d: %s", rc, out);
         char *list;
-        t_shell(&list, "find %s/run/state -name '*~checkpoint*'", dir);
+        t_shell(&list, "find %s/%s/state -name '*~checkpoint*'", dir, run);
         for (char *file = strtok(list, "\n"); file; file = strtok(NULL, "\n"))
             T_CHECK(step_of(file) > 0); /* whole */
+        T_CHECKF(t_catalog_run(&out, 2, dir, run, settings) == 0, "%s", out);
+        t_catalog_same(dir, "alone", run, VIDEOS * 5);
+        t_catalog_clean(dir, run);
     }
-    T_CHECKF(t_catalog_run(&out, 2, dir, "run", settings) == 0, "%s", out);
-    t_catalog_same(dir, "alone", "run", VIDEOS * 5);
-    t_catalog_clean(dir, "run");
 }
 
 static const rs_test_case cases[] = {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fsio.h"
+#include "harness/catalog.h"
 #include "harness/test.h"
 #include "store/archive.h"
 
@@ -21,29 +22,7 @@ static char *in(const char *dir, const char *name)
 
 static const char *world(void)
 {
-    static const char yaml[] = "name: listed\noutput: run\ncatalog: catalog/catalog.yaml\n"
-                               "model: {path: model}\n"
-                               "clip: {frames: 9, width: 64, height: 48}\n"
-                               "mask: {min_area: 4}\n"
-                               "lora: {rank: 4, alpha: 4}\n"
-                               "motion: {steps: 6, lr: 1.0e-3}\n"
-                               "appearance: {schedule: paper, steps: 4, repeats: 1}\n"
-                               "edit: {steps: 3}\n"
-                               "checkpoint: {every: 20}\n"
-                               "cluster: {threads: 1}\n"
-                               "log: {catalog_every: 0.05}\n"
-                               "video: {preset: ultrafast}\n";
-    const char *dir = t_tmpdir();
-    char *out;
-    int rc =
-        t_shell(&out,
-                T_BIN "/reshoot-world smallworld %s/catalog --count %d --frames 9 --width 64 "
-                      "--height 48 && " T_BIN "/reshoot-world model --preset tiny %s/model " T_SRC
-                      "/datasets/smallmodel/tokenizer",
-                dir, VIDEOS, dir);
-    T_CHECKF(rc == 0, "%s", out);
-    T_OK(rs_write_file_atomic(in(dir, "exp.yaml"), yaml, strlen(yaml)));
-    return dir;
+    return t_catalog_world_with(VIDEOS, "checkpoint: {every: 20}\nlog: {catalog_every: 0.05}\n");
 }
 
 static char *command(const char *dir, const char *more)

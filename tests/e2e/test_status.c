@@ -11,6 +11,7 @@
 
 #include "base/fsio.h"
 #include "base/str.h"
+#include "harness/catalog.h"
 #include "harness/screen.h"
 #include "harness/test.h"
 #include "store/archive.h"
@@ -26,28 +27,7 @@ static char *in(const char *dir, const char *name)
 /* Three clips of one edit each, a random model, an experiment of few steps; returns the folder. */
 static const char *world(void)
 {
-    static const char yaml[] = "name: seen\noutput: run\ncatalog: catalog/catalog.yaml\n"
-                               "model: {path: model}\n"
-                               "clip: {frames: 9, width: 64, height: 48}\n"
-                               "mask: {min_area: 4}\n"
-                               "lora: {rank: 4, alpha: 4}\n"
-                               "motion: {steps: 6, lr: 1.0e-3}\n"
-                               "appearance: {schedule: paper, steps: 4, repeats: 1}\n"
-                               "edit: {steps: 3}\n"
-                               "checkpoint: {every: 20}\n"
-                               "cluster: {threads: 1}\n"
-                               "video: {preset: ultrafast}\n";
-    const char *dir = t_tmpdir();
-    char *out;
-    int rc =
-        t_shell(&out,
-                T_BIN "/reshoot-world smallworld %s/catalog --count %d --frames 9 --width 64 "
-                      "--height 48 && " T_BIN "/reshoot-world model --preset tiny %s/model " T_SRC
-                      "/datasets/smallmodel/tokenizer",
-                dir, VIDEOS, dir);
-    T_CHECKF(rc == 0, "%s", out);
-    T_OK(rs_write_file_atomic(in(dir, "exp.yaml"), yaml, strlen(yaml)));
-    return dir;
+    return t_catalog_world_with(VIDEOS, "checkpoint: {every: 20}\n");
 }
 
 static char *command(const char *dir, const char *more)
@@ -286,7 +266,7 @@ static void t_status_of_a_run_that_works_is_killed_and_goes_on(void)
     T_EQ_I(number(doc, "edits", "waiting"), VIDEOS - 1);
     rs_json_destroy(&doc);
     page = status(dir, "");
-    T_CHECKF(strstr(page, "seen: running, 1 rank") && strstr(page, "ingest           1/3\n"), "%s",
+    T_CHECKF(strstr(page, "ranks: running, 1 rank") && strstr(page, "ingest           1/3\n"), "%s",
              page);
     T_CHECKF(strstr(page, "  rank 0 ") && strstr(page, "motion clip-00  step ") &&
                  strstr(page, "/1000000  loss "),
@@ -294,13 +274,13 @@ static void t_status_of_a_run_that_works_is_killed_and_goes_on(void)
     kill(pid, SIGKILL);
     T_EQ_I(ended(pid), 128 + SIGKILL);
     page = status(dir, "");
-    T_CHECKF(strstr(page, "seen: died") && strstr(page, "GONE: last word") &&
+    T_CHECKF(strstr(page, "ranks: died") && strstr(page, "GONE: last word") &&
                  strstr(page, "motion clip-00  step ") && strstr(page, "start it again"),
              "%s", page);
     T_CHECKF(strstr(page, "0 of 3 edits done, 3 waiting"), "%s", page);
     T_CHECKF(run(&out, dir, "--set edit.steps=2") == 0, "%s", out);
     page = status(dir, "");
-    T_CHECKF(strstr(page, "seen: done") && strstr(page, "3 of 3 edits done") &&
+    T_CHECKF(strstr(page, "ranks: done") && strstr(page, "3 of 3 edits done") &&
                  strstr(page, "publish          3/3"),
              "%s", page);
     doc = status_json(dir);
@@ -325,7 +305,7 @@ static void t_failures_have_their_reasons(void)
            0);
     T_EQ_I(run(&out, dir, ""), 3);
     char *page = status(dir, "");
-    T_CHECKF(strstr(page, "seen: failed") && strstr(page, "2 of 3 edits failed"), "%s", page);
+    T_CHECKF(strstr(page, "ranks: failed") && strstr(page, "2 of 3 edits failed"), "%s", page);
     T_CHECKF(strstr(page, "\nfailed:\n  clip-01#") && strstr(page, "catalog/clip-01/masks") &&
                  strstr(page, "\n  clip-02#") && strstr(page, "run/state/clip-02"),
              "%s", page);
@@ -339,15 +319,15 @@ static void t_watching_ends_with_the_run(void)
     await_motion(dir);
     char *page = status(dir, "--watch --every 0.2");
     T_EQ_I(ended(pid), 0);
-    T_CHECKF(strstr(page, "seen: running") && !strchr(page, '\033'), "%s", page);
+    T_CHECKF(strstr(page, "ranks: running") && !strchr(page, '\033'), "%s", page);
     const char *last = page;
-    for (const char *p = page; (p = strstr(p, "seen: ")); p++)
+    for (const char *p = page; (p = strstr(p, "ranks: ")); p++)
         last = p;
-    T_CHECKF(strncmp(last, "seen: done", 10) == 0, "%s", last);
+    T_CHECKF(strncmp(last, "ranks: done", 11) == 0, "%s", last);
     t_screen s;
     t_screen_run(&s, 60, rs_arena_printf(t_arena(), T_BIN "/reshoot status %s/run --watch", dir));
     T_CHECK(s.status == 0 && strstr(s.raw, "\033[H\033[J") &&
-            t_screen_count(&s, "seen: done") == 1);
+            t_screen_count(&s, "ranks: done") == 1);
     for (int r = 0; r < s.n; r++)
         T_CHECK(strlen(s.rows[r]) < 60);
 }

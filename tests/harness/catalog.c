@@ -23,12 +23,17 @@ static const char k_experiment[] = "name: ranks\noutput: run\ncatalog: catalog/c
                                    "motion: {steps: 6, lr: 1.0e-3}\n"
                                    "appearance: {schedule: paper, steps: 4, repeats: 1}\n"
                                    "edit: {steps: 3}\n"
-                                   "checkpoint: {every: 2}\n"
                                    "cluster: {threads: 1}\n"
                                    "video: {preset: ultrafast}\n";
 
 const char *t_catalog_world(int videos)
 {
+    return t_catalog_world_with(videos, "checkpoint: {every: 2}\n");
+}
+
+const char *t_catalog_world_with(int videos, const char *settings)
+{
+    const char *yaml = rs_arena_printf(t_arena(), "%s%s", k_experiment, settings);
     const char *dir = t_tmpdir();
     char *out;
     int rc =
@@ -38,7 +43,7 @@ const char *t_catalog_world(int videos)
                       "/datasets/smallmodel/tokenizer",
                 dir, videos, dir);
     T_CHECKF(rc == 0, "%s", out);
-    T_OK(rs_write_file_atomic(in(dir, "exp.yaml"), k_experiment, strlen(k_experiment)));
+    T_OK(rs_write_file_atomic(in(dir, "exp.yaml"), yaml, strlen(yaml)));
     return dir;
 }
 

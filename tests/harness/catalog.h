@@ -8,6 +8,8 @@
 
 /* Its folder. motion.steps 6, appearance.steps 4, edit.steps 3, checkpoint.every 2, 1 thread. */
 const char *t_catalog_world(int videos);
+/* The same with these sections (lines of YAML) in place of checkpoint. */
+const char *t_catalog_world_with(int videos, const char *settings);
 /* `reshoot run` on so many ranks, 0: without mpirun; output <dir>/<output>. `more`: further
  * arguments. The exit status, and what was said. */
 int t_catalog_run(char **out, int ranks, const char *dir, const char *output, const char *more);

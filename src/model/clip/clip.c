@@ -241,7 +241,7 @@ static rs_flops flops_of(const rs_clip_config *g)
 rs_status rs_image_encoder_sizes(rs_encoder_sizes *out, const char *model_dir)
 {
     rs_component found = {0};
-    rs_weight_files files, head;
+    rs_weight_files files, head = {0};
     rs_carver plan = {0};
     rs_image_encoder e = {.arena = rs_arena_create()};
     rs_status st = RS_OK;
@@ -250,7 +250,14 @@ rs_status rs_image_encoder_sizes(rs_encoder_sizes *out, const char *model_dir)
     RS_TRY_OUT(rs_clip_layout(&e.layout, e.arena, found.config, found.original));
     RS_TRY_OUT(rs_clip_head_layout(&e.head_layout, e.arena, found.config, found.original));
     RS_TRY_OUT(rs_weights_look(&files, found.weights, &e.layout));
-    RS_TRY_OUT(rs_weights_look(&head, found.weights, &e.head_layout));
+    /* A checkpoint without a head cannot embed, which is said where that is asked for. */
+    st = rs_weights_look(&head, found.weights, &e.head_layout);
+    if (st == RS_MODEL) {
+        rs_error_clear();
+        head = (rs_weight_files){0};
+        st = RS_OK;
+    }
+    RS_TRY_OUT(st);
     bind(&e, &plan);
     *out = (rs_encoder_sizes){.params = rs_layout_params(&e.layout),
                               .rows = e.config.tokens,
