@@ -4,6 +4,7 @@
 
 #include "base/fsio.h"
 #include "base/hash.h"
+#include "base/sha256.h"
 #include "base/rng.h"
 #include "harness/test.h"
 
@@ -137,6 +138,36 @@ static void t_sha256_known_answers(void)
     T_EQ_S(hex, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 }
 
+/* FIPS 180-4's third example: a million times 'a', in pieces of odd sizes. */
+static void t_sha256_of_a_million(void)
+{
+    rs_hash h;
+    char piece[1000], hex[RS_HASH_HEX];
+    memset(piece, 'a', sizeof piece);
+    rs_hash_init(&h);
+    for (size_t done = 0, n = 1; done < 1000000; done += n, n = (7 * n + 3) % 997 + 1)
+        rs_hash_update(&h, piece, n = n < 1000000 - done ? n : 1000000 - done);
+    rs_hash_final_hex(&h, hex);
+    T_EQ_S(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+static void t_sha256_instructions_and_plain_code_agree(void)
+{
+    enum { BLOCKS = 9 };
+    uint8_t data[64 * BLOCKS];
+    uint32_t plain[8] = {1, 2, 3, 4, 5, 6, 7, 0xffffffff}, fast[8];
+    if (!rs_sha256_has_instructions())
+        rs_test_skip("this processor has no SHA instructions");
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * i * 31 + i * 7 + 200);
+    memcpy(fast, plain, sizeof fast);
+    for (size_t n = 0; n <= BLOCKS; n++) {
+        rs_sha256_blocks_plain(plain, data, n);
+        rs_sha256_blocks(fast, data, n);
+        T_CHECKF(memcmp(fast, plain, sizeof fast) == 0, "%zu blocks", n);
+    }
+}
+
 static void t_atomic_write_replaces_whole(void)
 {
     rs_arena *a = t_arena();
@@ -180,6 +211,8 @@ static const rs_test_case cases[] = {
     T_CASE(t_permutation_is_one),
     T_CASE(t_fill_rule_jumps),
     T_CASE(t_sha256_known_answers),
+    T_CASE(t_sha256_of_a_million),
+    T_CASE(t_sha256_instructions_and_plain_code_agree),
     T_CASE(t_atomic_write_replaces_whole),
     T_CASE(t_tensor_views),
 };
