@@ -25,6 +25,7 @@ static rs_status open_parts(rs_denoiser *m, const char *model_dir)
         m->family->describe(m->state, &m->info, &m->layout, m->arena, part.config, part.original));
     m->info.params = rs_layout_params(&m->layout);
     m->dims.image_rows = m->info.image_len;
+    m->dims.samples = 1;
     RS_TRY_OUT(rs_denoiser_set_lane(m, m->opts.lane, m->opts.pair));
     if (!m->opts.describe)
         RS_TRY_OUT(open_weights(m, part.weights));
@@ -110,13 +111,13 @@ size_t rs_denoiser_weight_bytes(const rs_denoiser *m)
 static rs_tensor carve_latent(rs_carver *c, const rs_denoiser *m)
 {
     const rs_dims *n = &m->dims;
-    return rs_carve(c, RS_DTYPE_F32, RS_SHAPE(m->info.out_channels, n->F, n->H, n->W));
+    return rs_carve(c, RS_DTYPE_F32, RS_SHAPE(n->samples * m->info.out_channels, n->F, n->H, n->W));
 }
 
 static void bind_all(void *object, rs_carver *c)
 {
     rs_denoiser *m = object;
-    int64_t S = m->family->tokens(m->state, &m->dims), D = m->info.dim;
+    int64_t S = m->dims.samples * m->family->tokens(m->state, &m->dims), D = m->info.dim;
     int64_t n = m->dims.training ? m->info.blocks + 1 : 1;
     m->stream = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(n, S, D));
     m->latent = carve_latent(c, m);
@@ -126,7 +127,7 @@ static void bind_all(void *object, rs_carver *c)
         m->dx = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(S, D));
         m->dv = carve_latent(c, m);
         m->target = carve_latent(c, m);
-        m->loss = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(1));
+        m->loss = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(m->dims.samples));
         int64_t floats =
             rs_lane_sum_floats(m->dims.lane, rs_denoiser_block_factors(m, m->dims.rank));
         if (floats > 0)
@@ -142,6 +143,7 @@ rs_dims rs_denoiser_dims(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, 
     n.H = H;
     n.W = W;
     n.training = training;
+    n.samples = 1;
     n.kept = training ? rs_denoiser_kept(m) : (rs_kept){0};
     return n;
 }
@@ -162,6 +164,13 @@ static size_t plan(const rs_denoiser *m, rs_dims dims)
 size_t rs_denoiser_plan(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
 {
     return plan(m, rs_denoiser_dims(m, F, H, W, training));
+}
+
+size_t rs_denoiser_plan_many(const rs_denoiser *m, int n, int64_t F, int64_t H, int64_t W)
+{
+    rs_dims dims = rs_denoiser_dims(m, F, H, W, true);
+    dims.samples = n;
+    return plan(m, dims);
 }
 
 size_t rs_denoiser_plan_lane(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training,
@@ -194,10 +203,11 @@ static bool same_dims(const rs_dims *a, const rs_dims *b)
 {
     return a->F == b->F && a->H == b->H && a->W == b->W && a->training == b->training &&
            a->kept.store == b->kept.store && a->kept.attention == b->kept.attention &&
-           a->rank == b->rank && a->image_rows == b->image_rows;
+           a->rank == b->rank && a->image_rows == b->image_rows && a->samples == b->samples;
 }
 
-static rs_status bind_local(rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
+static rs_status bind_local(rs_denoiser *m, int samples, int64_t F, int64_t H, int64_t W,
+                            bool training)
 {
     const int64_t *p = m->info.patch;
     int64_t tokens = (F / p[0]) * (H / p[1]) * (W / p[2]);
@@ -210,7 +220,12 @@ static rs_status bind_local(rs_denoiser *m, int64_t F, int64_t H, int64_t W, boo
     if (tokens < m->lane.width)
         return RS_FAIL(INPUT, "%lld tokens cannot be shared by the %d ranks of a lane",
                        (long long)tokens, m->lane.width);
+    RS_ASSERT(samples >= 1);
+    if (samples > 1 && m->lane.width > 1)
+        return RS_FAIL(CONFIG, "%d samples at once over a lane of %d ranks", samples,
+                       m->lane.width);
     rs_dims want = rs_denoiser_dims(m, F, H, W, training);
+    want.samples = samples;
     if (m->bound && same_dims(&want, &m->dims))
         return RS_OK;
     m->dims = want;
@@ -219,13 +234,18 @@ static rs_status bind_local(rs_denoiser *m, int64_t F, int64_t H, int64_t W, boo
 
 rs_status rs_denoiser_bind(rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
 {
-    return rs_lane_agree(&m->lane, bind_local(m, F, H, W, training));
+    return rs_lane_agree(&m->lane, bind_local(m, 1, F, H, W, training));
+}
+
+rs_status rs_denoiser_bind_many(rs_denoiser *m, int n, int64_t F, int64_t H, int64_t W)
+{
+    return rs_lane_agree(&m->lane, bind_local(m, n, F, H, W, true));
 }
 
 /* ---- passes ---- */
 
-static rs_status check_pass(const rs_denoiser *m, const char *name, rs_tensor t,
-                            const rs_denoiser_cond *cond)
+rs_status rs_denoiser_check_pass(const rs_denoiser *m, const char *name, rs_tensor t,
+                                 const rs_denoiser_cond *cond)
 {
     char text[RS_TENSOR_TEXT];
     const rs_dims *n = &m->dims;
@@ -243,30 +263,31 @@ static rs_status check_pass(const rs_denoiser *m, const char *name, rs_tensor t,
     return RS_OK;
 }
 
-static void put(rs_denoiser *m, rs_tensor dst, rs_tensor host)
+void rs_denoiser_put(rs_denoiser *m, rs_tensor dst, rs_tensor host)
 {
     rs_device_put(m->dev, dst.data, host.data, rs_tensor_bytes(host));
 }
 
-static rs_tensor stream_at(const rs_denoiser *m, int64_t i)
+rs_tensor rs_denoiser_stream_at(const rs_denoiser *m, int64_t i)
 {
     const rs_tensor *s = &m->stream;
     return rs_tensor_reshape(rs_tensor_slice(*s, i, i + 1), RS_SHAPE(s->shape[1], s->shape[2]));
 }
 
-static const rs_lora_terms *loras_of(const rs_denoiser *m, int block)
+rs_tensor rs_denoiser_sample_of(const rs_denoiser *m, rs_tensor all, int k)
 {
-    return &m->loras[(int64_t)block * m->family->n_targets];
+    int64_t n = all.shape[0] / m->dims.samples;
+    return rs_tensor_slice(all, n * k, n * (k + 1));
 }
 
-/* Prefetches `next` while block i runs: after the last one the first, for the next pass. */
-static rs_status run_block(rs_denoiser *m, int i, int next, rs_tensor y, rs_tensor x,
-                           const rs_denoiser_cond *cond, rs_pass pass)
+rs_status rs_denoiser_run_block(rs_denoiser *m, const rs_walk *walk, int i, int next, rs_tensor y,
+                                rs_tensor x, rs_pass pass)
 {
     const rs_tensor *w;
+    const rs_lora_terms *loras = &walk->loras[(int64_t)i * m->family->n_targets * m->dims.samples];
     RS_TRY(rs_wstream_acquire(m->weights, i, &w));
     rs_wstream_prefetch(m->weights, next);
-    m->family->block_fwd(m->state, m->dev, i, w, loras_of(m, i), y, x, cond->encoded, pass);
+    m->family->block_fwd(m->state, m->dev, i, w, loras, y, x, walk->conds, pass);
     rs_wstream_release(m->weights, i);
     return RS_OK;
 }
@@ -274,16 +295,18 @@ static rs_status run_block(rs_denoiser *m, int i, int next, rs_tensor y, rs_tens
 static rs_status forward_blocks(rs_denoiser *m, float t, const rs_denoiser_cond *cond)
 {
     const rs_tensor *globals = rs_wstream_globals(m->weights);
-    rs_tensor h = stream_at(m, 0);
-    m->family->begin(m->state, m->dev, globals, h, m->latent, t, cond->encoded);
-    for (int i = 0; i < (int)m->info.blocks; i++)
-        RS_TRY(run_block(m, i, (i + 1) % (int)m->info.blocks, h, h, cond, RS_PASS_PLAIN));
-    m->family->end(m->state, m->dev, globals, m->v, h);
+    const void *encoded = cond->encoded;
+    rs_walk walk = {.loras = m->loras, .conds = &encoded};
+    rs_tensor h = rs_denoiser_stream_at(m, 0);
+    int L = (int)m->info.blocks;
+    m->family->begin(m->state, m->dev, globals, 0, h, m->latent, t, encoded);
+    for (int i = 0; i < L; i++)
+        RS_TRY(rs_denoiser_run_block(m, &walk, i, (i + 1) % L, h, h, RS_PASS_PLAIN));
+    m->family->end(m->state, m->dev, globals, 0, m->v, h);
     return RS_OK;
 }
 
-/* What every pass ends with. */
-static rs_status finish(rs_denoiser *m)
+rs_status rs_denoiser_finish(rs_denoiser *m)
 {
     RS_TRY(rs_device_check(m->dev));
     return rs_lane_check(&m->lane);
@@ -292,12 +315,12 @@ static rs_status finish(rs_denoiser *m)
 static rs_status forward_local(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
                                const rs_denoiser_cond *cond)
 {
-    put(m, m->latent, x);
+    rs_denoiser_put(m, m->latent, x);
     RS_TRY(rs_wstream_begin(m->weights, (int)m->info.blocks));
     rs_status st = forward_blocks(m, t, cond);
     rs_wstream_end(m->weights);
     RS_TRY(st);
-    RS_TRY(finish(m));
+    RS_TRY(rs_denoiser_finish(m));
     rs_device_get(m->dev, v.data, m->v.data, rs_tensor_bytes(v));
     return RS_OK;
 }
@@ -305,8 +328,9 @@ static rs_status forward_local(rs_denoiser *m, rs_tensor v, rs_tensor x, float t
 static rs_status check_forward(const rs_denoiser *m, rs_tensor v, rs_tensor x,
                                const rs_denoiser_cond *cond)
 {
-    RS_TRY(check_pass(m, "x", x, cond));
-    return check_pass(m, "v", v, cond);
+    RS_ASSERTF(m->dims.samples == 1, "denoiser: bound for %d samples", m->dims.samples);
+    RS_TRY(rs_denoiser_check_pass(m, "x", x, cond));
+    return rs_denoiser_check_pass(m, "v", v, cond);
 }
 
 rs_status rs_denoiser_forward(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
@@ -315,84 +339,4 @@ rs_status rs_denoiser_forward(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,
     /* Nobody may be missing in the exchanges of the pass. */
     RS_TRY(rs_lane_agree(&m->lane, check_forward(m, v, x, cond)));
     return rs_lane_agree(&m->lane, forward_local(m, v, x, t, cond));
-}
-
-/* Forward of a training step. Blocks below the first trained one run in place; of the others every
- * input is kept, and of their activations what their policy says. */
-static rs_status forward_kept(rs_denoiser *m, float t, const rs_denoiser_cond *cond)
-{
-    int L = (int)m->info.blocks, first = m->first_trained;
-    rs_tensor h = stream_at(m, first);
-    m->family->begin(m->state, m->dev, rs_wstream_globals(m->weights), h, m->latent, t,
-                     cond->encoded);
-    for (int i = 0; i < first; i++)
-        RS_TRY(run_block(m, i, i + 1, h, h, cond, RS_PASS_PLAIN));
-    for (int i = first; i < L; i++)
-        RS_TRY(run_block(m, i, i + 1 < L ? i + 1 : L - 2, stream_at(m, i + 1), stream_at(m, i),
-                         cond, RS_PASS_KEEP));
-    return RS_OK;
-}
-
-static rs_status backward(rs_denoiser *m, const rs_denoiser_cond *cond)
-{
-    int L = (int)m->info.blocks;
-    m->family->end_bwd(m->state, m->dev, rs_wstream_globals(m->weights), m->dx, m->dv,
-                       stream_at(m, L));
-    for (int i = L - 1; i >= m->first_trained; i--) {
-        const rs_tensor *w;
-        rs_tensor x = stream_at(m, i);
-        RS_TRY(rs_wstream_acquire(m->weights, i, &w));
-        rs_wstream_prefetch(m->weights, i > m->first_trained ? i - 1 : 0);
-        if (rs_kept_policy(&m->dims.kept, L, i) != RS_BLOCK_STORE)
-            m->family->block_fwd(m->state, m->dev, i, w, loras_of(m, i), stream_at(m, i + 1), x,
-                                 cond->encoded, RS_PASS_RECOMPUTE);
-        m->family->block_bwd(m->state, m->dev, i, w, loras_of(m, i), m->dx, x, cond->encoded,
-                             i > m->first_trained);
-        rs_wstream_release(m->weights, i);
-        rs_denoiser_sum_gradients(m, i);
-    }
-    return RS_OK;
-}
-
-static rs_status there_and_back(rs_denoiser *m, float t, const rs_denoiser_cond *cond)
-{
-    RS_TRY(forward_kept(m, t, cond));
-    m->family->end(m->state, m->dev, rs_wstream_globals(m->weights), m->v,
-                   stream_at(m, m->info.blocks));
-    RS_OP(m->dev, mse, .loss = m->loss, .grad = m->dv, .p = m->v, .t = m->target);
-    return backward(m, cond);
-}
-
-static rs_status loss_grad_local(rs_denoiser *m, float *loss, rs_tensor v, rs_tensor x, float t,
-                                 rs_tensor target, const rs_denoiser_cond *cond)
-{
-    put(m, m->latent, x);
-    put(m, m->target, target);
-    RS_TRY(rs_wstream_begin(m->weights, m->first_trained));
-    rs_status st = there_and_back(m, t, cond);
-    rs_wstream_end(m->weights);
-    RS_TRY(st);
-    RS_TRY(finish(m));
-    rs_device_get(m->dev, loss, m->loss.data, sizeof *loss);
-    if (rs_has(v))
-        rs_device_get(m->dev, v.data, m->v.data, rs_tensor_bytes(v));
-    return RS_OK;
-}
-
-static rs_status check_loss_grad(const rs_denoiser *m, rs_tensor v, rs_tensor x, rs_tensor target,
-                                 const rs_denoiser_cond *cond)
-{
-    RS_TRY(check_pass(m, "x", x, cond));
-    RS_TRY(check_pass(m, "target", target, cond));
-    return rs_has(v) ? check_pass(m, "v", v, cond) : RS_OK;
-}
-
-rs_status rs_denoiser_loss_grad(rs_denoiser *m, float *loss, rs_tensor v, rs_tensor x, float t,
-                                rs_tensor target, const rs_denoiser_cond *cond)
-{
-    RS_ASSERTF(m->bound && m->dims.training, "denoiser: not bound for training");
-    RS_ASSERTF(m->trainable,
-               "denoiser: training needs one trainable adapter, the last, of weight 1");
-    RS_TRY(rs_lane_agree(&m->lane, check_loss_grad(m, v, x, target, cond)));
-    return rs_lane_agree(&m->lane, loss_grad_local(m, loss, v, x, t, target, cond));
 }

@@ -32,13 +32,13 @@ rs_comm *rs_denoiser_pair(const rs_denoiser *m)
 
 enum { MOST_TARGETS = 64 };
 
-void rs_denoiser_sum_gradients(rs_denoiser *m, int block)
+void rs_denoiser_sum_gradients(rs_denoiser *m, const rs_lora_terms *loras)
 {
     rs_tensor all[2 * MOST_TARGETS];
     int n = 0;
     RS_ASSERT(m->family->n_targets <= MOST_TARGETS);
     for (int target = 0; target < m->family->n_targets; target++) {
-        const rs_lora_terms *l = &m->loras[(int64_t)block * m->family->n_targets + target];
+        const rs_lora_terms *l = &loras[target];
         if (l->n > 0 && rs_has(l->terms[l->n - 1].ga)) {
             all[n++] = l->terms[l->n - 1].ga;
             all[n++] = l->terms[l->n - 1].gb;

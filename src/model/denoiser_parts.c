@@ -116,12 +116,12 @@ static rs_status check_item(const rs_denoiser *m, const rs_lora *l)
 }
 
 /* Appends the items of one adapter; every (block, target) has room for all adapters. */
-static void add_terms(rs_denoiser *m, const rs_adapter *a, float weight)
+static void add_terms(rs_lora_set *set, const rs_denoiser *m, const rs_adapter *a, float weight)
 {
     for (int64_t i = 0; i < a->n; i++) {
         const rs_lora *l = &a->items[i];
         int64_t at = (int64_t)l->block * m->family->n_targets + l->target;
-        m->terms[at * m->room + m->loras[at].n++] = (rs_lora_term){
+        set->terms[at * set->room + set->loras[at].n++] = (rs_lora_term){
             .a = l->a,
             .b = l->b,
             .ga = l->ga,
@@ -131,17 +131,15 @@ static void add_terms(rs_denoiser *m, const rs_adapter *a, float weight)
     }
 }
 
-static void drop_adapters(rs_denoiser *m, int room)
+static rs_lora_set empty_set(rs_arena *a, const rs_denoiser *m, int room)
 {
     int64_t n = m->info.blocks * m->family->n_targets;
-    rs_arena_reset(m->lora_arena);
-    m->loras = RS_NEW(m->lora_arena, rs_lora_terms, n);
-    m->terms = RS_NEW(m->lora_arena, rs_lora_term, n * room);
-    m->room = room;
+    rs_lora_set set = {.room = room, .first_trained = (int)m->info.blocks};
+    set.loras = RS_NEW(a, rs_lora_terms, n);
+    set.terms = RS_NEW(a, rs_lora_term, n * room);
     for (int64_t i = 0; i < n; i++)
-        m->loras[i].terms = m->terms + i * room;
-    m->trainable = false;
-    m->first_trained = (int)m->info.blocks;
+        set.loras[i].terms = set.terms + i * room;
+    return set;
 }
 
 static bool has_gradients(const rs_adapter *a)
@@ -149,31 +147,51 @@ static bool has_gradients(const rs_adapter *a)
     return a->n > 0 && rs_has(a->items[0].ga);
 }
 
+rs_status rs_lora_set_make(rs_lora_set *out, rs_arena *a, const rs_denoiser *m,
+                           rs_adapter *const *adapters, const float *weights, int n)
+{
+    for (int k = 0; k < n; k++)
+        for (int64_t i = 0; i < adapters[k]->n; i++)
+            RS_TRY(check_item(m, &adapters[k]->items[i]));
+    rs_lora_set set = empty_set(a, m, n);
+    int with_gradients = 0;
+    for (int k = 0; k < n; k++) {
+        add_terms(&set, m, adapters[k], weights[k]);
+        set.rank = rs_max_i64(set.rank, adapters[k]->rank);
+        with_gradients += has_gradients(adapters[k]);
+    }
+    if (with_gradients == 1 && weights[n - 1] == 1.0f && has_gradients(adapters[n - 1])) {
+        set.trainable = true;
+        set.first_trained = adapters[n - 1]->items[0].block;
+    }
+    *out = set;
+    return RS_OK;
+}
+
+rs_status rs_denoiser_grow_rank(rs_denoiser *m, int64_t rank)
+{
+    if (rank <= m->dims.rank)
+        return RS_OK;
+    m->dims.rank = rank;
+    return m->bound ? rs_denoiser_rebind(m) : RS_OK;
+}
+
 static rs_status set_adapters_local(rs_denoiser *m, rs_adapter *const *adapters,
                                     const float *weights, int n)
 {
-    int64_t rank = 0;
-    for (int k = 0; k < n; k++) {
-        for (int64_t i = 0; i < adapters[k]->n; i++)
-            RS_TRY(check_item(m, &adapters[k]->items[i]));
-        rank = rs_max_i64(rank, adapters[k]->rank);
+    rs_lora_set set;
+    rs_arena *a = rs_arena_create();
+    rs_status st = rs_lora_set_make(&set, a, m, adapters, weights, n);
+    if (st != RS_OK) {
+        rs_arena_destroy(&a);
+        return rs_relay_at(st, __FILE__, __LINE__, __func__);
     }
-    drop_adapters(m, n);
-    for (int k = 0; k < n; k++)
-        add_terms(m, adapters[k], weights[k]);
-    int with_gradients = 0;
-    for (int k = 0; k < n; k++)
-        with_gradients += has_gradients(adapters[k]);
-    if (with_gradients == 1 && weights[n - 1] == 1.0f && has_gradients(adapters[n - 1])) {
-        m->trainable = true;
-        m->first_trained = adapters[n - 1]->items[0].block;
-    }
-    if (rank > m->dims.rank) {
-        m->dims.rank = rank;
-        if (m->bound)
-            RS_TRY(rs_denoiser_rebind(m));
-    }
-    return RS_OK;
+    rs_arena_destroy(&m->lora_arena);
+    m->lora_arena = a;
+    m->loras = set.loras;
+    m->trainable = set.trainable;
+    m->first_trained = set.first_trained;
+    return rs_denoiser_grow_rank(m, set.rank);
 }
 
 rs_status rs_denoiser_set_adapters(rs_denoiser *m, rs_adapter *const *adapters,

@@ -19,21 +19,19 @@ struct rs_denoiser {
     /* Applied adapters: terms by (block, target). */
     rs_arena *lora_arena;
     rs_lora_terms *loras; /* (blocks * n_targets) */
-    rs_lora_term *terms;  /* (blocks * n_targets * room) behind them */
-    int room;
-    bool trainable;    /* the last adapter, and no other, has gradients; weight 1 */
-    int first_trained; /* lowest block with a trained linear */
+    bool trainable;       /* the last adapter, and no other, has gradients; weight 1 */
+    int first_trained;    /* lowest block with a trained linear */
 
     /* Binding. */
     bool bound;
     rs_dims dims; /* rank and image_rows are kept up to date without a binding too */
     rs_pool pool;
-    rs_tensor stream; /* (n,S,D) residual stream: block inputs and the end; n = 1: in place */
-    rs_tensor dx;     /* (S,D) */
-    rs_tensor latent; /* (C,F,H,W) */
-    rs_tensor v, dv;  /* (C,F,H,W) */
-    rs_tensor target; /* (C,F,H,W) */
-    rs_tensor loss;   /* (1) */
+    rs_tensor stream; /* (inputs,n*S,D) residual stream: block inputs and the end; 1: in place */
+    rs_tensor dx;     /* (n*S,D) */
+    rs_tensor latent; /* (n*C,F,H,W) */
+    rs_tensor v, dv;  /* (n*C,F,H,W) */
+    rs_tensor target; /* (n*C,F,H,W) */
+    rs_tensor loss;   /* (n) */
     rs_tensor sums;   /* for the gradients of a block on their way through the lane */
 };
 
@@ -49,8 +47,43 @@ struct rs_denoiser_cond {
 rs_dims rs_denoiser_dims(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training);
 /* Allocate again for the current dims (rank or image rows have grown). Local. */
 rs_status rs_denoiser_rebind(rs_denoiser *m) RS_NODISCARD;
+/* Terms of adapters by (block, target). */
+typedef struct rs_lora_set {
+    rs_lora_terms *loras; /* (blocks * n_targets) */
+    rs_lora_term *terms;  /* (blocks * n_targets * room) behind them */
+    int room;
+    bool trainable;
+    int first_trained;
+    int64_t rank; /* the largest */
+} rs_lora_set;
+
+rs_status rs_lora_set_make(rs_lora_set *out, rs_arena *a, const rs_denoiser *m,
+                           rs_adapter *const *adapters, const float *weights, int n) RS_NODISCARD;
+/* Room for adapters of this rank. Local. */
+rs_status rs_denoiser_grow_rank(rs_denoiser *m, int64_t rank) RS_NODISCARD;
+
+/* What a pass goes through the blocks with. */
+typedef struct rs_walk {
+    const rs_lora_terms *loras; /* (blocks * n_targets * n) */
+    const void *const *conds;   /* (n) encoded */
+    int first_trained;
+} rs_walk;
+
+/* Is `t` a latent of the bound size, and the condition one for it? */
+rs_status rs_denoiser_check_pass(const rs_denoiser *m, const char *name, rs_tensor t,
+                                 const rs_denoiser_cond *cond) RS_NODISCARD;
+rs_tensor rs_denoiser_stream_at(const rs_denoiser *m, int64_t i); /* (n*S,D) */
+/* That of sample k, of n of equal size: rows of a matrix, or the first dimension. */
+rs_tensor rs_denoiser_sample_of(const rs_denoiser *m, rs_tensor all, int k);
+void rs_denoiser_put(rs_denoiser *m, rs_tensor dst, rs_tensor host);
+/* Prefetches `next` while block i runs: after the last one the first, for the next pass. */
+rs_status rs_denoiser_run_block(rs_denoiser *m, const rs_walk *w, int i, int next, rs_tensor y,
+                                rs_tensor x, rs_pass pass) RS_NODISCARD;
+/* What every pass ends with. */
+rs_status rs_denoiser_finish(rs_denoiser *m) RS_NODISCARD;
+
 /* Gradients of a block's factors: of the tokens of all ranks instead of this one's. Collective. */
-void rs_denoiser_sum_gradients(rs_denoiser *m, int block);
+void rs_denoiser_sum_gradients(rs_denoiser *m, const rs_lora_terms *loras);
 /* Elements of the factors that adapters of this rank have on one block, at most. */
 int64_t rs_denoiser_block_factors(const rs_denoiser *m, int64_t rank);
 

@@ -4,8 +4,11 @@
  *
  * A family's state holds its device buffers; the driver owns the residual stream checkpoints, walks
  * the blocks forwards (0..L-1) and backwards, and acquires each block's weights from the stream
- * just for the call. `weights` and `globals` are indexed by the slots of the family's layout;
- * `loras` by its targets. */
+ * just for the call. `weights` and `globals` are indexed by the slots of the family's layout.
+ *
+ * A binding is for n samples of equal size that go through the blocks together: their rows follow
+ * each other in the residual stream, and only the frozen linears see them as one. `loras[target * n
+ * + k]` and `conds[k]` are those of sample k. */
 #ifndef RS_MODEL_FAMILY_H
 #define RS_MODEL_FAMILY_H
 
@@ -30,6 +33,7 @@ typedef struct rs_dims {
     int64_t rank;       /* largest LoRA rank that will be applied; 0: none */
     int64_t image_rows; /* largest number of image rows of a condition */
     rs_lane *lane;      /* borrowed; the tokens are divided over its ranks */
+    int samples;        /* n, at least 1; 1 in lanes of several ranks */
 } rs_dims;
 
 typedef enum rs_pass {
@@ -65,7 +69,7 @@ struct rs_family {
     void (*bind)(void *state, rs_carver *c, const rs_dims *dims);
     /* After a real bind: constant tables (RoPE). */
     void (*setup)(void *state, rs_device *d);
-    /* S: rows of the residual stream on this rank under these dims. */
+    /* S: rows of the residual stream of one sample on this rank under these dims. */
     int64_t (*tokens)(const void *state, const rs_dims *dims);
 
     /* Adds the operations of a part, for block i under `loras`, to *sum. */
@@ -80,23 +84,26 @@ struct rs_family {
     void (*encode_cond)(void *state, void *cond, rs_device *d, const rs_tensor *globals,
                         rs_tensor y, rs_tensor text, rs_tensor image);
 
-    /* x (S,D): residual stream. begin: patch embedding and time modulation. */
-    void (*begin)(void *state, rs_device *d, const rs_tensor *globals, rs_tensor x,
+    /* Before the blocks, for each sample k: patch embedding into its rows x (S,D) of the residual
+     * stream, and its time modulation. */
+    void (*begin)(void *state, rs_device *d, const rs_tensor *globals, int k, rs_tensor x,
                   rs_tensor latent, float t, const void *cond);
-    /* y = block(x); y may be x in a plain pass. */
+    /* x (n*S,D): residual stream. y = block(x); y may be x in a plain pass. */
     void (*block_fwd)(void *state, rs_device *d, int i, const rs_tensor *weights,
-                      const rs_lora_terms *loras, rs_tensor y, rs_tensor x, const void *cond,
-                      rs_pass pass);
+                      const rs_lora_terms *loras, rs_tensor y, rs_tensor x,
+                      const void *const *conds, rs_pass pass);
     /* After KEEP of a stored block, RECOMPUTE of another, with input x. dx in: gradient of the
      * block's output, out: of its input (undefined unless need_dx). Gradients of this block's
      * trained LoRA factors are written. */
     void (*block_bwd)(void *state, rs_device *d, int i, const rs_tensor *weights,
-                      const rs_lora_terms *loras, rs_tensor dx, rs_tensor x, const void *cond,
-                      bool need_dx);
-    /* Head: v (C,F,H,W), whole on every rank, from x; and its backward to dx. */
-    void (*end)(void *state, rs_device *d, const rs_tensor *globals, rs_tensor v, rs_tensor x);
-    void (*end_bwd)(void *state, rs_device *d, const rs_tensor *globals, rs_tensor dx, rs_tensor dv,
-                    rs_tensor x);
+                      const rs_lora_terms *loras, rs_tensor dx, rs_tensor x,
+                      const void *const *conds, bool need_dx);
+    /* Head of sample k: v (C,F,H,W), whole on every rank, from its rows x; and its backward to its
+     * rows dx. */
+    void (*end)(void *state, rs_device *d, const rs_tensor *globals, int k, rs_tensor v,
+                rs_tensor x);
+    void (*end_bwd)(void *state, rs_device *d, const rs_tensor *globals, int k, rs_tensor dx,
+                    rs_tensor dv, rs_tensor x);
 };
 
 extern const rs_family rs_family_wan21;

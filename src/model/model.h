@@ -97,6 +97,8 @@ rs_kept rs_denoiser_kept(const rs_denoiser *m);
  */
 size_t rs_denoiser_plan_lane(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training,
                              int width);
+/* The same for training n samples at once (rs_denoiser_bind_many). */
+size_t rs_denoiser_plan_many(const rs_denoiser *m, int n, int64_t F, int64_t H, int64_t W);
 /* Allocate for one latent size and mode; replaces an earlier binding. Conditions stay valid for
  * their own size. An adapter of a larger rank, or a condition with more image rows, than before
  * makes the binding grow by itself. RS_INPUT if H or W does not divide by the patch, or if there
@@ -128,6 +130,29 @@ rs_status rs_denoiser_guided(rs_denoiser *m, rs_tensor v_cond, rs_tensor v_uncon
  * computed. v optional (ndim 0). */
 rs_status rs_denoiser_loss_grad(rs_denoiser *m, float *loss, rs_tensor v, rs_tensor x, float t,
                                 rs_tensor target, const rs_denoiser_cond *cond) RS_NODISCARD;
+
+/* ---- several samples in one walk over the weights ---- */
+
+/* A sample with adapters of its own, whatever is set by rs_denoiser_set_adapters; borrowed. */
+typedef struct rs_denoiser_sample {
+    rs_adapter *const *adapters; /* (n_adapters) as for training: the last has gradients, weight 1 */
+    const float *weights;
+    int n_adapters;
+    rs_tensor x, target, v; /* (out_channels,F,H,W); v optional (ndim 0) */
+    float t;
+    const rs_denoiser_cond *cond;
+    float loss; /* result */
+} rs_denoiser_sample;
+
+/* rs_denoiser_bind for training n samples of one size at once, so that the weights are read, sent
+ * and converted once for all of them: what a step of few tokens spends its time on. RS_CONFIG: more
+ * than one over a lane of several ranks. */
+rs_status rs_denoiser_bind_many(rs_denoiser *m, int n, int64_t F, int64_t H,
+                                int64_t W) RS_NODISCARD;
+/* rs_denoiser_loss_grad of each of n samples, as many as are bound, with the bits that each has
+ * alone: a NaN in one of them does not reach the others. No two may train the same adapter. */
+rs_status rs_denoiser_loss_grad_many(rs_denoiser *m, rs_denoiser_sample *samples,
+                                     int n) RS_NODISCARD;
 
 /* ---- VAE ---- */
 

@@ -1,9 +1,17 @@
 #include "nn/nn.h"
 
+static bool terms_trained(const rs_lora_terms *l)
+{
+    for (int i = 0; i < l->n; i++)
+        if (rs_has(l->terms[i].ga))
+            return true;
+    return false;
+}
+
 bool rs_linear_trained(const rs_linear *l)
 {
-    for (int i = 0; i < l->lora.n; i++)
-        if (rs_has(l->lora.terms[i].ga))
+    for (int k = 0; k < l->n; k++)
+        if (terms_trained(&l->lora[k]))
             return true;
     return false;
 }
@@ -15,17 +23,27 @@ static rs_tensor narrow(rs_tensor t, int64_t rows, int64_t cols)
     return rs_tensor_of(t.data, RS_DTYPE_F32, RS_SHAPE(rows, cols));
 }
 
-void rs_linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, rs_tensor hidden,
-                   rs_act act, rs_tensor pre)
+/* Rows of samples [lo,hi), M each; nothing of nothing. */
+static rs_tensor samples(rs_tensor t, int64_t M, int lo, int hi)
 {
-    const rs_lora_term *last = NULL;
-    for (int i = 0; i < l->lora.n; i++)
-        if (l->lora.terms[i].scale != 0)
-            last = &l->lora.terms[i];
-    /* The activation goes with the last product. */
-    RS_OP(d, gemm, .y = y, .a = x, .b = l->w, .trans_b = true, .bias = l->bias,
-          .pre = last ? (rs_tensor){0} : pre, .act = last ? RS_ACT_NONE : act);
-    for (const rs_lora_term *t = l->lora.terms; last && t <= last; t++) {
+    return rs_has(t) ? rs_tensor_rows_view(t, M * lo, M * hi) : t;
+}
+
+/* The term that is applied last; NULL: none is. */
+static const rs_lora_term *last_term(const rs_lora_terms *l)
+{
+    for (int i = l->n - 1; i >= 0; i--)
+        if (l->terms[i].scale != 0)
+            return &l->terms[i];
+    return NULL;
+}
+
+/* The activation goes with the last product. */
+static void terms_fwd(rs_device *d, const rs_lora_terms *l, rs_tensor y, rs_tensor x,
+                      rs_tensor hidden, rs_act act, rs_tensor pre)
+{
+    const rs_lora_term *last = last_term(l);
+    for (const rs_lora_term *t = l->terms; t <= last; t++) {
         if (t->scale == 0)
             continue;
         rs_tensor h = narrow(hidden, rs_tensor_rows(x), rs_tensor_rows(t->a));
@@ -35,12 +53,36 @@ void rs_linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, r
     }
 }
 
+void rs_linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, rs_tensor hidden,
+                   rs_act act, rs_tensor pre)
+{
+    int64_t M = rs_tensor_rows(x) / l->n;
+    RS_ASSERT(M * l->n == rs_tensor_rows(x));
+    /* Samples with terms and samples without end the frozen product differently. */
+    for (int lo = 0, hi; lo < l->n; lo = hi) {
+        bool has = last_term(&l->lora[lo]) != NULL;
+        for (hi = lo + 1; hi < l->n && (last_term(&l->lora[hi]) != NULL) == has;)
+            hi++;
+        RS_OP(d, gemm, .y = samples(y, M, lo, hi), .a = samples(x, M, lo, hi), .b = l->w,
+              .trans_b = true, .bias = l->bias,
+              .pre = has ? (rs_tensor){0} : samples(pre, M, lo, hi),
+              .act = has ? RS_ACT_NONE : act);
+        for (int k = lo; has && k < hi; k++)
+            terms_fwd(d, &l->lora[k], samples(y, M, k, k + 1), samples(x, M, k, k + 1),
+                      samples(hidden, M, k, k + 1), act, samples(pre, M, k, k + 1));
+    }
+}
+
 void rs_linear_hidden(rs_device *d, const rs_linear *l, rs_tensor x, rs_tensor hidden)
 {
-    RS_ASSERT(l->lora.n > 0);
-    rs_tensor a = l->lora.terms[l->lora.n - 1].a;
-    RS_OP(d, gemm, .y = narrow(hidden, rs_tensor_rows(x), rs_tensor_rows(a)), .a = x, .b = a,
-          .trans_b = true);
+    int64_t M = rs_tensor_rows(x) / l->n;
+    for (int k = 0; k < l->n; k++) {
+        if (l->lora[k].n == 0)
+            continue;
+        rs_tensor a = l->lora[k].terms[l->lora[k].n - 1].a;
+        RS_OP(d, gemm, .y = narrow(samples(hidden, M, k, k + 1), M, rs_tensor_rows(a)),
+              .a = samples(x, M, k, k + 1), .b = a, .trans_b = true);
+    }
 }
 
 /* What the gradients of a term are sums of. */
@@ -78,15 +120,25 @@ static void term_bwd(rs_device *d, const rs_lora_term *t, rs_tensor dx, rs_tenso
         RS_OP(d, gemm, .y = dx, .a = dh, .b = t->a, .beta = 1.0f);
 }
 
+static void terms_bwd(rs_device *d, const rs_lora_terms *l, rs_tensor dx, rs_tensor dy, rs_tensor x,
+                      rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum)
+{
+    /* `hidden` is that of the last term. */
+    for (int i = 0; i + 1 < l->n; i++)
+        RS_ASSERT(!rs_has(l->terms[i].ga));
+    for (int i = 0; i < l->n; i++)
+        if (l->terms[i].scale != 0)
+            term_bwd(d, &l->terms[i], dx, dy, x, hidden, dhidden, sum);
+}
+
 void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumulate, rs_tensor dy,
                    rs_tensor x, rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum)
 {
-    /* `hidden` is that of the last term. */
-    for (int i = 0; i + 1 < l->lora.n; i++)
-        RS_ASSERT(!rs_has(l->lora.terms[i].ga));
+    int64_t M = rs_tensor_rows(dy) / l->n;
+    RS_ASSERT(M * l->n == rs_tensor_rows(dy));
     if (rs_has(dx))
         RS_OP(d, gemm, .y = dx, .a = dy, .b = l->w, .beta = accumulate ? 1.0f : 0.0f);
-    for (int i = 0; i < l->lora.n; i++)
-        if (l->lora.terms[i].scale != 0)
-            term_bwd(d, &l->lora.terms[i], dx, dy, x, hidden, dhidden, sum);
+    for (int k = 0; k < l->n; k++)
+        terms_bwd(d, &l->lora[k], samples(dx, M, k, k + 1), samples(dy, M, k, k + 1),
+                  samples(x, M, k, k + 1), samples(hidden, M, k, k + 1), dhidden, sum);
 }

@@ -23,29 +23,36 @@ typedef struct rs_lora_terms {
     int n;
 } rs_lora_terms;
 
+/* The rows of n samples follow each other, M of each. All go through the frozen product together,
+ * each through its own terms: the bits of a sample are those that it has alone, as a row's do not
+ * depend on its neighbours. */
 typedef struct rs_linear {
-    rs_tensor w;    /* (out,in) */
-    rs_tensor bias; /* (out) or ndim 0 */
-    rs_lora_terms lora;
+    rs_tensor w;               /* (out,in) */
+    rs_tensor bias;            /* (out) or ndim 0 */
+    const rs_lora_terms *lora; /* (n) */
+    int n;                     /* samples, at least 1 */
 } rs_linear;
 
-bool rs_linear_trained(const rs_linear *l); /* some term has gradients */
+bool rs_linear_trained(const rs_linear *l); /* some term of some sample has gradients */
 
-/* y (M,out) = act(x (M,in) w^T + bias + sum of LoRA terms). pre (M,out): optional, receives the
- * value before the activation. hidden: (M, at least the largest R), needed when there are terms;
- * afterwards its first R columns hold A x of the last term, for the backward. */
+/* y (n*M,out) = act(x (n*M,in) w^T + bias + sum of LoRA terms). pre (n*M,out): optional, receives
+ * the value before the activation. hidden: (n*M, at least the largest R), needed when there are
+ * terms; afterwards the first M*R values of a sample's rows hold A x of its last term, for the
+ * backward. */
 void rs_linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, rs_tensor hidden,
                    rs_act act, rs_tensor pre);
-/* hidden = A x of the last term, as the forward leaves it. */
+/* hidden = A x of the last term of each sample that has one, as the forward leaves it. */
 void rs_linear_hidden(rs_device *d, const rs_linear *l, rs_tensor x, rs_tensor hidden);
-/* How sums over the rows are formed: per segment, then in the fixed tree (nn/lane.h). */
+/* How sums over the rows of a sample are formed: per segment, then in the fixed tree (nn/lane.h).
+ */
 typedef struct rs_row_sum {
     const rs_segments *segments;
     rs_tensor work; /* levels * R * (in + out) floats; ndim 0 for one segment */
 } rs_row_sum;
 /* dx = dy w + scale * (dy B) A, added to dx when accumulate; dx with ndim 0 is not wanted. For a
  * trained term gB = scale * dy^T h, gA = (scale * dy B)^T x with h = A x from `hidden`, both sums
- * over the rows. dhidden: scratch like hidden. Only the last term may be trained. */
+ * over the sample's rows. dhidden: scratch, (M, at least the largest R). Only the last term of a
+ * sample may be trained. */
 void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumulate, rs_tensor dy,
                    rs_tensor x, rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum);
 

@@ -138,6 +138,9 @@ void rs_wstream_prefetch(rs_wstream *w, int block)
 rs_status rs_wstream_acquire(rs_wstream *w, int block, const rs_tensor **slots)
 {
     RS_ASSERT(block >= 0 && block < w->layout->blocks);
+    pthread_mutex_lock(&w->lock);
+    w->stats.acquired++;
+    pthread_mutex_unlock(&w->lock);
     if (w->gang)
         return rs_wgang_acquire(w, block, slots);
     *slots = w->home == RS_HOME_MAPPED ? rs_wring_acquire(w, block)

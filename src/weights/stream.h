@@ -77,8 +77,9 @@ rs_weight_home rs_wstream_home(const rs_wstream *w);
 size_t rs_wstream_bytes(const rs_wstream *w);  /* device bytes held for weights */
 bool rs_wstream_original(const rs_wstream *w); /* the checkpoint has original names */
 
-/* Of a sharded stream since it was opened; zeros for the others. */
+/* Since the stream was opened; all but the first are zero unless it is sharded. */
 typedef struct rs_wstream_stats {
+    int64_t acquired;            /* blocks that passes asked for */
     int64_t passes, gathers; /* of the gang */
     int64_t bytes_read;      /* of blocks, from the file, by this rank */
     int64_t bytes_gathered;  /* received from other ranks */

@@ -3,19 +3,18 @@
 
 rs_linear rs_wan_linear(const wan_block *b, int slot, wan_target target)
 {
-    return (rs_linear){.w = b->w[slot], .bias = b->w[slot + 1], .lora = b->loras[target]};
+    return (rs_linear){.w = b->w[slot],
+                       .bias = b->w[slot + 1],
+                       .lora = rs_wan_terms(b, target, 0),
+                       .n = b->s->n};
 }
 
-rs_tensor rs_wan_mod(const wan_block *b, int row)
+rs_linear rs_wan_linear_of(const wan_block *b, int slot, wan_target target, int k)
 {
-    return rs_tensor_reshape(rs_tensor_rows_view(b->s->mod, row, row + 1), RS_SHAPE(b->s->cfg.dim));
-}
-
-void rs_wan_modulate(const wan_block *b)
-{
-    int64_t D = b->s->cfg.dim;
-    RS_OP(b->d, gate_add, .y = b->s->mod, .x = rs_tensor_reshape(b->w[WAN_B_TABLE], RS_SHAPE(6, D)),
-          .o = rs_tensor_reshape(b->s->e0, RS_SHAPE(6, D)));
+    rs_linear l = rs_wan_linear(b, slot, target);
+    l.lora += k;
+    l.n = 1;
+    return l;
 }
 
 static void project(const wan_block *b, int slot, wan_target target, rs_tensor y, rs_tensor x)
@@ -30,69 +29,96 @@ static void self_attention(const wan_block *b, rs_tensor x1, rs_tensor x, bool a
 {
     wan_state *s = b->s;
     const wan_acts *a = &b->a;
-    int64_t N = s->cfg.heads;
-    float eps = s->cfg.eps;
-    RS_OP(b->d, layernorm_fwd, .y = s->t[0], .x = x, .scale = rs_wan_mod(b, 1),
-          .shift = rs_wan_mod(b, 0), .eps = eps);
+    rs_wan_norm(b, s->t[0], x, 0);
     project(b, WAN_B_Q1, WAN_T_Q1, a->q1, s->t[0]);
     project(b, WAN_B_K1, WAN_T_K1, a->k1, s->t[0]);
     project(b, WAN_B_V1, WAN_T_V1, a->v1, s->t[0]);
     if (attend) {
-        rs_qk_fwd(b->d, s->t[1], a->q1, b->w[WAN_B_NORM_Q1], eps, &s->rope, N);
-        rs_qk_fwd(b->d, s->t[2], a->k1, b->w[WAN_B_NORM_K1], eps, &s->rope, N);
+        rs_wan_rotate(b, s->t[1], a->q1, WAN_B_NORM_Q1);
+        rs_wan_rotate(b, s->t[2], a->k1, WAN_B_NORM_K1);
         rs_wan_attend(b);
     }
     project(b, WAN_B_O1, WAN_T_O1, s->t[0], a->o1);
-    RS_OP(b->d, gate_add, .y = x1, .x = x, .o = s->t[0], .gate = rs_wan_mod(b, 2));
+    rs_wan_gate_add(b, x1, x, s->t[0], 2);
 }
 
-/* K and V of one part of the context: raw before the norm, k after it. */
-static void context_part(const wan_block *b, rs_tensor rows, int slot_k, wan_target target_k,
-                         int slot_norm, int slot_v, wan_target target_v, rs_tensor raw, rs_tensor k,
-                         rs_tensor v)
+/* One linear of the context of sample k. */
+static void project_context(const wan_block *b, int slot, wan_target target, int k, rs_tensor y,
+                            rs_tensor rows)
 {
-    const wan_context *x = &b->s->ctx;
-    rs_linear lk = rs_wan_linear(b, slot_k, target_k), lv = rs_wan_linear(b, slot_v, target_v);
-    rs_linear_fwd(b->d, &lk, raw, rows, x->hidden[target_k], RS_ACT_NONE, (rs_tensor){0});
-    rs_qk_fwd(b->d, k, raw, b->w[slot_norm], b->s->cfg.eps, NULL, 0);
-    rs_linear_fwd(b->d, &lv, v, rows, x->hidden[target_v], RS_ACT_NONE, (rs_tensor){0});
+    rs_linear l = rs_wan_linear_of(b, slot, target, k);
+    rs_linear_fwd(b->d, &l, y, rows, rs_wan_part(b, b->s->ctx.hidden[target], k), RS_ACT_NONE,
+                  (rs_tensor){0});
+}
+
+/* Keys of one part of the context are `raw` before their norm, `k` after it. */
+static void context_of(const wan_block *b, int k)
+{
+    const wan_cond *c = rs_wan_cond(b, k);
+    float eps = b->s->cfg.eps;
+    wan_kv t = rs_wan_text_kv(b, k), m = rs_wan_image_kv(b, k);
+    project_context(b, WAN_B_K2, WAN_T_K2, k, t.raw, c->text);
+    rs_qk_fwd(b->d, t.k, t.raw, b->w[WAN_B_NORM_K2], eps, NULL, 0);
+    project_context(b, WAN_B_V2, WAN_T_V2, k, t.v, c->text);
+    if (c->I == 0)
+        return;
+    project_context(b, WAN_B_KI, WAN_T_KI, k, m.raw, c->image);
+    rs_qk_fwd(b->d, m.k, m.raw, b->w[WAN_B_NORM_KI], eps, NULL, 0);
+    project_context(b, WAN_B_VI, WAN_T_VI, k, m.v, c->image);
 }
 
 void rs_wan_context(const wan_block *b, int i)
 {
-    const wan_cond *c = b->cond;
     if (b->s->ctx_block == i)
         return;
-    wan_kv t = rs_wan_text_kv(b), m = rs_wan_image_kv(b);
-    context_part(b, c->text, WAN_B_K2, WAN_T_K2, WAN_B_NORM_K2, WAN_B_V2, WAN_T_V2, t.raw, t.k,
-                 t.v);
-    if (c->I > 0)
-        context_part(b, c->image, WAN_B_KI, WAN_T_KI, WAN_B_NORM_KI, WAN_B_VI, WAN_T_VI, m.raw, m.k,
-                     m.v);
+    for (int k = 0; k < b->s->n; k++)
+        context_of(b, k);
     b->s->ctx_block = i;
 }
 
-wan_kv rs_wan_text_kv(const wan_block *b)
+/* The first rows of sample k's part. */
+static rs_tensor context_rows(const wan_block *b, rs_tensor t, int k, int64_t rows)
+{
+    return rs_tensor_rows_view(rs_wan_part(b, t, k), 0, rows);
+}
+
+wan_kv rs_wan_text_kv(const wan_block *b, int k)
 {
     const wan_context *x = &b->s->ctx;
-    const wan_cond *c = b->cond;
+    int64_t U = rs_wan_cond(b, k)->U;
     return (wan_kv){
-        .raw = rs_tensor_rows_view(x->kt_raw, 0, c->U),
-        .k = rs_tensor_rows_view(x->kt, 0, c->U),
-        .v = rs_tensor_rows_view(x->vt, 0, c->U),
+        .raw = context_rows(b, x->kt_raw, k, U),
+        .k = context_rows(b, x->kt, k, U),
+        .v = context_rows(b, x->vt, k, U),
     };
 }
 
-wan_kv rs_wan_image_kv(const wan_block *b)
+wan_kv rs_wan_image_kv(const wan_block *b, int k)
 {
     const wan_context *x = &b->s->ctx;
-    wan_kv kv = {0};
-    if (b->cond->I > 0) {
-        kv.raw = rs_tensor_rows_view(x->ki_raw, 0, b->cond->I);
-        kv.k = rs_tensor_rows_view(x->ki, 0, b->cond->I);
-        kv.v = rs_tensor_rows_view(x->vi, 0, b->cond->I);
-    }
-    return kv;
+    int64_t I = rs_wan_cond(b, k)->I;
+    if (I == 0)
+        return (wan_kv){0};
+    return (wan_kv){
+        .raw = context_rows(b, x->ki_raw, k, I),
+        .k = context_rows(b, x->ki, k, I),
+        .v = context_rows(b, x->vi, k, I),
+    };
+}
+
+/* ot and oi of sample k, of queries in t[1]. */
+static void attend_context(const wan_block *b, int k)
+{
+    const wan_state *s = b->s;
+    const wan_acts *a = &b->a;
+    rs_tensor q = rs_wan_part(b, s->t[1], k);
+    wan_kv t = rs_wan_text_kv(b, k), m = rs_wan_image_kv(b, k);
+    RS_OP(b->d, attention_fwd, .o = rs_wan_part(b, a->ot, k), .lse = rs_wan_part(b, a->lset, k),
+          .q = q, .k = t.k, .v = t.v, .last_key_count = rs_wan_cond(b, k)->last_count,
+          .heads = s->cfg.heads, .scale = s->scale);
+    if (rs_has(m.k))
+        RS_OP(b->d, attention_fwd, .o = rs_wan_part(b, a->oi, k), .lse = rs_wan_part(b, a->lsei, k),
+              .q = q, .k = m.k, .v = m.v, .heads = s->cfg.heads, .scale = s->scale);
 }
 
 /* x2 = x1 + O(attention(q, text) + attention(q, image)), q = norm(Q norm(x1)) */
@@ -105,13 +131,10 @@ static void cross_attention(const wan_block *b, int i, rs_tensor x2, rs_tensor x
     project(b, WAN_B_Q2, WAN_T_Q2, a->q2, s->t[0]);
     rs_qk_fwd(b->d, s->t[1], a->q2, b->w[WAN_B_NORM_Q2], s->cfg.eps, NULL, 0);
     rs_wan_context(b, i);
-    wan_kv t = rs_wan_text_kv(b), m = rs_wan_image_kv(b);
-    RS_OP(b->d, attention_fwd, .o = a->ot, .lse = a->lset, .q = s->t[1], .k = t.k, .v = t.v,
-          .last_key_count = b->cond->last_count, .heads = s->cfg.heads, .scale = s->scale);
+    for (int k = 0; k < s->n; k++)
+        attend_context(b, k);
     rs_tensor sum = a->ot;
-    if (rs_has(m.k)) {
-        RS_OP(b->d, attention_fwd, .o = a->oi, .lse = a->lsei, .q = s->t[1], .k = m.k, .v = m.v,
-              .heads = s->cfg.heads, .scale = s->scale);
+    if (rs_wan_cond(b, 0)->I > 0) { /* then all have image rows: the model wants them */
         sum = s->t[1];
         RS_OP(b->d, gate_add, .y = sum, .x = a->ot, .o = a->oi);
     }
@@ -124,8 +147,7 @@ static void feed_forward(const wan_block *b, rs_tensor y, rs_tensor x2, rs_pass 
 {
     wan_state *s = b->s;
     rs_linear up = rs_wan_linear(b, WAN_B_FFN1, WAN_T_FFN1);
-    RS_OP(b->d, layernorm_fwd, .y = s->t[0], .x = x2, .scale = rs_wan_mod(b, 4),
-          .shift = rs_wan_mod(b, 3), .eps = s->cfg.eps);
+    rs_wan_norm(b, s->t[0], x2, 3);
     if (pass == RS_PASS_RECOMPUTE) {
         rs_linear_fwd(b->d, &up, b->a.up, s->t[0], b->a.hidden[WAN_T_FFN1], RS_ACT_NONE,
                       (rs_tensor){0});
@@ -135,15 +157,15 @@ static void feed_forward(const wan_block *b, rs_tensor y, rs_tensor x2, rs_pass 
     rs_linear_fwd(b->d, &up, s->f[0], s->t[0], b->a.hidden[WAN_T_FFN1], RS_ACT_GELU_TANH,
                   separate ? b->a.up : (rs_tensor){0});
     project(b, WAN_B_FFN2, WAN_T_FFN2, s->t[0], s->f[0]);
-    RS_OP(b->d, gate_add, .y = y, .x = x2, .o = s->t[0], .gate = rs_wan_mod(b, 5));
+    rs_wan_gate_add(b, y, x2, s->t[0], 5);
 }
 
 void rs_wan_block_fwd(void *state, rs_device *d, int i, const rs_tensor *weights,
-                      const rs_lora_terms *loras, rs_tensor y, rs_tensor x, const void *cond,
-                      rs_pass pass)
+                      const rs_lora_terms *loras, rs_tensor y, rs_tensor x,
+                      const void *const *conds, rs_pass pass)
 {
     wan_state *s = state;
-    wan_block b = {s, d, weights, loras, cond, rs_wan_acts_of(s, pass == RS_PASS_PLAIN ? -1 : i)};
+    wan_block b = {s, d, weights, loras, conds, rs_wan_acts_of(s, pass == RS_PASS_PLAIN ? -1 : i)};
     rs_tensor x1 = rs_has(b.a.x1) ? b.a.x1 : y, x2 = rs_has(b.a.x2) ? b.a.x2 : y;
     rs_wan_modulate(&b);
     bool kept = pass == RS_PASS_RECOMPUTE &&

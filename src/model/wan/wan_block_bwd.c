@@ -5,11 +5,15 @@
 
 static bool trained(const wan_block *b, wan_target target)
 {
-    const rs_lora_terms *l = &b->loras[target];
-    for (int i = 0; i < l->n; i++)
-        if (rs_has(l->terms[i].ga))
-            return true;
-    return false;
+    const rs_linear l = {.lora = rs_wan_terms(b, target, 0), .n = b->s->n};
+    return rs_linear_trained(&l);
+}
+
+/* The terms of sample k end with one that has gradients. */
+static bool trained_of(const wan_block *b, wan_target target, int k)
+{
+    const rs_linear l = {.lora = rs_wan_terms(b, target, k), .n = 1};
+    return rs_linear_trained(&l);
 }
 
 static bool any_trained(const wan_block *b, const wan_target *targets, int n)
@@ -34,17 +38,11 @@ static void norm_affine(const wan_block *b, rs_tensor y, rs_tensor x)
           .bias = b->w[WAN_B_NORM + 1], .eps = b->s->cfg.eps);
 }
 
-static void norm_modulated(const wan_block *b, rs_tensor y, rs_tensor x, int shift)
-{
-    RS_OP(b->d, layernorm_fwd, .y = y, .x = x, .scale = rs_wan_mod(b, shift + 1),
-          .shift = rs_wan_mod(b, shift), .eps = b->s->cfg.eps);
-}
-
 static void feed_forward_bwd(const wan_block *b, rs_tensor dx, bool need_dx)
 {
     wan_state *s = b->s;
     rs_tensor none = {0};
-    RS_OP(b->d, gate_mul, .y = s->t[0], .x = dx, .gate = rs_wan_mod(b, 5));
+    rs_wan_gate_mul(b, s->t[0], dx, 5);
     if (trained(b, WAN_T_FFN2)) {
         rs_linear down = rs_wan_linear(b, WAN_B_FFN2, WAN_T_FFN2);
         RS_OP(b->d, act_fwd, .y = s->f[0], .x = b->a.up, .act = RS_ACT_GELU_TANH);
@@ -53,16 +51,16 @@ static void feed_forward_bwd(const wan_block *b, rs_tensor dx, bool need_dx)
     linear_bwd(b, WAN_B_FFN2, WAN_T_FFN2, s->f[1], false, s->t[0], s->f[0]);
     RS_OP(b->d, act_bwd, .dx = s->f[1], .dy = s->f[1], .x = b->a.up, .act = RS_ACT_GELU_TANH);
     if (trained(b, WAN_T_FFN1))
-        norm_modulated(b, s->t[1], b->a.x2, 3);
+        rs_wan_norm(b, s->t[1], b->a.x2, 3);
     linear_bwd(b, WAN_B_FFN1, WAN_T_FFN1, need_dx ? s->t[0] : none, false, s->f[1], s->t[1]);
     if (need_dx)
-        RS_OP(b->d, layernorm_bwd, .dx = dx, .dy = s->t[0], .x = b->a.x2, .scale = rs_wan_mod(b, 4),
-              .eps = s->cfg.eps, .accumulate = true);
+        rs_wan_norm_bwd(b, dx, s->t[0], b->a.x2, 3);
 }
 
-/* Attention to one part of the context, and the adapters on its keys and values. */
+/* Attention of sample `of` to one part of its context, and the adapters on its keys and values. */
 typedef struct context_part {
     const wan_block *b;
+    int of;
     wan_target k, v;
     int slot_k, slot_v, slot_norm;
     wan_kv kv;
@@ -92,13 +90,13 @@ static void context_factors(const context_part *p, int slot, wan_target target, 
     const wan_block *b = p->b;
     const wan_context *c = &b->s->ctx;
     const rs_segments all = {.n = 1, .at = {0, rs_tensor_rows(dy)}};
-    rs_linear l = rs_wan_linear(b, slot, target);
-    rs_lora_term trained_term = l.lora.terms[l.lora.n - 1];
+    rs_linear l = rs_wan_linear_of(b, slot, target, p->of);
+    rs_lora_term trained_term = l.lora->terms[l.lora->n - 1];
     trained_term.ga = out[0];
     trained_term.gb = out[1];
-    l.lora = (rs_lora_terms){&trained_term, 1};
-    rs_linear_bwd(b->d, &l, (rs_tensor){0}, false, dy, p->rows, c->hidden[target], c->dhidden,
-                  &(rs_row_sum){&all, {0}});
+    l.lora = &(rs_lora_terms){&trained_term, 1};
+    rs_linear_bwd(b->d, &l, (rs_tensor){0}, false, dy, p->rows,
+                  rs_wan_part(b, c->hidden[target], p->of), c->dhidden, &(rs_row_sum){&all, {0}});
 }
 
 /* Leaf of a sum over the tokens: all of it is linear in dk and dv. */
@@ -109,12 +107,12 @@ static void context_leaf(void *ctx, int64_t lo, int64_t hi, const rs_tensor *out
     rs_tensor dk = rs_tensor_rows_view(b->s->ctx.dk, 0, rs_tensor_rows(p->rows));
     rs_tensor dv = rs_tensor_rows_view(b->s->ctx.dv, 0, rs_tensor_rows(p->rows));
     attend_part_bwd(p, lo, hi, dk, dv);
-    if (trained(b, p->k)) {
+    if (trained_of(b, p->k, p->of)) {
         rs_qk_bwd(b->d, dk, p->kv.raw, b->w[p->slot_norm], b->s->cfg.eps, NULL, 0);
         context_factors(p, p->slot_k, p->k, dk, out);
         out += 2;
     }
-    if (trained(b, p->v))
+    if (trained_of(b, p->v, p->of))
         context_factors(p, p->slot_v, p->v, dv, out);
 }
 
@@ -125,9 +123,9 @@ static void context_part_bwd(context_part *p)
     rs_tensor out[4];
     int n = 0;
     for (int i = 0; i < 2; i++) {
-        if (!trained(b, targets[i]))
+        if (!trained_of(b, targets[i], p->of))
             continue;
-        const rs_lora_terms *l = &b->loras[targets[i]];
+        const rs_lora_terms *l = rs_wan_terms(b, targets[i], p->of);
         out[n++] = l->terms[l->n - 1].ga;
         out[n++] = l->terms[l->n - 1].gb;
     }
@@ -137,24 +135,27 @@ static void context_part_bwd(context_part *p)
         attend_part_bwd(p, 0, b->s->S, (rs_tensor){0}, (rs_tensor){0});
 }
 
-/* dq (t[2]) = gradient through the attention to the text and, if there is one, to the image. */
-static void context_bwd(const wan_block *b, rs_tensor dq, rs_tensor q, rs_tensor d_o)
+/* dq (t[2]) = gradient through the attention to the text and, if there is one, to the image, from
+ * q (t[1]) and d_o (t[0]); of sample k. */
+static void context_bwd(const wan_block *b, int k)
 {
-    const wan_cond *c = b->cond;
+    const wan_state *s = b->s;
+    const wan_cond *c = rs_wan_cond(b, k);
     context_part text = {.b = b,
+                         .of = k,
                          .k = WAN_T_K2,
                          .v = WAN_T_V2,
                          .slot_k = WAN_B_K2,
                          .slot_v = WAN_B_V2,
                          .slot_norm = WAN_B_NORM_K2,
-                         .kv = rs_wan_text_kv(b),
+                         .kv = rs_wan_text_kv(b, k),
                          .rows = c->text,
-                         .o = b->a.ot,
-                         .lse = b->a.lset,
+                         .o = rs_wan_part(b, b->a.ot, k),
+                         .lse = rs_wan_part(b, b->a.lset, k),
                          .last_count = c->last_count,
-                         .dq = dq,
-                         .q = q,
-                         .d_o = d_o};
+                         .dq = rs_wan_part(b, s->t[2], k),
+                         .q = rs_wan_part(b, s->t[1], k),
+                         .d_o = rs_wan_part(b, s->t[0], k)};
     context_part_bwd(&text);
     if (c->I == 0)
         return;
@@ -164,10 +165,10 @@ static void context_bwd(const wan_block *b, rs_tensor dq, rs_tensor q, rs_tensor
     image.slot_k = WAN_B_KI;
     image.slot_v = WAN_B_VI;
     image.slot_norm = WAN_B_NORM_KI;
-    image.kv = rs_wan_image_kv(b);
+    image.kv = rs_wan_image_kv(b, k);
     image.rows = c->image;
-    image.o = b->a.oi;
-    image.lse = b->a.lsei;
+    image.o = rs_wan_part(b, b->a.oi, k);
+    image.lse = rs_wan_part(b, b->a.lsei, k);
     image.last_count = 0;
     image.accumulate = true;
     context_part_bwd(&image);
@@ -177,14 +178,15 @@ static void cross_attention_bwd(const wan_block *b, int i, rs_tensor dx, bool ne
 {
     wan_state *s = b->s;
     rs_tensor none = {0}, sum = b->a.ot;
-    if (b->cond->I > 0 && trained(b, WAN_T_O2)) {
+    if (rs_wan_cond(b, 0)->I > 0 && trained(b, WAN_T_O2)) {
         sum = s->t[1];
         RS_OP(b->d, gate_add, .y = sum, .x = b->a.ot, .o = b->a.oi);
     }
     linear_bwd(b, WAN_B_O2, WAN_T_O2, s->t[0], false, dx, sum);
     rs_qk_fwd(b->d, s->t[1], b->a.q2, b->w[WAN_B_NORM_Q2], s->cfg.eps, NULL, 0);
     rs_wan_context(b, i);
-    context_bwd(b, s->t[2], s->t[1], s->t[0]);
+    for (int k = 0; k < s->n; k++)
+        context_bwd(b, k);
     rs_qk_bwd(b->d, s->t[2], b->a.q2, b->w[WAN_B_NORM_Q2], s->cfg.eps, NULL, 0);
     if (trained(b, WAN_T_Q2))
         norm_affine(b, s->t[1], b->a.x1);
@@ -198,35 +200,32 @@ static void self_attention_bwd(const wan_block *b, rs_tensor dx, rs_tensor x, bo
 {
     wan_state *s = b->s;
     const wan_acts *a = &b->a;
-    int64_t N = s->cfg.heads;
-    float eps = s->cfg.eps;
     rs_tensor dq = s->t[0], dk = s->t[4], dv = s->t[5];
-    RS_OP(b->d, gate_mul, .y = s->t[0], .x = dx, .gate = rs_wan_mod(b, 2));
+    rs_wan_gate_mul(b, s->t[0], dx, 2);
     linear_bwd(b, WAN_B_O1, WAN_T_O1, s->t[1], false, s->t[0], a->o1);
-    rs_qk_fwd(b->d, s->t[2], a->q1, b->w[WAN_B_NORM_Q1], eps, &s->rope, N);
-    rs_qk_fwd(b->d, s->t[3], a->k1, b->w[WAN_B_NORM_K1], eps, &s->rope, N);
+    rs_wan_rotate(b, s->t[2], a->q1, WAN_B_NORM_Q1);
+    rs_wan_rotate(b, s->t[3], a->k1, WAN_B_NORM_K1);
     rs_wan_attend_bwd(b);
-    rs_qk_bwd(b->d, dq, a->q1, b->w[WAN_B_NORM_Q1], eps, &s->rope, N);
-    rs_qk_bwd(b->d, dk, a->k1, b->w[WAN_B_NORM_K1], eps, &s->rope, N);
-    norm_modulated(b, s->t[1], x, 0);
+    rs_wan_rotate_bwd(b, dq, a->q1, WAN_B_NORM_Q1);
+    rs_wan_rotate_bwd(b, dk, a->k1, WAN_B_NORM_K1);
+    rs_wan_norm(b, s->t[1], x, 0);
     rs_tensor da = need_dx ? s->t[2] : (rs_tensor){0};
     linear_bwd(b, WAN_B_Q1, WAN_T_Q1, da, false, dq, s->t[1]);
     linear_bwd(b, WAN_B_K1, WAN_T_K1, da, true, dk, s->t[1]);
     linear_bwd(b, WAN_B_V1, WAN_T_V1, da, true, dv, s->t[1]);
     if (need_dx)
-        RS_OP(b->d, layernorm_bwd, .dx = dx, .dy = da, .x = x, .scale = rs_wan_mod(b, 1),
-              .eps = eps, .accumulate = true);
+        rs_wan_norm_bwd(b, dx, da, x, 0);
 }
 
 void rs_wan_block_bwd(void *state, rs_device *d, int i, const rs_tensor *weights,
-                      const rs_lora_terms *loras, rs_tensor dx, rs_tensor x, const void *cond,
-                      bool need_dx)
+                      const rs_lora_terms *loras, rs_tensor dx, rs_tensor x,
+                      const void *const *conds, bool need_dx)
 {
     static const wan_target k_self[] = {WAN_T_Q1, WAN_T_K1, WAN_T_V1, WAN_T_O1};
     static const wan_target k_cross[] = {WAN_T_Q2, WAN_T_K2, WAN_T_V2,
                                          WAN_T_O2, WAN_T_KI, WAN_T_VI};
     wan_state *s = state;
-    wan_block b = {s, d, weights, loras, cond, rs_wan_acts_of(s, i)};
+    wan_block b = {s, d, weights, loras, conds, rs_wan_acts_of(s, i)};
     /* The first trained block stops where nothing trained lies further down. */
     bool to_self = need_dx || any_trained(&b, k_self, 4);
     bool to_cross = to_self || any_trained(&b, k_cross, 6);

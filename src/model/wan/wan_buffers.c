@@ -19,23 +19,23 @@ static bool over_video(wan_target t)
  * 20,000 tokens and would take twice the bytes. */
 static void carve_attention(wan_acts *a, rs_carver *c, const wan_state *s)
 {
-    a->o1 = carve(c, s->S, s->cfg.dim);
-    a->lse1 = carve(c, s->cfg.heads / s->dims.lane->width, s->all);
+    a->o1 = carve(c, s->n * s->S, s->cfg.dim);
+    a->lse1 = carve(c, s->n * (s->cfg.heads / s->dims.lane->width), s->all);
 }
 
 /* Everything that a block's backward reads of its forward. */
 static void carve_acts(wan_acts *a, rs_carver *c, const wan_state *s)
 {
     const rs_wan_config *cfg = &s->cfg;
-    int64_t S = s->S, D = cfg->dim;
+    int64_t S = s->n * s->S, D = cfg->dim;
     rs_tensor *const full[] = {&a->q1, &a->k1, &a->v1, &a->x1, &a->q2, &a->ot, &a->x2};
     for (size_t i = 0; i < sizeof full / sizeof full[0]; i++)
         *full[i] = carve(c, S, D);
     carve_attention(a, c, s);
-    a->lset = carve(c, cfg->heads, S);
+    a->lset = carve(c, s->n * cfg->heads, s->S);
     if (cfg->image_dim) {
         a->oi = carve(c, S, D);
-        a->lsei = carve(c, cfg->heads, S);
+        a->lsei = carve(c, s->n * cfg->heads, s->S);
     }
     a->up = carve(c, S, cfg->ffn);
     for (int i = 0; i < WAN_TARGETS; i++)
@@ -82,25 +82,25 @@ static void bind_context(wan_state *s, rs_carver *c)
 {
     wan_context *x = &s->ctx;
     int64_t D = s->cfg.dim, T = s->cfg.text_len, I = s->dims.image_rows;
-    int64_t most = rs_max_i64(T, I);
+    int64_t n = s->n, most = rs_max_i64(T, I);
     *x = (wan_context){0};
-    x->kt = carve(c, T, D);
-    x->vt = carve(c, T, D);
-    x->kt_raw = s->dims.training ? carve(c, T, D) : x->kt;
+    x->kt = carve(c, n * T, D);
+    x->vt = carve(c, n * T, D);
+    x->kt_raw = s->dims.training ? carve(c, n * T, D) : x->kt;
     if (I > 0) {
-        x->ki = carve(c, I, D);
-        x->vi = carve(c, I, D);
-        x->ki_raw = s->dims.training ? carve(c, I, D) : x->ki;
+        x->ki = carve(c, n * I, D);
+        x->vi = carve(c, n * I, D);
+        x->ki_raw = s->dims.training ? carve(c, n * I, D) : x->ki;
     }
     if (s->dims.training) {
         x->dk = carve(c, most, D);
         x->dv = carve(c, most, D);
     }
     if (s->dims.rank > 0) {
-        x->dhidden = carve(c, most, s->dims.rank);
+        x->dhidden = carve(c, s->dims.training ? most : n * most, s->dims.rank);
         for (int i = 0; i < WAN_TARGETS; i++)
             if (!over_video(i))
-                x->hidden[i] = s->dims.training ? carve(c, most, s->dims.rank) : x->dhidden;
+                x->hidden[i] = s->dims.training ? carve(c, n * most, s->dims.rank) : x->dhidden;
     }
 }
 
@@ -118,16 +118,16 @@ static void bind_ends(wan_state *s, rs_carver *c)
     s->e1 = carve(c, 1, D);
     s->e = carve(c, 1, D);
     s->se = carve(c, 1, D);
-    s->e0 = carve(c, 1, 6 * D);
-    s->mod = carve(c, 6, D);
-    s->head_mod = carve(c, 2, D);
+    s->e0 = carve(c, s->n, 6 * D);
+    s->mod = carve(c, s->n * 6, D);
+    s->head_mod = carve(c, s->n * 2, D);
 }
 
-/* (S,D) with room for all tokens of D/P columns: a rank's rows may be one less than the most. */
+/* (n*S,D) with room for all tokens of D/P columns: a rank's rows may be one less than the most. */
 static rs_tensor carve_scratch(const wan_state *s, rs_carver *c)
 {
-    int64_t most = rs_ceil_div(s->all, s->dims.lane->width);
-    return rs_tensor_rows_view(carve(c, most, s->cfg.dim), 0, s->S);
+    int64_t most = rs_ceil_div(s->n * s->all, s->dims.lane->width);
+    return rs_tensor_rows_view(carve(c, most, s->cfg.dim), 0, s->n * s->S);
 }
 
 static void bind_lane(wan_state *s, rs_carver *c)
@@ -151,6 +151,8 @@ static void set_dims(wan_state *s, const rs_dims *dims)
     const int64_t size[3] = {dims->F, dims->H, dims->W};
     const rs_lane *lane = dims->lane;
     s->dims = *dims;
+    s->n = dims->samples;
+    RS_ASSERT(s->n >= 1 && (s->n == 1 || lane->width == 1));
     s->all = 1;
     for (int i = 0; i < 3; i++) {
         s->grid[i] = size[i] / s->cfg.patch[i];
@@ -173,9 +175,9 @@ void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims)
     for (int i = 0; i < n_t; i++)
         s->t[i] = carve_scratch(s, c);
     for (int i = 0; i < n_f; i++)
-        s->f[i] = carve(c, s->S, s->cfg.ffn);
+        s->f[i] = carve(c, s->n * s->S, s->cfg.ffn);
     if (dims->rank > 0)
-        s->dhidden = carve(c, s->S, dims->rank);
+        s->dhidden = carve(c, s->n * s->S, dims->rank);
     bind_lane(s, c);
     if (!dims->training) {
         alias_acts(s);

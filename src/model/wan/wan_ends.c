@@ -57,18 +57,23 @@ static void put_sinusoid(rs_device *d, rs_tensor dst, double t)
     rs_dealloc(host);
 }
 
-static void embed_time(wan_state *s, rs_device *d, const rs_tensor *globals, float t)
+static rs_tensor row(rs_tensor t, int64_t i)
+{
+    return rs_tensor_rows_view(t, i, i + 1);
+}
+
+/* Of sample k. */
+static void embed_time(wan_state *s, rs_device *d, const rs_tensor *globals, int k, float t)
 {
     int64_t D = s->cfg.dim;
     put_sinusoid(d, s->sinusoid, (double)t);
     linear(d, globals, WAN_G_TIME1, s->e1, s->sinusoid, RS_ACT_SILU);
     linear(d, globals, WAN_G_TIME2, s->e, s->e1, RS_ACT_NONE);
     RS_OP(d, act_fwd, .y = s->se, .x = s->e, .act = RS_ACT_SILU);
-    linear(d, globals, WAN_G_TIME_PROJ, s->e0, s->se, RS_ACT_NONE);
+    linear(d, globals, WAN_G_TIME_PROJ, row(s->e0, k), s->se, RS_ACT_NONE);
     rs_tensor table = rs_tensor_reshape(globals[WAN_G_HEAD_TABLE], RS_SHAPE(2, D));
     for (int i = 0; i < 2; i++)
-        RS_OP(d, gate_add, .y = rs_tensor_rows_view(s->head_mod, i, i + 1),
-              .x = rs_tensor_rows_view(table, i, i + 1), .o = s->e);
+        RS_OP(d, gate_add, .y = row(s->head_mod, 2 * k + i), .x = row(table, i), .o = s->e);
 }
 
 /* This rank's rows of a tensor over all tokens. */
@@ -77,7 +82,7 @@ static rs_tensor own_rows(const wan_state *s, rs_tensor all)
     return rs_tensor_rows_view(all, s->segments.first, s->segments.first + s->S);
 }
 
-void rs_wan_begin(void *state, rs_device *d, const rs_tensor *globals, rs_tensor x,
+void rs_wan_begin(void *state, rs_device *d, const rs_tensor *globals, int k, rs_tensor x,
                   rs_tensor latent, float t, const void *cond)
 {
     wan_state *s = state;
@@ -90,33 +95,40 @@ void rs_wan_begin(void *state, rs_device *d, const rs_tensor *globals, rs_tensor
         RS_OP(d, patchify, .tokens = rs_tensor_cols_view(s->tokens, split, all), .x = c->y,
               .patch = {p[0], p[1], p[2]});
     linear(d, globals, WAN_G_PATCH, x, own_rows(s, s->tokens), RS_ACT_NONE);
-    embed_time(s, d, globals, t);
+    embed_time(s, d, globals, k, t);
     s->ctx_block = -1;
 }
 
 static rs_tensor head_row(const wan_state *s, int64_t i)
 {
-    return rs_tensor_reshape(rs_tensor_rows_view(s->head_mod, i, i + 1), RS_SHAPE(s->cfg.dim));
+    return rs_tensor_reshape(row(s->head_mod, i), RS_SHAPE(s->cfg.dim));
 }
 
-void rs_wan_end(void *state, rs_device *d, const rs_tensor *globals, rs_tensor v, rs_tensor x)
+/* (S,D) scratch. */
+static rs_tensor scratch(const wan_state *s)
+{
+    return rs_tensor_rows_view(s->t[0], 0, s->S);
+}
+
+void rs_wan_end(void *state, rs_device *d, const rs_tensor *globals, int k, rs_tensor v,
+                rs_tensor x)
 {
     wan_state *s = state;
     const int64_t *p = s->cfg.patch;
-    RS_OP(d, layernorm_fwd, .y = s->t[0], .x = x, .scale = head_row(s, 1), .shift = head_row(s, 0),
-          .eps = s->cfg.eps);
-    linear(d, globals, WAN_G_HEAD, own_rows(s, s->head), s->t[0], RS_ACT_NONE);
+    RS_OP(d, layernorm_fwd, .y = scratch(s), .x = x, .scale = head_row(s, 2 * k + 1),
+          .shift = head_row(s, 2 * k), .eps = s->cfg.eps);
+    linear(d, globals, WAN_G_HEAD, own_rows(s, s->head), scratch(s), RS_ACT_NONE);
     rs_lane_gather(s->dims.lane, s->head);
     RS_OP(d, unpatchify, .x = v, .tokens = s->head, .patch = {p[0], p[1], p[2]});
 }
 
-void rs_wan_end_bwd(void *state, rs_device *d, const rs_tensor *globals, rs_tensor dx, rs_tensor dv,
-                    rs_tensor x)
+void rs_wan_end_bwd(void *state, rs_device *d, const rs_tensor *globals, int k, rs_tensor dx,
+                    rs_tensor dv, rs_tensor x)
 {
     wan_state *s = state;
     const int64_t *p = s->cfg.patch;
     RS_OP(d, unpatchify, .x = dv, .tokens = s->head, .patch = {p[0], p[1], p[2]}, .inverse = true);
-    RS_OP(d, gemm, .y = s->t[0], .a = own_rows(s, s->head), .b = globals[WAN_G_HEAD]);
-    RS_OP(d, layernorm_bwd, .dx = dx, .dy = s->t[0], .x = x, .scale = head_row(s, 1),
+    RS_OP(d, gemm, .y = scratch(s), .a = own_rows(s, s->head), .b = globals[WAN_G_HEAD]);
+    RS_OP(d, layernorm_bwd, .dx = dx, .dy = scratch(s), .x = x, .scale = head_row(s, 2 * k + 1),
           .eps = s->cfg.eps);
 }
