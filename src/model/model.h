@@ -132,7 +132,8 @@ rs_status rs_denoiser_loss_grad(rs_denoiser *m, float *loss, rs_tensor v, rs_ten
 
 /* A sample with adapters of its own, whatever is set by rs_denoiser_set_adapters; borrowed. */
 typedef struct rs_denoiser_sample {
-    rs_adapter *const *adapters; /* (n_adapters) as for training: the last has gradients, weight 1 */
+    rs_adapter *const
+        *adapters; /* (n_adapters) as for training: the last has gradients, weight 1 */
     const float *weights;
     int n_adapters;
     rs_tensor x, target, v; /* (out_channels,F,H,W); v optional (ndim 0) */

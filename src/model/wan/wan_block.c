@@ -3,10 +3,8 @@
 
 rs_linear rs_wan_linear(const wan_block *b, int slot, wan_target target)
 {
-    return (rs_linear){.w = b->w[slot],
-                       .bias = b->w[slot + 1],
-                       .lora = rs_wan_terms(b, target, 0),
-                       .n = b->s->n};
+    return (rs_linear){
+        .w = b->w[slot], .bias = b->w[slot + 1], .lora = rs_wan_terms(b, target, 0), .n = b->s->n};
 }
 
 rs_linear rs_wan_linear_of(const wan_block *b, int slot, wan_target target, int k)

@@ -1,6 +1,6 @@
 /* Self attention of one block over a lane of ranks. With one rank q, k, v and the output are where
- * they are, and each sample attends to itself; else there is one sample, and they go to the ranks of their heads and come back, by way of scratch buffers that
- * are free at that time. */
+ * they are, and each sample attends to itself; else there is one sample, and they go to the ranks
+ * of their heads and come back, by way of scratch buffers that are free at that time. */
 #include "model/wan/wan_state.h"
 
 /* The memory of an (S,D) scratch buffer as all tokens of own heads. */
@@ -60,10 +60,10 @@ void rs_wan_attend_bwd(const wan_block *b)
     }
     for (int i = 0; i < s->n; i++)
         RS_OP(b->d, attention_bwd, .dq = rs_wan_part(b, dq, i), .dk = rs_wan_part(b, dk, i),
-              .dv = rs_wan_part(b, dv, i), .d_o = rs_wan_part(b, d_o, i),
-              .o = rs_wan_part(b, o, i), .lse = rs_wan_part(b, a->lse1, i),
-              .q = rs_wan_part(b, q, i), .k = rs_wan_part(b, k, i), .v = rs_wan_part(b, v, i),
-              .heads = s->cfg.heads / width, .scale = s->scale);
+              .dv = rs_wan_part(b, dv, i), .d_o = rs_wan_part(b, d_o, i), .o = rs_wan_part(b, o, i),
+              .lse = rs_wan_part(b, a->lse1, i), .q = rs_wan_part(b, q, i),
+              .k = rs_wan_part(b, k, i), .v = rs_wan_part(b, v, i), .heads = s->cfg.heads / width,
+              .scale = s->scale);
     if (width > 1) {
         to_rows(b, s->t[0], dq);
         to_rows(b, s->t[4], dk);

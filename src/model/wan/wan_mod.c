@@ -33,8 +33,8 @@ void rs_wan_norm_bwd(const wan_block *b, rs_tensor dx, rs_tensor dy, rs_tensor x
 {
     for (int k = 0; k < b->s->n; k++)
         RS_OP(b->d, layernorm_bwd, .dx = rs_wan_part(b, dx, k), .dy = rs_wan_part(b, dy, k),
-              .x = rs_wan_part(b, x, k), .scale = rs_wan_mod(b, k, shift + 1),
-              .eps = b->s->cfg.eps, .accumulate = true);
+              .x = rs_wan_part(b, x, k), .scale = rs_wan_mod(b, k, shift + 1), .eps = b->s->cfg.eps,
+              .accumulate = true);
 }
 
 void rs_wan_gate_add(const wan_block *b, rs_tensor y, rs_tensor x, rs_tensor o, int row)

@@ -26,20 +26,20 @@ enum { WAN_SCRATCH = 6, WAN_WIDE = 2, WAN_SPARE = 2 };
 
 /* What a block's backward needs of its forward. A plain pass uses the shared set as scratch. */
 typedef struct wan_acts {
-    rs_tensor q1, k1;     /* (n*S,D) before RMSNorm and RoPE */
-    rs_tensor v1, o1;     /* (n*S,D) */
-    rs_tensor lse1;       /* (n*N/P,A) of own heads */
-    rs_tensor x1;         /* (n*S,D) residual stream after self attention */
-    rs_tensor q2;         /* (n*S,D) before RMSNorm */
-    rs_tensor ot, oi;     /* (n*S,D) cross attention to text and image */
-    rs_tensor lset, lsei; /* (n*N,S) */
-    rs_tensor x2;         /* (n*S,D) residual stream after cross attention */
-    rs_tensor up;         /* (n*S,Fd) before GELU */
+    rs_tensor q1, k1;              /* (n*S,D) before RMSNorm and RoPE */
+    rs_tensor v1, o1;              /* (n*S,D) */
+    rs_tensor lse1;                /* (n*N/P,A) of own heads */
+    rs_tensor x1;                  /* (n*S,D) residual stream after self attention */
+    rs_tensor q2;                  /* (n*S,D) before RMSNorm */
+    rs_tensor ot, oi;              /* (n*S,D) cross attention to text and image */
+    rs_tensor lset, lsei;          /* (n*N,S) */
+    rs_tensor x2;                  /* (n*S,D) residual stream after cross attention */
+    rs_tensor up;                  /* (n*S,Fd) before GELU */
     rs_tensor hidden[WAN_TARGETS]; /* (n*S,R) LoRA A x; of linears over the video tokens */
 } wan_acts;
 
-/* Keys and values of the block in work, from the conditions' context; rows as in wan_cond, with room
- * for the most that a sample may have. */
+/* Keys and values of the block in work, from the conditions' context; rows as in wan_cond, with
+ * room for the most that a sample may have. */
 typedef struct wan_context {
     rs_tensor kt_raw, kt, vt;      /* (n*U,D); kt_raw before RMSNorm */
     rs_tensor ki_raw, ki, vi;      /* (n*I,D) */
@@ -135,7 +135,7 @@ typedef struct wan_kv {
 } wan_kv;
 
 /* wan_mod.c: what works row by row, with each sample's own modulation and positions. */
-void rs_wan_modulate(const wan_block *b); /* modulation of this block */
+void rs_wan_modulate(const wan_block *b);                 /* modulation of this block */
 rs_tensor rs_wan_mod(const wan_block *b, int k, int row); /* (D) row of sample k's modulation */
 /* y = norm(x)(1 + M[shift + 1]) + M[shift]; and dx (+)= its gradient from dy. */
 void rs_wan_norm(const wan_block *b, rs_tensor y, rs_tensor x, int shift);
