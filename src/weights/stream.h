@@ -74,7 +74,7 @@ bool rs_wstream_original(const rs_wstream *w); /* the checkpoint has original na
 
 /* Since the stream was opened; all but the first are zero unless it is sharded. */
 typedef struct rs_wstream_stats {
-    int64_t acquired;            /* blocks that passes asked for */
+    int64_t acquired;        /* blocks that passes asked for */
     int64_t passes, gathers; /* of the gang */
     int64_t bytes_read;      /* of blocks, from the file, by this rank */
     int64_t bytes_gathered;  /* received from other ranks */
