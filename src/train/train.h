@@ -48,7 +48,8 @@ typedef struct rs_train_progress {
     int64_t step, steps; /* step just done, counted from 1 */
     int64_t item;
     float loss;
-    double grad_norm, seconds;
+    double grad_norm;
+    double seconds; /* of the step; its share of a step that several jobs took together */
 } rs_train_progress;
 
 typedef struct rs_train_loop {
@@ -75,5 +76,24 @@ typedef struct rs_train_loop {
  * that is not finite. */
 rs_status rs_train_run(const rs_train_loop *l, rs_denoiser *m, rs_adapter *a, float *losses,
                        int64_t *step) RS_NODISCARD;
+
+/* A job of several that are trained together. */
+typedef struct rs_train_job {
+    const rs_train_loop *loop;
+    rs_adapter *adapter;
+    float *losses;    /* (steps) */
+    int64_t step;     /* steps done; updated */
+    rs_status status; /* result: RS_OK when all steps are done, RS_STOPPED, or why this job, and no
+                         other, ended */
+    char reason[512]; /* message of that */
+} rs_train_job;
+
+/* rs_train_run of n jobs with adapters of their own, one step of each in turn. Jobs whose next
+ * items are single latent frames of one size take that step in one pass over the weights, up to
+ * `most` at once (over a lane of several ranks each alone). A job has the bits that it has alone,
+ * whatever its companions are and however they end. Saves, reports and stops go to each job's own
+ * loop. Returns what fails of the passes themselves and so for all, with the message: the status of
+ * unfinished jobs too. */
+rs_status rs_train_run_many(rs_train_job *jobs, int n, rs_denoiser *m, int most) RS_NODISCARD;
 
 #endif
