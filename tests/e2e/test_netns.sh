@@ -62,7 +62,7 @@ hold() { for host in h1 h2 h3; do rank_on $host; done | xargs -r kill -STOP; }
 
 t_a_cut_link() {
     local d=$T/cut rc=0
-    world "$d" 3 200
+    world "$d" 3 1500
     "$RS_BIN" run "$d/exp.yaml" --set "output=$d/alone" >"$d/alone.log" 2>&1 || fail "$(tail -5 "$d/alone.log")"
     start "$d" --hosts h1:1,h2:1,h3:1
     await 60 training "$d/run" || { cat "$d/log"; fail "no training"; }
