@@ -358,7 +358,7 @@ static pid_t start(const char *dir, const char *output)
         char command[2048];
         snprintf(command, sizeof command,
                  "exec " T_BIN "/reshoot run %s/exp.yaml --set output=%s/%s --set edit.steps=12 "
-                 "--set motion.steps=20 >%s/%s.out 2>&1",
+                 "--set motion.steps=200 >%s/%s.out 2>&1",
                  dir, dir, output, dir, output);
         execl("/bin/sh", "sh", "-c", command, (char *)NULL);
         _exit(127);
@@ -382,7 +382,7 @@ static void wait_for(const char *dir, const char *pattern, pid_t pid)
     rs_test_fail(__FILE__, __LINE__, "%s never appeared", pattern);
 }
 
-static const char k_longer[] = "--set edit.steps=12 --set motion.steps=20";
+static const char k_longer[] = "--set edit.steps=12 --set motion.steps=200";
 
 static void t_killed_and_stopped_runs_go_on_to_the_same_bits(void)
 {

@@ -28,7 +28,7 @@ t_a_preempted_job_goes_on() {
 # A node loses power: the ranks that are left go on, until Slurm gives the node up and starts the job anew.
 t_a_lost_node() {
     local d=$T/node
-    catalog "$d" 3 200
+    catalog "$d" 3 1500
     RS_HOST_S=4 submit "$d" --nodes=3 --ntasks-per-node=1 "$SOURCE/slurm/run.sbatch" "$d/exp.yaml" --pause 0
     await 60 training "$d/run" || fail "$(log_of "$d")"
     hold
