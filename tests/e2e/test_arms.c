@@ -357,8 +357,8 @@ static pid_t start(const char *dir, const char *output)
     if (pid == 0) {
         char command[2048];
         snprintf(command, sizeof command,
-                 "exec " T_BIN "/reshoot run %s/exp.yaml --set output=%s/%s --set edit.steps=12 "
-                 "--set motion.steps=200 >%s/%s.out 2>&1",
+                 "exec " T_BIN "/reshoot run %s/exp.yaml --set output=%s/%s --set edit.steps=100 "
+                 "--set motion.steps=40 >%s/%s.out 2>&1",
                  dir, dir, output, dir, output);
         execl("/bin/sh", "sh", "-c", command, (char *)NULL);
         _exit(127);
@@ -382,7 +382,7 @@ static void wait_for(const char *dir, const char *pattern, pid_t pid)
     rs_test_fail(__FILE__, __LINE__, "%s never appeared", pattern);
 }
 
-static const char k_longer[] = "--set edit.steps=12 --set motion.steps=200";
+static const char k_longer[] = "--set edit.steps=100 --set motion.steps=40";
 
 static void t_killed_and_stopped_runs_go_on_to_the_same_bits(void)
 {
@@ -407,7 +407,7 @@ static void t_killed_and_stopped_runs_go_on_to_the_same_bits(void)
         T_CHECK(!rs_path_exists(in(dir, "killed/comparison.md")));
     }
     pid_t pid = start(dir, "killed");
-    wait_for(dir, "killed/state/*/motion~*~checkpoint.safetensors", pid); /* of the short arm */
+    wait_for(dir, "killed/state/*/edit@*~*~checkpoint.safetensors", pid);
     kill(pid, SIGUSR1);
     waitpid(pid, &status, 0);
     T_CHECK(WIFEXITED(status));
