@@ -70,8 +70,9 @@ const char *rs_comm_launcher(void);
  * RS_USAGE: srun started several tasks without PMI, or MPI sees another number of ranks than the
  * launcher says. Collective over the started ranks; once per process. */
 rs_status rs_comm_open(rs_comm **out, const rs_comm_opts *opts) RS_NODISCARD;
-/* Collective; no request, message or communicator split from it may be open. Closing the world
- * finalises MPI. Where ranks may have failed, rs_comm_abort instead. Accepts NULL, nulls it. */
+/* Collective; no request, message or communicator split from it may be open. MPI is
+ * finalised when the process exits, so that no rank leaves, failed, before rank 0 has said why.
+ * Where ranks may have failed, rs_comm_abort instead. Accepts NULL, nulls it. */
 void rs_comm_close(rs_comm **c);
 /* "Open MPI v4.1.4": the library this program runs with, in the arena; works without a launcher. */
 const char *rs_comm_mpi_library(rs_arena *a);

@@ -110,8 +110,13 @@ static void mpi_close(rs_comm *c)
     MPI_Comm_free(&s->p2p);
     MPI_Comm_free(&s->coll);
     rs_dealloc(s);
-    if (c->owns_shared)
-        MPI_Finalize();
+}
+
+/* At the exit of the process, which waits in it for the others: mpirun ends all ranks as soon as
+ * one has left with a failure, and rank 0 must have said by then what is wrong. */
+static void finalize(void)
+{
+    MPI_Finalize();
 }
 
 static const rs_comm_ops k_mpi = {
@@ -143,6 +148,8 @@ rs_status rs_comm_open_mpi(rs_comm **out, const rs_comm_opts *opts)
     int provided = 0, rank = 0, size = 0;
     mpi_state s = {0};
     RS_MPI(MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &provided));
+    if (atexit(finalize) != 0)
+        return RS_FAIL(NOMEM, "nothing more can be done at the exit of this process");
     if (provided < MPI_THREAD_MULTIPLE)
         return RS_FAIL(USAGE, "this MPI library has no MPI_THREAD_MULTIPLE");
     RS_MPI(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN)); /* duplicates inherit it */

@@ -3,7 +3,20 @@
 #include <fnmatch.h>
 
 #include "base/fsio.h"
+#include "job/pin.h"
 #include "media/clip.h"
+
+/* The form of cluster.pin; whether the ranks are there is seen when they are started. */
+static void check_pins(rs_problems *problems, const rs_config *cfg)
+{
+    enum { MOST = 65536 };
+    rs_sched_gang *ranks = rs_alloc(MOST, sizeof *ranks);
+    if (rs_pin_parse(ranks, MOST, cfg->cluster.pin) != RS_OK) {
+        rs_problems_add(problems, (rs_where){.file = "settings"}, NULL, "%s", rs_error_message());
+        rs_error_clear();
+    }
+    rs_dealloc(ranks);
+}
 
 void rs_check_load(rs_config **cfg, rs_catalog **catalog, rs_problems *problems, const char *path,
                    const char *const *sets, int64_t n_sets)
@@ -12,6 +25,7 @@ void rs_check_load(rs_config **cfg, rs_catalog **catalog, rs_problems *problems,
     int64_t before = rs_problems_count(problems);
     rs_status st = rs_config_load_all(cfg, problems, path, sets, n_sets);
     bool clean = st == RS_OK && rs_problems_count(problems) == before;
+    check_pins(problems, *cfg);
     if (!*(*cfg)->catalog)
         return; /* a problem already */
     st = rs_catalog_load_all(catalog, problems, (*cfg)->catalog, (*cfg)->catalog_root);

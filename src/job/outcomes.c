@@ -61,10 +61,17 @@ void rs_work_take_report(void *ctx, int64_t listed, int64_t edit, const rs_edit_
         fail(w, o, r);
 }
 
-/* Is this the last task of an edit? */
-static bool completes(const rs_work *w, rs_task_stage stage)
+/* Is this the last task of an edit? Not each has every stage. */
+static bool completes(const rs_work *w, int64_t k, int64_t edit, rs_task_stage stage)
 {
-    return w->publish ? stage == RS_TASK_PUBLISH : (int)stage == (int)w->last;
+    int last = RS_TASK_PUBLISH;
+    while (last > RS_TASK_INGEST) {
+        bool own = last >= RS_TASK_APPEARANCE && last <= RS_TASK_DECODE;
+        if (!((own ? w->edits[k][edit].skip : w->todo[k].skip) & RS_TASK_BIT(last)))
+            break;
+        last--;
+    }
+    return (int)stage == last;
 }
 
 void rs_work_take_end(void *ctx, int64_t listed, int64_t edit, rs_task_stage stage,
@@ -79,7 +86,7 @@ void rs_work_take_end(void *ctx, int64_t listed, int64_t edit, rs_task_stage sta
         o->ran = o->ran || end->ran;
         if (end->status != RS_OK) {
             fail(w, o, end);
-        } else if (completes(w, stage) && o->status != RS_HELD) {
+        } else if (completes(w, k, e, stage) && o->status != RS_HELD) {
             o->status = RS_OK;
             o->reason = NULL;
             o->stage = NULL;

@@ -57,14 +57,21 @@ static void group_plan(hid_t plan)
     H5Pset_link_phase_change(plan, LINKS, LINKS - 1);
 }
 
+/* A new archive lies in memory until it is whole: HDF5 cannot close what it cannot write, so a full
+ * disk would leave it broken for the rest of the process. */
 rs_status rs_archive_create(rs_archive **out, const char *path)
 {
     rs_status st = RS_OK;
     rs_archive *a = new_archive(path);
     hid_t access = access_plan(), plan = H5Pcreate(H5P_FILE_CREATE);
+    rs_h5_in_memory(access, &a->image);
     group_plan(plan); /* of the root group */
-    a->temp = rs_atomic_temp(a->arena, path);
-    RS_H5_OUT(IO, a, "/", a->file = H5Fcreate(a->temp, H5F_ACC_TRUNC, plan, access));
+    a->writing = true;
+    if (!rs_path_is_dir(rs_path_dirname(a->arena, path))) {
+        st = RS_FAIL(IO, "%s: there is no such folder", path);
+        goto out;
+    }
+    RS_H5_OUT(IO, a, "/", a->file = H5Fcreate(path, H5F_ACC_TRUNC, plan, access));
     RS_TRY_OUT(rs_archive_set_string(a, "/", RS_ATTR_FORMAT, RS_ARCHIVE_FORMAT));
     RS_TRY_OUT(rs_archive_set_i64(a, "/", RS_ATTR_VERSION, RS_ARCHIVE_VERSION));
     *out = a;
@@ -80,14 +87,13 @@ rs_status rs_archive_commit(rs_archive **pa)
 {
     rs_status st = RS_OK;
     rs_archive *a = *pa;
-    RS_ASSERTF(a->temp, "%s: commit of a read-only archive", a->path);
+    RS_ASSERTF(a->writing, "%s: commit of a read-only archive", a->path);
     rs_h5_quiet();
     check_balance(a);
     herr_t closed = H5Fclose(a->file);
-    RS_H5_OUT(IO, a, "/", closed);
     a->file = -1;
-    RS_TRY_OUT(rs_atomic_commit(a->temp, a->path));
-    destroy(pa);
+    RS_H5_OUT(IO, a, "/", closed);
+    RS_TRY_OUT(rs_write_file_atomic(a->path, a->image.bytes, rs_h5_image_size(&a->image)));
 out:
     rs_archive_abandon(pa);
     return st;
@@ -97,10 +103,10 @@ void rs_archive_abandon(rs_archive **a)
 {
     if (!a || !*a)
         return;
-    RS_ASSERTF((*a)->temp, "%s: abandoned a read-only archive", (*a)->path);
+    RS_ASSERTF((*a)->writing, "%s: abandoned a read-only archive", (*a)->path);
     rs_h5_quiet();
     rs_h5_drop((*a)->file);
-    unlink((*a)->temp);
+    free((*a)->image.bytes);
     destroy(a);
 }
 
@@ -155,7 +161,7 @@ void rs_archive_close(rs_archive **a)
 {
     if (!a || !*a)
         return;
-    RS_ASSERTF(!(*a)->temp, "%s: neither committed nor abandoned", (*a)->path);
+    RS_ASSERTF(!(*a)->writing, "%s: neither committed nor abandoned", (*a)->path);
     rs_h5_quiet();
     if ((*a)->file >= 0)
         check_balance(*a);

@@ -2,10 +2,10 @@
  * SCHEMA.md, the names are in schema_names.h; this interface knows only paths, tensors, texts,
  * tables and attributes.
  *
- * A new archive is written to a temporary file beside its final path and appears there, complete
- * and on disk, by rs_archive_commit; an archive that exists is never changed, only replaced. Serial
- * HDF5, file format of 1.10 (its metadata have checksums), no file locks; equal content written in
- * equal order gives equal bytes.
+ * A new archive is put together in memory and appears at its path, complete and on disk, by
+ * rs_archive_commit; an archive that exists is never changed, only replaced. Serial HDF5, file
+ * format of 1.10 (its metadata have checksums), no file locks; equal content written in equal order
+ * gives equal bytes.
  *
  * `object` is an absolute path inside the archive ("/stages/motion"); "/" is the root. Groups on
  * the way are made. One archive, one thread at a time. Errors are one line, "<file>: <object>:
@@ -29,10 +29,10 @@ const char *rs_archive_library(rs_arena *arena);
 
 /* Begin a new archive that will replace `path`; sets the root attributes "format" and "version". */
 rs_status rs_archive_create(rs_archive **out, const char *path) RS_NODISCARD;
-/* Close, fsync, rename into place. Ends the archive whatever happens; on failure `path` is
- * untouched and the temporary is gone. */
+/* Write to a temporary beside it, fsync, rename into place. Ends the archive whatever happens; on
+ * failure `path` is untouched and the temporary is gone. */
 rs_status rs_archive_commit(rs_archive **a) RS_NODISCARD;
-/* Drop an archive that was not committed, and its temporary; accepts NULL. For cleanup paths. */
+/* Drop an archive that was not committed; accepts NULL. For cleanup paths. */
 void rs_archive_abandon(rs_archive **a);
 
 /* May several threads use archives at a time, each its own? Not with every HDF5 library. */

@@ -6,10 +6,21 @@
 
 #include "store/archive.h"
 
+/* The bytes of a file that was in memory, once it is closed; free() them. */
+typedef struct rs_h5_image {
+    void *bytes;
+} rs_h5_image;
+
+/* Files with this access plan lie in memory; their bytes are left in the image, which outlives the
+ * plan and the file. */
+void rs_h5_in_memory(hid_t plan, rs_h5_image *image);
+size_t rs_h5_image_size(const rs_h5_image *image);
+
 struct rs_archive {
     rs_arena *arena;
     const char *path;
-    const char *temp; /* being written; NULL when read-only */
+    bool writing; /* in memory; false: read-only */
+    rs_h5_image image;
     hid_t file;
 };
 

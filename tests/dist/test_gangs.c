@@ -51,6 +51,8 @@ static void t_results_do_not_depend_on_the_lanes(void)
         t_catalog_same(dir, "alone", name, VIDEOS * 5);
         t_catalog_clean(dir, name);
         T_EQ_I(t_catalog_logged(dir, name, "| motion done"), VIDEOS);
+        /* all of a lane took the steps */
+        T_EQ_I(t_catalog_logged(dir, name, "| motion step 6/6"), VIDEOS * k_runs[i].lanes);
     }
     T_EQ_I(t_catalog_run(&out, 3, dir, "odd", "--set cluster.lanes=2"), 2);
     T_CHECKF(strstr(out, "lanes of 2 ranks do not divide a world of 3"), "%s", out);
@@ -110,7 +112,7 @@ static void t_the_time_limit_stops_all(void)
            75);
     T_EQ_I(t_shell(&out, "ls %s/lane/state/*/motion~checkpoint.safetensors | wc -l", dir), 0);
     T_EQ_I(atoi(out), 1);
-    /* No stage without checkpoints is begun that cannot be expected to end. */
+    /* No time at all: nothing is begun. */
     T_EQ_I(t_catalog_run(&out, 2, dir, "limited",
                          "--set cluster.time_limit=60 --set cluster.margin=60"),
            75);

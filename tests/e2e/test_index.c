@@ -25,28 +25,9 @@ static const char *world(void)
     return t_catalog_world_with(VIDEOS, "checkpoint: {every: 20}\nlog: {catalog_every: 0.05}\n");
 }
 
-static char *command(const char *dir, const char *more)
-{
-    return rs_arena_printf(t_arena(), T_BIN "/reshoot run %s/exp.yaml --set output=%s/run %s", dir,
-                           dir, more);
-}
-
 static int run(char **out, const char *dir, const char *more)
 {
-    return t_shell(out, "%s", command(dir, more));
-}
-
-static pid_t start(const char *dir, const char *more)
-{
-    char *line =
-        rs_arena_printf(t_arena(), "exec %s </dev/null >%s/said 2>&1", command(dir, more), dir);
-    pid_t pid = fork();
-    T_CHECK(pid >= 0);
-    if (pid == 0) {
-        execl("/bin/sh", "sh", "-c", line, (char *)NULL);
-        _exit(127);
-    }
-    return pid;
+    return t_shell(out, "%s", t_catalog_command(dir, more));
 }
 
 static void read_table(rs_table *t, const char *path)
@@ -103,7 +84,7 @@ static void t_readers_see_a_whole_table_while_the_run_writes(void)
     const char *dir = world(), *path = in(dir, "run/catalog.h5");
     int reads = 0, state = 0, versions = 0;
     counts last = {0}, most = {0};
-    pid_t pid = start(dir, "--set motion.steps=800 --set log.progress=live");
+    pid_t pid = t_catalog_start(dir, "--set motion.steps=800 --set log.progress=live");
     while (waitpid(pid, &state, WNOHANG) == 0) {
         rs_table t;
         if (!rs_path_exists(path))
@@ -194,7 +175,7 @@ static void t_a_killed_run_leaves_a_table_that_the_next_one_mends(void)
     rs_table t;
     char *out;
     T_CHECKF(run(&out, dir, "--videos clip-01") == 0, "%s", out);
-    pid_t pid = start(dir, "--set motion.steps=1000000");
+    pid_t pid = t_catalog_start(dir, "--set motion.steps=1000000");
     counts c = {0};
     for (int i = 0; i < 400 && !c.running; i++) {
         usleep(20000);

@@ -362,6 +362,21 @@ static void t_tokenizer_of_the_original_layout(void)
     T_CHECKF(t_reshoot(&out, "check %s/exp.yaml", dir) == 0, "%s", out);
 }
 
+/* An edit is done with the last stage that it has. */
+static void t_only_up_to_a_stage_that_not_all_have(void)
+{
+    static const char *const stages[] = {"ingest", "motion", "appearance", "edit", "decode"};
+    const char *dir = world();
+    char *out;
+    for (int i = 0; i < 5; i++) {
+        const char *more = rs_arena_printf(t_arena(), "--only %s", stages[i]);
+        T_CHECKF(run(&out, dir, "all", more) == 0, "%s: %s", more, out);
+        more = rs_arena_printf(t_arena(), "%s --set appearance.when=never", more);
+        T_CHECKF(run(&out, dir, "none", more) == 0, "%s: %s", more, out);
+        T_CHECKF(strstr(out, "0 failed") || strstr(out, "nothing to do"), "%s", out);
+    }
+}
+
 static const rs_test_case cases[] = {
     T_CASE(t_run_gives_videos_archives_and_sheets_once),
     T_CASE(t_seed_reruns_only_edit_and_later),
@@ -376,5 +391,6 @@ static const rs_test_case cases[] = {
     T_CASE(t_damaged_or_missing_outputs_are_made_again),
     T_CASE(t_playback_rate_follows_the_frames_and_trains_nothing_again),
     T_CASE(t_tokenizer_of_the_original_layout),
+    T_CASE(t_only_up_to_a_stage_that_not_all_have),
 };
 RS_TEST_MAIN(cases)

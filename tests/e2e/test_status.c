@@ -30,41 +30,23 @@ static const char *world(void)
     return t_catalog_world_with(VIDEOS, "checkpoint: {every: 20}\n");
 }
 
-static char *command(const char *dir, const char *more)
-{
-    return rs_arena_printf(t_arena(), T_BIN "/reshoot run %s/exp.yaml --set output=%s/run %s", dir,
-                           dir, more);
-}
-
 /* The same without an end until it has written `text`, on a terminal that `before` prepares. */
 static void watched(t_screen *s, int columns, const char *before, const char *dir, const char *more,
                     const char *text)
 {
     const char *endless = rs_arena_printf(t_arena(), "--set motion.steps=1000000 %s", more);
-    const char *line = rs_arena_printf(t_arena(), "%s exec %s", before, command(dir, endless));
+    const char *line =
+        rs_arena_printf(t_arena(), "%s exec %s", before, t_catalog_command(dir, endless));
     t_screen_run_until(s, columns, line, text);
     T_CHECKF(s->status == 75, "%d: %s", s->status, s->raw);
 }
 
 static int run(char **out, const char *dir, const char *more)
 {
-    return t_shell(out, "%s </dev/null", command(dir, more));
+    return t_shell(out, "%s </dev/null", t_catalog_command(dir, more));
 }
 
 /* ---- a run in the background ---- */
-
-static pid_t start(const char *dir, const char *more)
-{
-    char *line =
-        rs_arena_printf(t_arena(), "exec %s </dev/null >%s/said 2>&1", command(dir, more), dir);
-    pid_t pid = fork();
-    T_CHECK(pid >= 0);
-    if (pid == 0) {
-        execl("/bin/sh", "sh", "-c", line, (char *)NULL);
-        _exit(127);
-    }
-    return pid;
-}
 
 static int ended(pid_t pid)
 {
@@ -189,7 +171,7 @@ static void t_a_terminal_shows_log_and_status(void)
     log_is_on_screen(&s, dir);
     T_EQ_I(t_screen_count(&s, "| motion step "), 0); /* the status shows steps */
     T_CHECK(unlink(in(dir, "run/reshoot.log")) == 0);
-    t_screen_run(&s, 300, command(dir, ""));
+    t_screen_run(&s, 300, t_catalog_command(dir, ""));
     T_CHECKF(s.status == 0, "%d: %s", s.status, s.raw);
     log_is_on_screen(&s, dir);
     T_EQ_I(t_screen_count(&s, "| motion done in "), VIDEOS);
@@ -224,10 +206,11 @@ static void t_plain_where_nothing_can_be_redrawn(void)
     T_CHECKF(strstr(out, "\033[?7l") && !strstr(out, "\033[1m") &&
                  !strstr(out, "| motion step 6/6"),
              "%s", out);
-    t_screen_run(&s, 120,
-                 rs_arena_printf(t_arena(), "TERM=dumb %s", command(dir, "--videos clip-02")));
+    t_screen_run(
+        &s, 120,
+        rs_arena_printf(t_arena(), "TERM=dumb %s", t_catalog_command(dir, "--videos clip-02")));
     T_CHECKF(s.status == 0 && !strchr(s.raw, '\033'), "%s", s.raw);
-    t_screen_run(&s, 120, command(dir, "--set log.progress=none --set seed=2"));
+    t_screen_run(&s, 120, t_catalog_command(dir, "--set log.progress=none --set seed=2"));
     T_CHECKF(s.status == 0 && !strchr(s.raw, '\033'), "%s", s.raw);
 }
 
@@ -237,7 +220,7 @@ static void t_a_plain_line_now_and_then(void)
     const char *dir = world();
     char *said = "";
     size_t n;
-    pid_t pid = start(dir, "--set motion.steps=1000000");
+    pid_t pid = t_catalog_start(dir, "--set motion.steps=1000000");
     for (int i = 0; i < 300 && !strstr(said, "of 3 edits done"); i++) {
         usleep(50000);
         if (rs_path_exists(in(dir, "said")))
@@ -258,7 +241,7 @@ static void t_status_of_a_run_that_works_is_killed_and_goes_on(void)
 {
     const char *dir = world();
     char *page, *out;
-    pid_t pid = start(dir, "--set motion.steps=1000000");
+    pid_t pid = t_catalog_start(dir, "--set motion.steps=1000000");
     await_motion(dir);
     rs_json *doc = status_json(dir);
     T_EQ_S(world_state(doc), "running");
@@ -315,7 +298,7 @@ static void t_failures_have_their_reasons(void)
 static void t_watching_ends_with_the_run(void)
 {
     const char *dir = world();
-    pid_t pid = start(dir, "--set motion.steps=1000");
+    pid_t pid = t_catalog_start(dir, "--set motion.steps=1000");
     await_motion(dir);
     char *page = status(dir, "--watch --every 0.2");
     T_EQ_I(ended(pid), 0);

@@ -59,6 +59,24 @@ int t_catalog_run(char **out, int ranks, const char *dir, const char *output, co
     return ranks ? t_mpirun_reshoot(out, ranks, "%s", line) : t_reshoot(out, "%s", line);
 }
 
+char *t_catalog_command(const char *dir, const char *more)
+{
+    return rs_arena_printf(t_arena(), T_BIN "/reshoot %s", t_catalog_args(dir, "run", more));
+}
+
+pid_t t_catalog_start(const char *dir, const char *more)
+{
+    char *line = rs_arena_printf(t_arena(), "exec %s </dev/null >%s/said 2>&1",
+                                 t_catalog_command(dir, more), dir);
+    pid_t pid = fork();
+    T_CHECK(pid >= 0);
+    if (pid == 0) {
+        execl("/bin/sh", "sh", "-c", line, (char *)NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
 /* Tensors of a group and of all below it; how many. */
 static int same_group(const rs_archive *a, const rs_archive *b, const char *group)
 {

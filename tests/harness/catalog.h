@@ -5,6 +5,7 @@
 #define RS_TESTS_CATALOG_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Its folder. motion.steps 6, appearance.steps 4, edit.steps 3, checkpoint.every 2, 1 thread. */
 const char *t_catalog_world(int videos);
@@ -15,6 +16,10 @@ const char *t_catalog_world_with(int videos, const char *settings);
 int t_catalog_run(char **out, int ranks, const char *dir, const char *output, const char *more);
 /* The arguments of such a run, for t_mpirun_start. */
 const char *t_catalog_args(const char *dir, const char *output, const char *more);
+/* The command line of such a run with output <dir>/run, without mpirun; and that run in the
+ * background, with what it says in <dir>/said. */
+char *t_catalog_command(const char *dir, const char *more);
+pid_t t_catalog_start(const char *dir, const char *more);
 /* Both runs have the same state files, `states` of them and bit for bit, and their archives the
  * same tensors. */
 void t_catalog_same(const char *dir, const char *a, const char *b, int states);

@@ -1,0 +1,76 @@
+/* A new archive's file in memory: HDF5's core driver, whose buffer we keep when the file is closed
+ * (HDF5 Reference Manual, H5Pset_file_image_callbacks). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/archive_priv.h"
+
+static void *image_malloc(size_t size, H5FD_file_image_op_t op, void *image)
+{
+    (void)op;
+    (void)image;
+    return malloc(size);
+}
+
+static void *image_memcpy(void *dst, const void *src, size_t size, H5FD_file_image_op_t op,
+                          void *image)
+{
+    (void)op;
+    (void)image;
+    return memcpy(dst, src, size);
+}
+
+static void *image_realloc(void *bytes, size_t size, H5FD_file_image_op_t op, void *image)
+{
+    (void)op;
+    (void)image;
+    return realloc(bytes, size);
+}
+
+static herr_t image_free(void *bytes, H5FD_file_image_op_t op, void *image)
+{
+    if (op == H5FD_FILE_IMAGE_OP_FILE_CLOSE)
+        ((rs_h5_image *)image)->bytes = bytes;
+    else
+        free(bytes);
+    return 0;
+}
+
+/* One image for all copies of the plan. */
+static void *image_copy(void *image)
+{
+    return image;
+}
+
+static herr_t image_done(void *image)
+{
+    (void)image;
+    return 0;
+}
+
+void rs_h5_in_memory(hid_t plan, rs_h5_image *image)
+{
+    enum { STEP = 1 << 20 };
+    H5FD_file_image_callbacks_t calls = {.image_malloc = image_malloc,
+                                         .image_memcpy = image_memcpy,
+                                         .image_realloc = image_realloc,
+                                         .image_free = image_free,
+                                         .udata_copy = image_copy,
+                                         .udata_free = image_done,
+                                         .udata = image};
+    H5Pset_fapl_core(plan, STEP, false);
+    H5Pset_file_image_callbacks(plan, &calls);
+}
+
+/* The end-of-file address of superblocks 2 and 3, little-endian (HDF5 File Format Specification
+ * 3.0, II.A). */
+size_t rs_h5_image_size(const rs_h5_image *image)
+{
+    enum { VERSION = 8, END = 28 };
+    const unsigned char *b = image->bytes;
+    uint64_t end = 0;
+    RS_ASSERT(b[VERSION] == 2 || b[VERSION] == 3);
+    for (int i = 7; i >= 0; i--)
+        end = end << 8 | b[END + i];
+    return (size_t)end;
+}
