@@ -246,11 +246,13 @@ rs_status rs_run_catalog(const rs_run_opts *o)
     rs_status st = rs_session_open(&s, o);
     if (st == RS_OK)
         st = run_all(&s, o);
+    char why[1024]; /* to be said at the end, whatever fails on the way there */
+    snprintf(why, sizeof why, "%s", st == RS_OK ? "" : rs_error_message());
     rs_session_record_end(&s, st);
     if (st != RS_OK)
-        RS_LOG(DETAIL, "the run ends: %s", rs_error_message());
+        RS_LOG(DETAIL, "the run ends: %s", why);
     if (st == RS_PEER && s.world.comm) /* no collective ends any more, closing neither */
-        rs_comm_abort(s.world.comm, rs_status_exit_code(st), rs_error_message());
+        rs_comm_abort(s.world.comm, rs_status_exit_code(st), why);
     rs_session_close(&s);
-    return st;
+    return st == RS_OK ? st : rs_fail_at(st, __FILE__, __LINE__, __func__, "%s", why);
 }

@@ -141,10 +141,8 @@ void rs_session_record_end(const rs_run_session *s, rs_status st)
                          : st == RS_STOPPED ? "stopped"
                                             : "error";
     const char *message = st == RS_OK ? "" : rs_arena_strdup(s->arena, rs_error_message());
-    if (rs_live_world_end(&s->records, result, message, &s->summary) != RS_OK) {
+    if (rs_live_world_end(&s->records, result, message, &s->summary) != RS_OK)
         RS_LOG(WARN, "the end of the run is not recorded: %s", rs_error_message());
-        (void)rs_fail_at(st, __FILE__, __LINE__, __func__, "%s", message); /* is still to be said */
-    }
 }
 
 static rs_status use_output(rs_run_session *s)

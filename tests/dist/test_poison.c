@@ -230,6 +230,22 @@ static void t_full_disk_of_the_run(void)
     }
 }
 
+/* Whatever it is that does not fit (a state, an archive, catalog.h5, a record): jobs fail, and the
+ * run says so at its end. */
+static void t_a_disk_that_fills_up_anywhere(void)
+{
+    need_mounts();
+    const char *dir = world("");
+    for (int kb = 300; kb <= 1500; kb += 150) {
+        char *out;
+        const char *output = output_of("anywhere", kb), *root = in(dir, output);
+        const char *size = rs_arena_printf(t_arena(), "%dk", kb);
+        T_EQ_I(with_small_disk(&out, dir, output, 1, root, size, "run; echo first: $?"), 0);
+        T_CHECKF(strstr(out, "first: 3"), "%s: %s", size, out);
+        T_CHECKF(strstr(out, " edits failed\n"), "%s: %s", size, out);
+    }
+}
+
 /* ---- files that vanish after they were checked ---- */
 
 static void t_vanished_source(void)
@@ -274,6 +290,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_corrupt_video),
     T_CASE(t_full_disk_of_one_video),
     T_CASE(t_full_disk_of_the_run),
+    T_CASE(t_a_disk_that_fills_up_anywhere),
     T_CASE(t_vanished_source),
     T_CASE(t_vanished_first_frame),
 };
