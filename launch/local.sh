@@ -82,13 +82,12 @@ pid='' stops=0
 on_signal() {
     rs_interrupted=1
     stops=$((stops + 1))
-    [ -n "$pid" ] || return 0
     if [ $stops -eq 1 ]; then
         rs_warn "asked to stop: the ranks finish their step and save; once more ends them at once"
-        rs_forward_stop "$pid" "$id" &
+        [ -z "$pid" ] || rs_forward_stop "$pid" "$id" & # else attempt does it
     else
         rs_warn "ending the ranks at once"
-        { kill -TERM "$pid"; sleep 5; kill -KILL "$pid"; } 2>/dev/null &
+        [ -z "$pid" ] || { kill -TERM "$pid"; sleep 5; kill -KILL "$pid"; } 2>/dev/null &
     fi
 }
 trap on_signal INT TERM USR1

@@ -134,6 +134,13 @@ static rs_status or_lost(rs_video_work *w, rs_status st)
     return st;
 }
 
+/* Nothing more of this video is done here. */
+static void give_back(rs_video_work *w)
+{
+    rs_lease_give_back(&w->lease);
+    w->video.fence = NULL;
+}
+
 static void conclude(rs_edit_report *end, rs_status st)
 {
     end->status = st;
@@ -168,7 +175,7 @@ void rs_video_stage(rs_video_work *w, int64_t edit, rs_task_stage stage, rs_edit
     conclude(end, run_stage(w, edit, stage, end));
     bool over = edit < 0 && end->status != RS_OK && end->status != RS_STOPPED;
     if (over)
-        rs_lease_give_back(&w->lease); /* nothing more of this video is done */
+        give_back(w);
 }
 
 rs_status rs_video_follow(rs_video_work *w, int64_t edit, rs_task_stage stage)
@@ -246,5 +253,5 @@ void rs_video_publish(rs_video_work *w, const rs_edit_report *fates, rs_outcome 
     for (int64_t i = 0; i < w->v->n_edits; i++)
         o[i].ran = end->ran;
     if (end->status != RS_STOPPED)
-        rs_lease_give_back(&w->lease);
+        give_back(w);
 }

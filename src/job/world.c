@@ -42,7 +42,7 @@ void rs_world_close(rs_world *w)
     rs_comm_close(&w->comm);
 }
 
-/* Number of the gang of each rank: ranks of one node that follow each other, if all of those. */
+/* Number of this rank's gang, where each run of neighbouring ranks of one node is one. */
 static rs_status node_gangs(int *gang, const rs_world *w)
 {
     enum { NAME = 256 };

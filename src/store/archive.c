@@ -106,7 +106,7 @@ void rs_archive_abandon(rs_archive **a)
     RS_ASSERTF((*a)->writing, "%s: abandoned a read-only archive", (*a)->path);
     rs_h5_quiet();
     rs_h5_drop((*a)->file);
-    free((*a)->image.bytes);
+    rs_dealloc((*a)->image.bytes);
     destroy(a);
 }
 

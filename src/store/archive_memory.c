@@ -1,6 +1,5 @@
 /* A new archive's file in memory: HDF5's core driver, whose buffer we keep when the file is closed
  * (HDF5 Reference Manual, H5Pset_file_image_callbacks). */
-#include <stdlib.h>
 #include <string.h>
 
 #include "store/archive_priv.h"
@@ -8,8 +7,8 @@
 static void *image_malloc(size_t size, H5FD_file_image_op_t op, void *image)
 {
     (void)op;
-    (void)image;
-    return malloc(size);
+    ((rs_h5_image *)image)->capacity = size;
+    return rs_alloc(size, 1);
 }
 
 static void *image_memcpy(void *dst, const void *src, size_t size, H5FD_file_image_op_t op,
@@ -20,11 +19,20 @@ static void *image_memcpy(void *dst, const void *src, size_t size, H5FD_file_ima
     return memcpy(dst, src, size);
 }
 
+/* The driver grows by its step; here by doubling, so that not every step copies. */
 static void *image_realloc(void *bytes, size_t size, H5FD_file_image_op_t op, void *image)
 {
+    rs_h5_image *i = image;
     (void)op;
-    (void)image;
-    return realloc(bytes, size);
+    if (bytes && size <= i->capacity)
+        return bytes;
+    size_t capacity = bytes && size < 2 * i->capacity ? 2 * i->capacity : size;
+    void *more = rs_alloc(capacity, 1);
+    if (bytes)
+        memcpy(more, bytes, i->capacity);
+    rs_dealloc(bytes);
+    i->capacity = capacity;
+    return more;
 }
 
 static herr_t image_free(void *bytes, H5FD_file_image_op_t op, void *image)
@@ -32,7 +40,7 @@ static herr_t image_free(void *bytes, H5FD_file_image_op_t op, void *image)
     if (op == H5FD_FILE_IMAGE_OP_FILE_CLOSE)
         ((rs_h5_image *)image)->bytes = bytes;
     else
-        free(bytes);
+        rs_dealloc(bytes);
     return 0;
 }
 

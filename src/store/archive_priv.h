@@ -6,9 +6,10 @@
 
 #include "store/archive.h"
 
-/* The bytes of a file that was in memory, once it is closed; free() them. */
+/* The bytes of a file that was in memory, once it is closed; rs_dealloc them. */
 typedef struct rs_h5_image {
     void *bytes;
+    size_t capacity; /* of the driver's buffer */
 } rs_h5_image;
 
 /* Files with this access plan lie in memory; their bytes are left in the image, which outlives the
