@@ -6,7 +6,12 @@
 
 #include "device/device_priv.h"
 
-static const rs_backend *const BACKENDS[] = {&rs_backend_cpu};
+static const rs_backend *const BACKENDS[] = {
+    &rs_backend_cpu,
+#ifdef RS_HAVE_CUDA
+    &rs_backend_cuda,
+#endif
+};
 
 static const rs_backend *find_backend(const char *name)
 {
@@ -24,7 +29,7 @@ rs_status rs_device_open(rs_device **out, const rs_device_opts *opts)
     const char *name = opts->backend ? opts->backend : "cpu";
     const rs_backend *b = find_backend(name);
     if (!b)
-        return RS_FAIL(DEVICE, "backend '%s' is not built in (have: cpu)", name);
+        return RS_FAIL(DEVICE, "backend '%s' is not built in", name);
     if (opts->threads < 0)
         return RS_FAIL(DEVICE, "backend '%s': %d threads", name, opts->threads);
     rs_device *d = rs_alloc(1, sizeof *d);

@@ -22,6 +22,7 @@ typedef struct rs_backend {
 } rs_backend;
 
 extern const rs_backend rs_backend_cpu;
+extern const rs_backend rs_backend_cuda; /* where RS_HAVE_CUDA is defined */
 
 /* One block of device memory; blocks form a list so that sizes are known when they are freed. */
 typedef struct rs_device_block {
