@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "kernels/attention/attention_cuda.h"
+#include "kernels/attention/attention_cudnn.h"
 #include "kernels/attention/attention_tile.cuh"
 
 static bool aligned(rs_tensor t)
@@ -30,6 +31,8 @@ void rs_cuda_attention_fwd(rs_cuctx *c, const rs_attention_fwd_args *a)
     p.scale = a->scale, p.last_log2 = log2_count(a->last_key_count);
     p.accumulate = a->o_accumulate;
     bool tensor = bf16 && aligned(a->o) && aligned(a->q) && aligned(a->k) && aligned(a->v);
+    if (tensor && rs_att_fwd_dnn(c, &p, d))
+        return;
     if (!tensor || !rs_att_fwd_tensor(c, p, d))
         rs_att_fwd_any(c, p, d, bf16);
 }
@@ -77,17 +80,18 @@ void rs_cuda_attention_bwd(rs_cuctx *c, const rs_attention_bwd_args *a)
     p.sq = rs_tensor_rows(a->q), p.sk = rs_tensor_rows(a->k), p.heads = a->heads;
     p.scale = a->scale, p.last_log2 = log2_count(a->last_key_count);
     p.accumulate = a->dq_accumulate;
-    p.dot = (float *)c->workspace;
-    if ((size_t)(p.sq * p.heads) * sizeof(float) > c->workspace_bytes) {
-        rs_cuda_failed(c, "attention_bwd", "the row sums do not fit into the workspace");
+    p.o_read = a->o.data, p.ldo = a->o.ld;
+    bool tensor = bf16 && aligned(a->dq) && aligned(a->dk) && aligned(a->dv) && aligned(a->d_o) &&
+                  aligned(a->o) && aligned(a->q) && aligned(a->k) && aligned(a->v);
+    if (tensor && rs_att_bwd_dnn(c, &p, d))
         return;
-    }
+    if (!rs_cuda_workspace(c, (size_t)(p.sq * p.heads) * sizeof(float)))
+        return;
+    p.dot = (float *)c->workspace;
     if (bf16)
         dots<rs_bf16>(c, p, a, d);
     else
         dots<float>(c, p, a, d);
-    bool tensor = bf16 && aligned(a->dq) && aligned(a->dk) && aligned(a->dv) && aligned(a->d_o) &&
-                  aligned(a->q) && aligned(a->k) && aligned(a->v);
     if (!tensor || !rs_att_bwd_tensor(c, p, d))
         rs_att_bwd_any(c, p, d, bf16);
 }
