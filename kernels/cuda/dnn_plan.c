@@ -122,7 +122,7 @@ bool rs_dnn_run(const rs_dnn_plan *p, cudaStream_t stream, int n, const int64_t 
     return st == CUDNN_STATUS_SUCCESS;
 }
 
-int rs_dnn_accepts(rs_dnn_graph *g, const char *device_json, int *supported, int *deterministic)
+int rs_dnn_accepts(rs_dnn_graph *g, const char *device_json, int *supported)
 {
     cudnnBackendDescriptor_t found[CONFIGS];
     cudnnBackendDescriptor_t device = rs_dnn_new(g, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
