@@ -1,5 +1,5 @@
 /* Every instruction that CUDA C++ has no name for, one function each; sm_80 and later. The emulated
- * build takes the same functions from tests/emu/emu_ptx.h. PTX ISA 7.0, sections "mma", "ldmatrix"
+ * build takes the same functions from tests/emu/emu_ptx.hh. PTX ISA 7.0, sections "mma", "ldmatrix"
  * and "cp.async".
  *
  * Fragments of the 16x8x16 product (lane l, g = l / 4, t = l % 4):
@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #ifdef CUDA_EMU
-#include "tests/emu/emu_ptx.h"
+#include "tests/emu/emu_ptx.hh"
 #else
 
 /* d(16,8) += a(16,16) b(16,8), bf16 with fp32 sums. By all 32 lanes. */

@@ -179,6 +179,11 @@ int find_tls(dl_phdr_info *info, size_t, void *out)
     return 1; /* the program comes first */
 }
 
+bool inside(const void *p, size_t bytes, const char *low, size_t room)
+{
+    return (const char *)p >= low && (const char *)p + bytes <= low + room;
+}
+
 #if !defined(EMU_ASAN) && !defined(EMU_TSAN)
 /* Between these the host's thread-local variables are put away. */
 std::vector<char> g_tls_saved;
@@ -363,6 +368,19 @@ void nap()
 {
     push(g_block.current->linear);
     leave();
+}
+
+bool is_shared(const void *p, size_t bytes)
+{
+    if (inside(p, bytes, g_smem, g_block.job->smem))
+        return true;
+#ifdef EMU_ASAN
+    return where_is(p) != OF_DEVICE; /* static objects have no place of their own */
+#else
+    tls_segment tls = {};
+    dl_iterate_phdr(find_tls, &tls);
+    return inside(p, bytes, tls.memory, tls.bytes);
+#endif
 }
 
 void *dyn_smem()

@@ -60,6 +60,8 @@ extern block g_block;
 /* Block the thread that runs until someone calls wake. */
 void wait_for(const char *why, place p);
 void wake(thread *t);
+/* Static or dynamic shared memory of the block that runs. */
+bool is_shared(const void *p, size_t bytes);
 } // namespace emu
 
 #endif
