@@ -1,5 +1,5 @@
 /* Every instruction that CUDA C++ has no name for, one function each; sm_80 and later. The emulated
- * build has the same functions from tests/emu/emu_ptx.h, which its compiler is told to include. PTX
+ * build has the same functions from tests/emu/emu_ptx.hh, which its compiler is told to include. PTX
  * ISA 7.0, sections "mma", "ldmatrix" and "cp.async".
  *
  * Fragments of the 16x8x16 product (lane l, g = l / 4, t = l % 4):
