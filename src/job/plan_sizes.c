@@ -59,7 +59,8 @@ static rs_status open_parts(maker *k)
     const float one = 1;
     rs_denoiser_opts describe = {.describe = true};
     const char *dir = c->model.path;
-    RS_TRY(rs_device_open(&k->dev, &(rs_device_opts){.threads = 1}));
+    RS_TRY(rs_device_open(&k->dev,
+                          &(rs_device_opts){.threads = 1, .precision = rs_plan_precision(c)}));
     RS_TRY(rs_vae_describe(&k->vae, k->dev, dir));
     RS_TRY(rs_denoiser_open(&k->m, k->dev, dir, &describe));
     const rs_denoiser_info *i = rs_denoiser_get_info(k->m);
@@ -101,6 +102,11 @@ static void add_shape(maker *k)
                          .frames = {k->F, k->H, k->W},
                          .tokens = k->F / i->patch[0] * area,
                          .window_tokens = k->Fw / i->patch[0] * area};
+}
+
+rs_precision rs_plan_precision(const rs_config *c)
+{
+    return c->model.precision == RS_CFG_PRECISION_BF16 ? RS_PRECISION_BF16 : RS_PRECISION_FP32;
 }
 
 bool rs_plan_sharded(const rs_config *c)
