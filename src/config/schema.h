@@ -21,6 +21,10 @@
 /* Words.  E(CONSTANT, "word", doc)  gives  RS_CFG_<CONSTANT>  of type  rs_cfg_<list>. */
 #define RS_CFG_ENUM_family(E) E(FAMILY_WAN21, "wan21", "Wan2.1 image-to-video or text-to-video")
 
+#define RS_CFG_ENUM_precision(E)                                                                   \
+    E(PRECISION_FP32, "fp32", "fp32 products")                                                     \
+    E(PRECISION_BF16, "bf16", "products of operands rounded to bf16, summed in fp32: faster")
+
 #define RS_CFG_ENUM_sampling(E)                                                                    \
     E(SAMPLING_EVEN, "even", "spread evenly over the source")                                      \
     E(SAMPLING_FIRST, "first", "the first frames of the source")
@@ -118,7 +122,7 @@
 #define RS_CFG_ENUMS(L)                                                                            \
     L(family) L(sampling) L(mask_shape) L(first_frame) L(lora_target) L(timestep) L(schedule)      \
     L(given) L(appearance_when) L(appearance_mode) L(sampler) L(preset) L(backend) L(log_level)    \
-    L(progress) L(home) L(recompute)
+    L(progress) L(home) L(recompute) L(precision)
 /* clang-format on */
 
 /* Settings of the top level. */
@@ -136,7 +140,10 @@
 
 #define RS_CFG_ROWS_model(X)                                                                       \
     X(model, ENUM, family, "wan21", "", "model family", family)                                    \
-    X(model, PATH, path, "", "", "model folder in the Diffusers layout", BESIDE_REQUIRED)
+    X(model, PATH, path, "", "", "model folder in the Diffusers layout", BESIDE_REQUIRED)          \
+    X(model, ENUM, precision, "fp32", "",                                                          \
+      "of large products in transformer and encoders; what is small or kept stays fp32",           \
+      precision)
 
 #define RS_CFG_ROWS_clip(X)                                                                        \
     X(clip, INT, frames, "49", "frames", "clip length, 4n+1", RANGE(1, 401))                       \

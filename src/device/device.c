@@ -34,6 +34,8 @@ rs_status rs_device_open(rs_device **out, const rs_device_opts *opts)
         return RS_FAIL(DEVICE, "backend '%s': %d threads", name, opts->threads);
     rs_device *d = rs_alloc(1, sizeof *d);
     d->backend = b;
+    d->precision = opts->precision;
+    d->activation = RS_DTYPE_F32;
     rs_status st = b->open(d, opts);
     if (st != RS_OK) {
         rs_dealloc(d);
@@ -52,6 +54,30 @@ void rs_device_destroy(rs_device **d)
     (*d)->backend->close(*d);
     rs_dealloc(*d);
     *d = NULL;
+}
+
+const char *rs_precision_name(rs_precision p)
+{
+    return p == RS_PRECISION_BF16 ? "bf16" : "fp32";
+}
+
+rs_precision rs_device_precision(const rs_device *d)
+{
+    return d->precision;
+}
+
+rs_dtype rs_device_activation_dtype(const rs_device *d)
+{
+    return d->activation;
+}
+
+rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored)
+{
+    if (stored == RS_DTYPE_BF16)
+        return RS_DTYPE_BF16;
+    if (d->precision == RS_PRECISION_FP32 || (stored == RS_DTYPE_F32 && d->host_memory))
+        return RS_DTYPE_F32;
+    return RS_DTYPE_BF16;
 }
 
 const char *rs_device_backend(const rs_device *d)

@@ -13,9 +13,20 @@
 
 typedef struct rs_device rs_device;
 
+/* What large products (gemm, attention, conv3d) are made of: the policy that models follow. Sums
+ * are fp32 in either case, and so are the residual stream, statistics of norms, modulation, LoRA
+ * factors and their gradients, latents and the loss.
+ *   fp32  fp32 operands
+ *   bf16  operands rounded to bf16. The CPU backend rounds them inside the ops and stores
+ *         activations in fp32; others may store them in bf16. */
+typedef enum rs_precision { RS_PRECISION_FP32, RS_PRECISION_BF16 } rs_precision;
+
+const char *rs_precision_name(rs_precision p);
+
 typedef struct rs_device_opts {
     const char *backend; /* "cpu" (default when NULL) */
     int threads;         /* CPU worker threads; 0 = all cores this process may use */
+    rs_precision precision;
 } rs_device_opts;
 
 /* RS_DEVICE if the backend is not built in or has no hardware. */
@@ -23,7 +34,16 @@ rs_status rs_device_open(rs_device **out, const rs_device_opts *opts) RS_NODISCA
 void rs_device_destroy(rs_device **d);
 const char *rs_device_backend(const rs_device *d); /* "cpu" */
 int rs_device_threads(const rs_device *d);
-/* What bits depend on: kernel variants, CPU features, library versions. Borrowed, one line. */
+rs_precision rs_device_precision(const rs_device *d);
+/* Type of activations and their gradients in device memory, but for the residual stream and what
+ * else rs_precision keeps in fp32: F32, or BF16 where the backend stores them so. */
+rs_dtype rs_device_activation_dtype(const rs_device *d);
+/* Type that a matrix of frozen weights, stored in a file as `stored`, has in device memory: operand
+ * b of gemm and nothing else. Everything else is F32. A bf16 matrix is never widened; an fp32 one
+ * is not narrowed on the CPU, where it is used in the file's mapping. */
+rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored);
+/* What bits depend on: precision, kernel variants, CPU features, library versions. Borrowed, one
+ * line. */
 const char *rs_device_fingerprint(const rs_device *d);
 
 /* Device memory, 64-byte aligned, uninitialised. RS_NOMEM with the size in the message. */

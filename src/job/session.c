@@ -64,7 +64,8 @@ rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config
     rs_device_opts device = {.backend = cfg->cluster.backend == RS_CFG_BACKEND_AUTO
                                             ? NULL
                                             : rs_cfg_backend_text(cfg->cluster.backend),
-                             .threads = rs_i32(threads)};
+                             .threads = rs_i32(threads),
+                             .precision = rs_plan_precision(cfg)};
     RS_TRY(rs_device_open(dev, &device));
     *models = (rs_models){.dev = *dev, .dir = cfg->model.path};
     models->denoiser_opts.gang = gang;

@@ -55,10 +55,11 @@ static int64_t rows_of(const rs_lane *l, int r, int64_t S)
  * rank's rows of own heads. */
 static void piece_bytes(const rs_lane *l, rs_tensor heads, size_t *rows_bytes, size_t *heads_bytes)
 {
+    size_t size = rs_dtype_size(heads.dtype);
     int64_t S = rs_tensor_rows(heads), W = rs_tensor_cols(heads);
     for (int r = 0; r < l->width; r++) {
-        rows_bytes[r] = (size_t)(rows_of(l, l->rank, S) * W) * sizeof(float);
-        heads_bytes[r] = (size_t)(rows_of(l, r, S) * W) * sizeof(float);
+        rows_bytes[r] = (size_t)(rows_of(l, l->rank, S) * W) * size;
+        heads_bytes[r] = (size_t)(rows_of(l, r, S) * W) * size;
     }
 }
 
@@ -68,13 +69,15 @@ static void check_exchange(const rs_lane *l, rs_tensor heads, rs_tensor rows, rs
     RS_ASSERT(rs_tensor_cols(rows) == rs_tensor_cols(heads) * l->width);
     RS_ASSERT(rs_tensor_rows(rows) == rows_of(l, l->rank, rs_tensor_rows(heads)));
     RS_ASSERT(rs_tensor_contiguous(work) && rs_tensor_count(work) >= rs_tensor_count(rows));
+    RS_ASSERT(rows.dtype == heads.dtype && work.dtype == heads.dtype);
 }
 
 /* Own rows of rank r's heads: as a piece of its own in `work`, and as columns of `rows`. */
 static rs_tensor piece(rs_tensor work, rs_tensor rows, int64_t W, int r)
 {
     int64_t n = rs_tensor_rows(rows);
-    return rs_tensor_of(rs_f32(work) + n * W * r, RS_DTYPE_F32, RS_SHAPE(n, W));
+    char *at = (char *)work.data + (size_t)(n * W * r) * rs_dtype_size(work.dtype);
+    return rs_tensor_of(at, work.dtype, RS_SHAPE(n, W));
 }
 
 void rs_lane_to_heads(rs_lane *l, rs_device *d, rs_tensor heads, rs_tensor rows, rs_tensor work)
