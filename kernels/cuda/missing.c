@@ -9,5 +9,3 @@
         rs_cuda_failed(c, #name, "this op has no CUDA kernel yet");                                \
     }
 MISSING(gemm)
-MISSING(attention_fwd)
-MISSING(attention_bwd)
