@@ -29,7 +29,7 @@ typedef struct rs_cuctx {
     int sm;               /* compute capability: 80, 90, 100 */
     int sm_count;
     size_t smem_optin;      /* most dynamic shared memory of a block, bytes */
-    void *blas;             /* cublasLtHandle_t, or NULL before its first use */
+    struct rs_blas *blas;   /* cuBLASLt and its algorithms (kernels/cuda/blas.h) */
     void *workspace;        /* device memory for the op that runs now, on compute */
     size_t workspace_bytes; /* fixed when the device opens, counted in the plan */
     void (*failed)(void *owner, const char *what, const char *why);
