@@ -111,21 +111,21 @@ static cublasStatus_t problem_make(problem *x, const rs_blas_product *p)
 }
 
 static cublasStatus_t multiply(rs_cuctx *c, const rs_blas_product *p, const problem *x,
-                               const cublasLtMatmulAlgo_t *algo, void *workspace, size_t bytes)
+                               const cublasLtMatmulAlgo_t *algo)
 {
     const rs_blas *b = c->blas;
     return cublasLtMatmul(b->lt, x->desc, &p->alpha, p->b, x->a, p->a, x->b, &p->beta, p->y, x->y,
-                          p->y, x->y, algo, workspace, bytes, c->compute);
+                          p->y, x->y, algo, c->workspace, RS_BLAS_SCRATCH, c->compute);
 }
 
 /* ---- choice of an algorithm ---- */
 
-static cublasStatus_t prefer(cublasLtMatmulPreference_t pref, size_t workspace)
+static cublasStatus_t prefer(cublasLtMatmulPreference_t pref)
 {
     static const cublasLtMatmulPreferenceAttributes_t ALIGNED[] = {
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
-    uint64_t bytes = workspace;
+    uint64_t bytes = RS_BLAS_SCRATCH;
     uint32_t align = ALIGN, no_split = CUBLASLT_REDUCTION_SCHEME_NONE;
     cublasStatus_t s = cublasLtMatmulPreferenceSetAttribute(
         pref, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof bytes);
@@ -149,8 +149,7 @@ static rs_blas_product with_rows(const rs_blas_product *p, int64_t m)
 }
 
 /* An algorithm must take any number of rows. */
-static bool takes_all(rs_blas *b, const rs_blas_product *p, const cublasLtMatmulAlgo_t *algo,
-                      size_t workspace)
+static bool takes_all(rs_blas *b, const rs_blas_product *p, const cublasLtMatmulAlgo_t *algo)
 {
     static const int64_t ROWS[] = {8, 264, 1560, 20280, 131072};
     for (int i = 0; i < 5; i++) {
@@ -161,15 +160,14 @@ static bool takes_all(rs_blas *b, const rs_blas_product *p, const cublasLtMatmul
         if (s == CUBLAS_STATUS_SUCCESS)
             s = cublasLtMatmulAlgoCheck(b->lt, x.desc, x.a, x.b, x.y, x.y, algo, &found);
         problem_free(&x);
-        if (s != CUBLAS_STATUS_SUCCESS || found.workspaceSize > workspace)
+        if (s != CUBLAS_STATUS_SUCCESS || found.workspaceSize > RS_BLAS_SCRATCH)
             return false;
     }
     return true;
 }
 
 /* What the library advises for the reference, best first, of what takes any M. */
-static int advice(rs_blas *b, const rs_blas_product *p, size_t workspace,
-                  cublasLtMatmulHeuristicResult_t *found)
+static int advice(rs_blas *b, const rs_blas_product *p, cublasLtMatmulHeuristicResult_t *found)
 {
     problem x;
     int n = 0, kept = 0;
@@ -179,12 +177,12 @@ static int advice(rs_blas *b, const rs_blas_product *p, size_t workspace,
     if (s == CUBLAS_STATUS_SUCCESS)
         s = cublasLtMatmulPreferenceCreate(&pref);
     if (s == CUBLAS_STATUS_SUCCESS)
-        s = prefer(pref, workspace);
+        s = prefer(pref);
     if (s == CUBLAS_STATUS_SUCCESS)
         s = cublasLtMatmulAlgoGetHeuristic(b->lt, x.desc, x.a, x.b, x.y, x.y, pref, ADVICE, found,
                                            &n);
     for (int i = 0; i < n && s == CUBLAS_STATUS_SUCCESS; i++)
-        if (found[i].state == CUBLAS_STATUS_SUCCESS && takes_all(b, p, &found[i].algo, workspace))
+        if (found[i].state == CUBLAS_STATUS_SUCCESS && takes_all(b, p, &found[i].algo))
             found[kept++] = found[i];
     if (pref)
         cublasLtMatmulPreferenceDestroy(pref);
@@ -194,7 +192,7 @@ static int advice(rs_blas *b, const rs_blas_product *p, size_t workspace,
 
 /* Milliseconds of one product by this algorithm; below 0: it failed. */
 static float time_of(rs_cuctx *c, const rs_blas_product *p, const problem *x,
-                     const cublasLtMatmulAlgo_t *algo, void *workspace, size_t bytes)
+                     const cublasLtMatmulAlgo_t *algo)
 {
     cudaEvent_t from = NULL, to = NULL;
     float best = -1;
@@ -203,7 +201,7 @@ static float time_of(rs_cuctx *c, const rs_blas_product *p, const problem *x,
     for (int i = 0; i <= TIMED; i++) { /* the first one warms up */
         float ms;
         cudaEventRecord(from, c->compute);
-        if (multiply(c, p, x, algo, workspace, bytes) != CUBLAS_STATUS_SUCCESS)
+        if (multiply(c, p, x, algo) != CUBLAS_STATUS_SUCCESS)
             goto out;
         cudaEventRecord(to, c->compute);
         if (cudaEventSynchronize(to) != cudaSuccess ||
@@ -222,7 +220,7 @@ out:
 
 /* The index of the fastest. The product's own operands are used; y is restored. */
 static int fastest(rs_cuctx *c, const rs_blas_product *p, const cublasLtMatmulHeuristicResult_t *of,
-                   int n, void *workspace, size_t bytes)
+                   int n)
 {
     problem x;
     int best = 0;
@@ -234,7 +232,7 @@ static int fastest(rs_cuctx *c, const rs_blas_product *p, const cublasLtMatmulHe
     cudaMemcpyAsync(saved, p->y, y_bytes, cudaMemcpyDeviceToDevice, c->compute);
     bool made = problem_make(&x, p) == CUBLAS_STATUS_SUCCESS;
     for (int i = 0; i < n && made; i++) {
-        float ms = time_of(c, p, &x, &of[i].algo, workspace, bytes);
+        float ms = time_of(c, p, &x, &of[i].algo);
         if (ms >= 0 && (least < 0 || ms < least)) {
             least = ms;
             best = i;
@@ -247,8 +245,7 @@ static int fastest(rs_cuctx *c, const rs_blas_product *p, const cublasLtMatmulHe
     return best;
 }
 
-static const blas_entry *entry_for(rs_cuctx *c, const rs_blas_product *p, void *workspace,
-                                   size_t bytes)
+static const blas_entry *entry_for(rs_cuctx *c, const rs_blas_product *p)
 {
     rs_blas *b = c->blas;
     blas_key key;
@@ -264,17 +261,17 @@ static const blas_entry *entry_for(rs_cuctx *c, const rs_blas_product *p, void *
         return e;
     cublasLtMatmulHeuristicResult_t found[ADVICE];
     e = rs_blas_add(b, &key);
-    int n = advice(b, p, bytes, found);
+    int n = advice(b, p, found);
     e->refused = n == 0;
     if (n > 0)
-        e->algo = found[b->record && n > 1 ? fastest(c, p, found, n, workspace, bytes) : 0].algo;
+        e->algo = found[b->record && n > 1 ? fastest(c, p, found, n) : 0].algo;
     return e;
 }
 
-void rs_blas_run(rs_cuctx *c, const rs_blas_product *p, void *workspace, size_t bytes)
+void rs_blas_run(rs_cuctx *c, const rs_blas_product *p)
 {
     char why[160];
-    const blas_entry *e = entry_for(c, p, workspace, bytes);
+    const blas_entry *e = entry_for(c, p);
     if (e->refused) {
         snprintf(why, sizeof why, "cublasLt has no algorithm for N %lld, K %lld", (long long)p->n,
                  (long long)p->k);
@@ -284,7 +281,7 @@ void rs_blas_run(rs_cuctx *c, const rs_blas_product *p, void *workspace, size_t 
     problem x;
     cublasStatus_t s = problem_make(&x, p);
     if (s == CUBLAS_STATUS_SUCCESS)
-        s = multiply(c, p, &x, &e->algo, workspace, bytes);
+        s = multiply(c, p, &x, &e->algo);
     problem_free(&x);
     if (s == CUBLAS_STATUS_SUCCESS)
         return;

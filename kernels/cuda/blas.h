@@ -22,6 +22,11 @@ extern "C" {
 
 typedef struct rs_blas rs_blas;
 
+enum {
+    RS_BLAS_SCRATCH = 31 << 20,  /* cuBLASLt's own part of the workspace (its advice: 32 MiB) */
+    RS_BLAS_WORKSPACE = 64 << 20 /* with the operands that gemm converts, behind it */
+};
+
 /* y (m,n) = act(alpha op(a) op(b) + beta y + bias); rows `ld` elements apart. */
 typedef struct rs_blas_product {
     int64_t m, n, k;
@@ -49,8 +54,8 @@ const char *rs_blas_library(rs_arena *a); /* "cublasLt 130100"; needs no device 
 /* Whether cuBLASLt shall make this product: all addresses, rows and contiguous dimensions are
  * multiples of 16 bytes. Of m it depends with trans_a only, where m is a dimension of the model. */
 bool rs_blas_takes(const rs_blas_product *p);
-/* Enqueues on the compute stream, with `bytes` of workspace. */
-void rs_blas_run(rs_cuctx *c, const rs_blas_product *p, void *workspace, size_t bytes);
+/* Enqueues on the compute stream; uses the first RS_BLAS_SCRATCH bytes of the workspace. */
+void rs_blas_run(rs_cuctx *c, const rs_blas_product *p);
 
 /* From now on the first product of each key times what the library advises and keeps the fastest;
  * products then wait for the device. Only for rs_blas_save, which writes all keys seen. */

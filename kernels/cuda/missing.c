@@ -8,8 +8,6 @@
         (void)args;                                                                                \
         rs_cuda_failed(c, #name, "this op has no CUDA kernel yet");                                \
     }
-MISSING(attention_fwd)
-MISSING(attention_bwd)
 MISSING(layernorm_fwd)
 MISSING(layernorm_bwd)
 MISSING(rmsnorm_fwd)

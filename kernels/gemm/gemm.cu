@@ -14,6 +14,7 @@
 #include "kernels/gemm/gemm_own.cuh"
 
 enum : size_t { SIDE_BYTES = 16u << 20, BIAS_BYTES = 512u << 10 };
+static_assert(RS_BLAS_SCRATCH + 2 * SIDE_BYTES + BIAS_BYTES <= RS_BLAS_WORKSPACE, "room for all");
 
 /* ---- small kernels around the product ---- */
 
@@ -110,7 +111,7 @@ static bool can_end(const rs_gemm_args *g, rs_dtype type)
 static rs_blas_product product_of(rs_cuctx *c, const rs_gemm_args *g, rs_dtype type)
 {
     gemm_end o = end_of(g);
-    char *side = (char *)c->workspace + c->workspace_bytes - BIAS_BYTES - 2 * SIDE_BYTES;
+    char *side = (char *)c->workspace + RS_BLAS_SCRATCH;
     rs_blas_product p = {};
     p.m = o.m;
     p.n = o.n;
@@ -157,7 +158,7 @@ static void run_blas(rs_cuctx *c, const rs_gemm_args *g, rs_dtype type)
                 rs_tensor_cols(g->b));
     if (rs_has(g->bias) && p.bias != g->bias.data)
         convert(c, (void *)p.bias, RS_DTYPE_BF16, g->bias.data, RS_DTYPE_F32, p.n, 1, p.n);
-    rs_blas_run(c, &p, c->workspace, c->workspace_bytes - BIAS_BYTES - 2 * SIDE_BYTES);
+    rs_blas_run(c, &p);
     gemm_end o = end_of(g);
     if (!p.gelu && (o.pre || o.act != RS_ACT_NONE))
         rs_launch(c, "gemm", finish_kernel, dim3(rs_blocks(o.m * o.n, 1024)), dim3(256), 0, o);

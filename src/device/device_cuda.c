@@ -1,16 +1,12 @@
 /* CUDA backend: device memory, streams, the op table. Host code in plain C against the CUDA
  * runtime; the same objects run on a GPU and on the emulated runtime of tests/emu. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "device/cuda_priv.h"
-
-enum {
-    MIB = 1 << 20,
-    WORKSPACE =
-        64 * MIB /* half of it cuBLASLt's (its advice for Hopper), half converted operands */
-};
+#include "kernels/cuda/dnn.h"
 
 static void op_failed(void *owner, const char *what, const char *why)
 {
@@ -54,14 +50,44 @@ static rs_status device_facts(cuda_state *s)
     return RS_OK;
 }
 
+static bool grow_workspace(void *owner, size_t bytes)
+{
+    rs_device *d = owner;
+    rs_cuctx *c = &rs_cuda_use(d)->ctx;
+    cudaStreamSynchronize(c->compute);
+    cudaFree(c->workspace);
+    d->bytes -= c->workspace_bytes;
+    c->workspace = NULL;
+    c->workspace_bytes = 0;
+    if (cudaMalloc(&c->workspace, bytes) != cudaSuccess) {
+        (void)cudaGetLastError(); /* the caller says it */
+        return false;
+    }
+    c->workspace_bytes = bytes;
+    d->bytes += bytes;
+    d->peak = d->bytes > d->peak ? d->bytes : d->peak;
+    return true;
+}
+
+/* RS_CUDNN=0 keeps to the own attention kernels; fast takes cuDNN's backward, too, whose bits vary
+ * from run to run. */
+static void open_dnn(rs_cuctx *c)
+{
+    const char *wanted = getenv("RS_CUDNN");
+    char why[RS_DNN_WHY];
+    if (!wanted || strcmp(wanted, "0") != 0)
+        c->dnn = rs_dnn_open(false, why);
+    c->fast = c->dnn && wanted && strcmp(wanted, "fast") == 0;
+}
+
 static rs_status open_streams(cuda_state *s, const char *gemm_table)
 {
     rs_cuctx *c = &s->ctx;
     RS_TRY(rs_cuda_try(cudaStreamCreateWithFlags(&c->compute, cudaStreamNonBlocking), "stream"));
     RS_TRY(rs_cuda_try(cudaStreamCreateWithFlags(&c->gather, cudaStreamNonBlocking), "stream"));
     RS_TRY(rs_cuda_try(cudaStreamCreateWithFlags(&c->copy, cudaStreamNonBlocking), "stream"));
-    RS_TRY(rs_cuda_try(cudaMalloc(&c->workspace, WORKSPACE), "workspace"));
-    c->workspace_bytes = WORKSPACE;
+    if (!grow_workspace(c->owner, RS_BLAS_WORKSPACE))
+        return RS_FAIL(NOMEM, "cuda: no room for a workspace of %d MiB", RS_BLAS_WORKSPACE >> 20);
     return rs_blas_open(&c->blas, c, s->name, gemm_table);
 }
 
@@ -78,6 +104,8 @@ static void cuda_close(rs_device *d)
     if (c->copy)
         cudaStreamDestroy(c->copy);
     cudaFree(c->workspace);
+    rs_att_plans_free(&c->att_plans);
+    rs_dnn_close(&c->dnn);
     rs_dealloc(s);
     d->state = NULL;
 }
@@ -87,9 +115,12 @@ static void describe(rs_device *d, const cuda_state *s)
     int runtime = 0, driver = 0;
     cudaRuntimeGetVersion(&runtime);
     cudaDriverGetVersion(&driver);
-    snprintf(d->fingerprint, sizeof d->fingerprint, "cuda sm_%d (%.80s), runtime %d.%d, %s",
-             s->ctx.sm, s->name, runtime / 1000, runtime % 1000 / 10,
-             rs_blas_describe(s->ctx.blas));
+    const rs_cuctx *c = &s->ctx;
+    const char *attention = c->fast ? "cudnn-fast-" : c->dnn ? "cudnn-" : "own-";
+    snprintf(d->fingerprint, sizeof d->fingerprint,
+             "cuda sm_%d (%.80s), runtime %d.%d, %s, attention=%s%zu", c->sm, s->name,
+             runtime / 1000, runtime % 1000 / 10, rs_blas_describe(c->blas), attention,
+             c->dnn ? rs_dnn_version(c->dnn) : (size_t)80);
     RS_LOG(DETAIL, "%s; driver for CUDA %d.%d", d->fingerprint, driver / 1000, driver % 1000 / 10);
 }
 
@@ -101,6 +132,7 @@ static rs_status cuda_open(rs_device *d, const rs_device_opts *opts)
         return RS_FAIL(DEVICE, "cuda: no device: %s", e ? cudaGetErrorString(e) : "none found");
     cuda_state *s = rs_alloc(1, sizeof *s);
     s->ctx.failed = op_failed;
+    s->ctx.grow = grow_workspace;
     s->ctx.owner = d;
     s->device = opts->local_rank % n;
     d->state = s;
@@ -114,6 +146,7 @@ static rs_status cuda_open(rs_device *d, const rs_device_opts *opts)
         cuda_close(d);
         return rs_relay_at(st, __FILE__, __LINE__, __func__);
     }
+    open_dnn(&s->ctx);
     describe(d, s);
     return RS_OK;
 }
