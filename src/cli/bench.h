@@ -9,7 +9,8 @@
 #include "job/world.h"
 #include "store/json_writer.h"
 
-extern const rs_command rs_bench_op, rs_bench_comm, rs_bench_io, rs_bench_catalog, rs_bench_stream;
+extern const rs_command rs_bench_op, rs_bench_comm, rs_bench_io, rs_bench_catalog, rs_bench_stream,
+    rs_bench_info;
 
 /* "model name" of the first processor, or "unknown". */
 const char *rs_bench_cpu(rs_arena *a);

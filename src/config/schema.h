@@ -90,7 +90,8 @@
 
 #define RS_CFG_ENUM_backend(E)                                                                     \
     E(BACKEND_AUTO, "auto", "the fastest that is built in and has hardware")                       \
-    E(BACKEND_CPU, "cpu", "host processors")
+    E(BACKEND_CPU, "cpu", "host processors")                                                       \
+    E(BACKEND_CUDA, "cuda", "NVIDIA GPUs, one per rank of a host; an error where there is none")
 
 #define RS_CFG_ENUM_log_level(E)                                                                   \
     E(LOG_LEVEL_ERROR, "error", "errors only")                                                     \
@@ -264,6 +265,9 @@
 
 #define RS_CFG_ROWS_cluster(X)                                                                     \
     X(cluster, ENUM, backend, "auto", "", "where the model computes", backend)                     \
+    X(cluster, TEXT, gemm_table, "", "",                                                           \
+      "cuda: algorithms recorded by reshoot bench op gemm --record; empty: the library's advice",  \
+      ANY)                                                                                         \
     X(cluster, INT, threads, "0", "threads", "CPU threads per rank; 0: an even share",             \
       RANGE(0, 4096))                                                                              \
     X(cluster, INT, gang, "0", "ranks",                                                            \

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "comm/agree.h"
+#include "device/select.h"
 #include "job/check.h"
 #include "job/job.h"
 #include "job/limit.h"
@@ -57,16 +58,30 @@ static rs_status load(rs_run_session *s, const rs_run_opts *o)
     return st;
 }
 
+/* A host without a GPU computes with its cores and says so; one that is told to use CUDA does not.
+ */
+static rs_status open_device(rs_device **dev, const rs_config *cfg, int cores)
+{
+    int64_t threads = cfg->cluster.threads ? cfg->cluster.threads : cores;
+    rs_device_opts o = {.threads = rs_i32(threads),
+                        .local_rank = rs_comm_local_rank(),
+                        .precision = rs_plan_precision(cfg)};
+    const char *table = cfg->cluster.gemm_table, *why = NULL;
+    rs_arena *a = rs_arena_create();
+    rs_status st = rs_device_choose(&o.backend, &why, rs_cfg_backend_text(cfg->cluster.backend), a);
+    if (st == RS_OK && why)
+        RS_LOG(INFO, "computing on the CPU; CUDA: %s", why);
+    o.gemm_table = st == RS_OK && table[0] && strcmp(o.backend, "cuda") == 0 ? table : NULL;
+    if (st == RS_OK)
+        st = rs_device_open(dev, &o);
+    rs_arena_destroy(&a);
+    return st;
+}
+
 rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config *cfg, int cores,
                              rs_comm *gang)
 {
-    int64_t threads = cfg->cluster.threads ? cfg->cluster.threads : cores;
-    rs_device_opts device = {.backend = cfg->cluster.backend == RS_CFG_BACKEND_AUTO
-                                            ? NULL
-                                            : rs_cfg_backend_text(cfg->cluster.backend),
-                             .threads = rs_i32(threads),
-                             .precision = rs_plan_precision(cfg)};
-    RS_TRY(rs_device_open(dev, &device));
+    RS_TRY(open_device(dev, cfg, cores));
     *models = (rs_models){.dev = *dev, .dir = cfg->model.path};
     models->denoiser_opts.gang = gang;
     return RS_OK;

@@ -5,6 +5,7 @@
 
 #include "base/num.h"
 #include "comm/agree.h"
+#include "comm/device_data.h"
 
 rs_status rs_lane_init(rs_lane *l, rs_comm *comm)
 {
@@ -89,7 +90,8 @@ void rs_lane_to_heads(rs_lane *l, rs_device *d, rs_tensor heads, rs_tensor rows,
     for (int r = 0; r < l->width; r++)
         RS_OP(d, copy, .y = piece(work, rows, W, r),
               .x = rs_tensor_cols_view(rows, W * r, W * (r + 1)));
-    rs_lane_note(l, rs_comm_alltoall(heads.data, l->comm, work.data, got, sent, "tokens to heads"));
+    rs_lane_note(l, rs_comm_alltoall(heads.data, rs_comm_data(l->comm), work.data, got, sent,
+                                     "tokens to heads"));
 }
 
 void rs_lane_to_rows(rs_lane *l, rs_device *d, rs_tensor rows, rs_tensor heads, rs_tensor work)
@@ -98,7 +100,8 @@ void rs_lane_to_rows(rs_lane *l, rs_device *d, rs_tensor rows, rs_tensor heads, 
     int64_t W = rs_tensor_cols(heads);
     check_exchange(l, heads, rows, work);
     piece_bytes(l, heads, got, sent);
-    rs_lane_note(l, rs_comm_alltoall(work.data, l->comm, heads.data, got, sent, "heads to tokens"));
+    rs_lane_note(l, rs_comm_alltoall(work.data, rs_comm_data(l->comm), heads.data, got, sent,
+                                     "heads to tokens"));
     for (int r = 0; r < l->width; r++)
         RS_OP(d, copy, .y = rs_tensor_cols_view(rows, W * r, W * (r + 1)),
               .x = piece(work, rows, W, r));
@@ -113,8 +116,9 @@ void rs_lane_gather(rs_lane *l, rs_tensor all)
     RS_ASSERT(rs_tensor_contiguous(all));
     for (int r = 0; r < l->width; r++)
         bytes[r] = (size_t)(rows_of(l, r, S) * W) * sizeof(float);
-    rs_lane_note(l, rs_comm_allgather(all.data, l->comm, rs_f32(all) + S * l->rank / l->width * W,
-                                      bytes, "rows of all"));
+    rs_lane_note(l,
+                 rs_comm_allgather(all.data, rs_comm_data(l->comm),
+                                   rs_f32(all) + S * l->rank / l->width * W, bytes, "rows of all"));
 }
 
 rs_status rs_lane_halves(rs_comm **half, rs_comm **pair, rs_comm *lane)
