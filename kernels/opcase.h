@@ -13,6 +13,7 @@
 #ifndef RS_KERNELS_OPCASE_H
 #define RS_KERNELS_OPCASE_H
 
+#include "base/num.h"
 #include "kernels/ops_all.h"
 
 /* The double-precision references, one per row of OPS.def. */
@@ -122,6 +123,5 @@ typedef struct rs_opspec {
     {                                                                                              \
         rs_ref_##name(args);                                                                       \
     }
-#define RS_COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 #endif

@@ -16,6 +16,7 @@
 #define RS_KERNELS_CUDA_CTX_H
 
 #include <cuda_runtime_api.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -28,16 +29,24 @@ typedef struct rs_cuctx {
     cudaStream_t copy;    /* host to device weight stream */
     int sm;               /* compute capability: 80, 90, 100 */
     int sm_count;
-    size_t smem_optin;      /* most dynamic shared memory of a block, bytes */
-    void *blas;             /* cublasLtHandle_t, or NULL before its first use */
-    void *workspace;        /* device memory for the op that runs now, on compute */
-    size_t workspace_bytes; /* fixed when the device opens, counted in the plan */
+    size_t smem_optin;              /* most dynamic shared memory of a block, bytes */
+    void *blas;                     /* cublasLtHandle_t, or NULL before its first use */
+    void *workspace;                /* device memory for the op that runs now, on compute */
+    size_t workspace_bytes;         /* counted in the plan; see rs_cuda_workspace */
+    struct rs_dnn *dnn;             /* cuDNN, or NULL: not here or not wanted */
+    bool fast;                      /* sums may be in any order: bits may differ from run to run */
+    struct rs_att_plans *att_plans; /* cuDNN's plans of attention, by shape */
+    bool (*grow)(void *owner, size_t bytes); /* the device's: a workspace of that size */
     void (*failed)(void *owner, const char *what, const char *why);
     void *owner;
 } rs_cuctx;
 
 /* `what` is the op; `why` the library's text. */
 void rs_cuda_failed(rs_cuctx *c, const char *what, const char *why);
+/* At least `bytes` of workspace; its contents are lost when it grows, which happens only the first
+ * time that a larger shape comes by. false, after rs_cuda_failed: no room. */
+bool rs_cuda_workspace(rs_cuctx *c, size_t bytes);
+void rs_att_plans_free(struct rs_att_plans **p);
 /* The error of a launch just made, if any. */
 void rs_cuda_launched(rs_cuctx *c, const char *what, cudaError_t e);
 

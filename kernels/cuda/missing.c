@@ -9,8 +9,6 @@
         rs_cuda_failed(c, #name, "this op has no CUDA kernel yet");                                \
     }
 MISSING(gemm)
-MISSING(attention_fwd)
-MISSING(attention_bwd)
 MISSING(layernorm_fwd)
 MISSING(layernorm_bwd)
 MISSING(rmsnorm_fwd)

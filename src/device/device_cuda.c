@@ -1,9 +1,11 @@
 /* CUDA backend: device memory, streams, the op table. Host code in plain C against the CUDA
  * runtime; the same objects run on a GPU and on the emulated runtime of tests/emu. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "device/device_priv.h"
+#include "kernels/cuda/dnn.h"
 #include "kernels/cuda/ops.h"
 
 enum { WORKSPACE = 32 << 20 }; /* cuBLASLt's recommendation for Hopper */
@@ -36,13 +38,41 @@ static rs_status device_facts(rs_cuctx *c, char *name, size_t size)
     return RS_OK;
 }
 
+static bool grow_workspace(void *owner, size_t bytes)
+{
+    rs_device *d = owner;
+    rs_cuctx *c = d->state;
+    cudaStreamSynchronize(c->compute);
+    cudaFree(c->workspace);
+    d->bytes -= c->workspace_bytes;
+    c->workspace = NULL;
+    c->workspace_bytes = 0;
+    if (cudaMalloc(&c->workspace, bytes) != cudaSuccess)
+        return false;
+    c->workspace_bytes = bytes;
+    d->bytes += bytes;
+    d->peak = d->bytes > d->peak ? d->bytes : d->peak;
+    return true;
+}
+
+/* RS_CUDNN=0 keeps to the own attention kernels; fast takes cuDNN's backward, too, whose bits vary
+ * from run to run. */
+static void open_dnn(rs_cuctx *c)
+{
+    const char *wanted = getenv("RS_CUDNN");
+    char why[RS_DNN_WHY];
+    if (!wanted || strcmp(wanted, "0") != 0)
+        c->dnn = rs_dnn_open(false, why);
+    c->fast = c->dnn && wanted && strcmp(wanted, "fast") == 0;
+}
+
 static rs_status open_streams(rs_cuctx *c)
 {
     RS_TRY(cuda_try(cudaStreamCreateWithFlags(&c->compute, cudaStreamNonBlocking), "stream"));
     RS_TRY(cuda_try(cudaStreamCreateWithFlags(&c->gather, cudaStreamNonBlocking), "stream"));
     RS_TRY(cuda_try(cudaStreamCreateWithFlags(&c->copy, cudaStreamNonBlocking), "stream"));
-    RS_TRY(cuda_try(cudaMalloc(&c->workspace, WORKSPACE), "workspace"));
-    c->workspace_bytes = WORKSPACE;
+    if (!grow_workspace(c->owner, WORKSPACE))
+        return RS_FAIL(NOMEM, "cuda: no room for a workspace of %d MiB", WORKSPACE >> 20);
     return RS_OK;
 }
 
@@ -56,6 +86,8 @@ static void cuda_close(rs_device *d)
     if (c->copy)
         cudaStreamDestroy(c->copy);
     cudaFree(c->workspace);
+    rs_att_plans_free(&c->att_plans);
+    rs_dnn_close(&c->dnn);
     rs_dealloc(c);
     d->state = NULL;
 }
@@ -68,6 +100,7 @@ static rs_status cuda_open(rs_device *d, const rs_device_opts *opts)
         return RS_FAIL(DEVICE, "cuda: no device: %s", e ? cudaGetErrorString(e) : "none found");
     rs_cuctx *c = rs_alloc(1, sizeof *c);
     c->failed = op_failed;
+    c->grow = grow_workspace;
     c->owner = d;
     d->state = c;
     d->threads = opts->threads > 0 ? opts->threads : 1;
@@ -79,10 +112,16 @@ static rs_status cuda_open(rs_device *d, const rs_device_opts *opts)
         cuda_close(d);
         return rs_relay_at(st, __FILE__, __LINE__, __func__);
     }
+    open_dnn(c);
     int version = 0;
     cudaRuntimeGetVersion(&version);
-    snprintf(d->fingerprint, sizeof d->fingerprint, "cuda sm_%d (%s), runtime %d.%d", c->sm, name,
-             version / 1000, version % 1000 / 10);
+    snprintf(d->fingerprint, sizeof d->fingerprint,
+             "cuda sm_%d (%s), runtime %d.%d, attention=%s%zu", c->sm, name, version / 1000,
+             version % 1000 / 10,
+             c->fast  ? "cudnn-fast-"
+             : c->dnn ? "cudnn-"
+                      : "own-",
+             c->dnn ? rs_dnn_version(c->dnn) : (size_t)80);
     return RS_OK;
 }
 
