@@ -273,6 +273,10 @@
       "wall time of the run; 0: what Slurm says (SLURM_JOB_END_TIME), else none", RANGE(0, 1e9))   \
     X(cluster, NUM, margin, "120", "s",                                                            \
       "stop, with all states saved, this long before the time limit", RANGE(0, 1e6))               \
+    X(cluster, NUM, headroom, "1.5", "",                                                           \
+      "a stage is begun while so many times the seconds that it is expected to take, or to take "  \
+      "until it can save its state, are left before the time limit",                               \
+      RANGE(0, 1e12))                                                                              \
     X(cluster, NUM, watchdog, "600", "s", "a rank that waits for another longer ends the run",     \
       ABOVE(0, 1e9))                                                                               \
     X(cluster, NUM, lease, "60", "s",                                                              \

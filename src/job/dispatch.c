@@ -1,9 +1,11 @@
 #include "job/dispatch_priv.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "comm/agree.h"
 
 enum { LOOK_US = 1000 };
@@ -91,15 +93,39 @@ static rs_status await_answer(rs_dispatch *d, note *n)
     return RS_OK;
 }
 
+/* It was assigned while another task ran, which took longer than expected. */
+static bool too_late(const rs_dispatch *d, const note *n)
+{
+    return n->video >= 0 && d->o.ranks && rs_now() + n->room > d->o.ranks[d->w->rank].deadline;
+}
+
+static rs_status hand_back(rs_dispatch *d, const note *n)
+{
+    note back = {.kind = NOTE_END,
+                 .task = n->task,
+                 .video = n->video,
+                 .edit = n->edit,
+                 .stage = n->stage,
+                 .report = {.status = RS_STOPPED, .stage = -1}};
+    snprintf(back.report.reason, sizeof back.report.reason, "%s not begun: the time limit is near",
+             rs_task_stage_name(n->stage));
+    d->ended_ok = -1;
+    return tell(d, &back);
+}
+
 rs_status rs_dispatch_next(rs_dispatch *d, rs_assignment *out)
 {
     note n;
-    do {
+    for (;;) {
         if (!d->asked)
             RS_TRY(ask(d));
         RS_TRY(await_answer(d, &n));
-        /* void when the task that it follows did not end well */
-    } while (n.video >= 0 && n.follows >= 0 && n.follows != d->ended_ok);
+        if (n.video >= 0 && n.follows >= 0 && n.follows != d->ended_ok)
+            continue; /* void: the task that it follows did not end well */
+        if (!too_late(d, &n))
+            break;
+        RS_TRY(hand_back(d, &n));
+    }
     d->task = n.task;
     d->now = (rs_assignment){.video = n.video, .edit = n.edit, .stage = n.stage, .fates = d->fates};
     *out = d->now;

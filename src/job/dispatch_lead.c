@@ -72,7 +72,8 @@ static rs_status answer_all(rs_dispatch *d)
                   .follows = a.follows,
                   .video = a.kind == RS_ANSWER_DONE ? -1 : a.video,
                   .edit = a.edit,
-                  .stage = a.stage};
+                  .stage = a.stage,
+                  .room = a.room};
         if (a.kind == RS_ANSWER_TASK && a.stage == RS_TASK_PUBLISH)
             RS_TRY(send_fates(d, &a));
         RS_TRY(send(d, a.gang, &n));

@@ -20,6 +20,7 @@ typedef struct note {
     bool stopped; /* ASK, END: this rank was asked to stop */
     int64_t task, follows, video, edit;
     rs_task_stage stage;
+    double room; /* ANSWER: that must be left of the time when the task is begun */
     rs_edit_report report;
 } note;
 

@@ -128,8 +128,11 @@ static rs_status run_all_videos(rs_work *w, bool *finished)
     for (;;) {
         bool stopped = false;
         RS_TRY(run_list(w, finished));
-        if (!*finished)
+        if (!*finished) {
+            RS_TRY(rs_world_any(&stopped, &w->s->world, *w->s->run.stop != 0, "requests to stop"));
+            w->limited = !stopped;
             return RS_OK;
+        }
         int64_t n = rs_work_list_held(w, at, ids);
         RS_TRY(rs_comm_broadcast(at, w->s->world.comm, (size_t)w->n * sizeof *at, 0, "videos"));
         RS_TRY(rs_held_await(&h, &stopped, w->s, ids, n));
@@ -182,6 +185,11 @@ static rs_status conclude(const rs_work *w, const rs_live_summary *sum, bool fin
         RS_LOG(ERROR, "the overview of the run could not be written: %s", rs_error_message());
     rs_report_log(w->s, l);
     rs_summary_log(w->s, sum);
+    if (!finished && w->limited)
+        return RS_FAIL(STOPPED,
+                       "nothing that is left fits into the %.0f s before the time limit; the same "
+                       "command goes on",
+                       fmax(0, w->s->deadline - rs_now()));
     if (!finished)
         return RS_FAIL(STOPPED, "stopped; the same command goes on");
     for (int64_t i = 0; i < l->n; i++)

@@ -108,6 +108,15 @@ static rs_status open_records(rs_run_session *s)
     return rs_comm_agree(s->world.comm, rs_live_open(&s->run.live, &o));
 }
 
+/* As rank 0 sees it, so that all agree on what still fits. */
+static rs_status share_deadline(rs_run_session *s)
+{
+    double left = rs_limit_deadline(s->cfg) - rs_now();
+    RS_TRY(rs_comm_broadcast(&left, s->world.comm, sizeof left, 0, "time that is left"));
+    s->deadline = rs_now() + left;
+    return RS_OK;
+}
+
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
 {
     int cores = 0;
@@ -120,7 +129,7 @@ rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
     RS_TRY(rs_comm_agree(c, rs_world_cores(&cores, &s->world)));
     RS_TRY(rs_comm_agree(c, rs_world_make_gangs(&s->world, s->cfg->cluster.gang)));
     RS_TRY(rs_comm_agree(c, rs_world_make_lanes(&s->world, s->cfg->cluster.lanes)));
-    s->deadline = rs_limit_deadline(s->cfg);
+    RS_TRY(share_deadline(s));
     RS_TRY(rs_comm_agree(c, rs_limit_arm(s->deadline - s->cfg->cluster.margin)));
     RS_TRY(rs_comm_agree(c, rs_world_neighbours(&s->machine_ranks, &s->world)));
     s->run =
