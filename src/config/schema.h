@@ -107,6 +107,11 @@
     E(PROGRESS_PLAIN, "plain", "a log line now and then")                                          \
     E(PROGRESS_NONE, "none", "none of either")
 
+#define RS_CFG_ENUM_ahead(E)                                                                       \
+    E(AHEAD_AUTO, "auto", "where a rank has more cores than threads, or computes on a GPU")        \
+    E(AHEAD_ALWAYS, "always", "in any case")                                                       \
+    E(AHEAD_NEVER, "never", "every stage reads its own")
+
 #define RS_CFG_ENUM_recompute(E)                                                                   \
     E(RECOMPUTE_AUTO, "auto", "what computes least in memory.limit, block by block")               \
     E(RECOMPUTE_NONE, "none", "keep every activation")                                             \
@@ -118,7 +123,7 @@
 #define RS_CFG_ENUMS(L)                                                                            \
     L(family) L(sampling) L(mask_shape) L(first_frame) L(lora_target) L(timestep) L(schedule)      \
     L(given) L(appearance_when) L(appearance_mode) L(sampler) L(preset) L(backend) L(log_level)    \
-    L(progress) L(home) L(recompute)
+    L(progress) L(home) L(ahead) L(recompute)
 /* clang-format on */
 
 /* Settings of the top level. */
@@ -277,6 +282,9 @@
       "a stage is begun while so many times the seconds that it is expected to take, or to take "  \
       "until it can save its state, are left before the time limit",                               \
       RANGE(0, 1e12))                                                                              \
+    X(cluster, ENUM, ahead, "auto", "",                                                            \
+      "media of the next video are decoded on a thread of their own while a stage computes",       \
+      ahead)                                                                                       \
     X(cluster, NUM, watchdog, "600", "s", "a rank that waits for another longer ends the run",     \
       ABOVE(0, 1e9))                                                                               \
     X(cluster, NUM, lease, "60", "s",                                                              \

@@ -15,18 +15,28 @@ void rs_dispatch_nap(void)
     nanosleep(&(struct timespec){.tv_nsec = LOOK_US * 1000}, NULL);
 }
 
+static void free_dispatch(rs_dispatch **out)
+{
+    rs_dispatch *d = *out;
+    if (d->lead)
+        rs_lead_close(d);
+    pthread_mutex_destroy(&d->lock);
+    rs_box_free(&d->box);
+    rs_dealloc(d->fates);
+    rs_dealloc(d);
+    *out = NULL;
+}
+
 rs_status rs_dispatch_open(rs_dispatch **out, const rs_world *w, const rs_dispatch_opts *o)
 {
     rs_dispatch *d = rs_alloc(1, sizeof *d);
     *d = (rs_dispatch){.w = w, .o = *o, .task = -1, .ended_ok = -1, .now = {.video = -1}};
+    pthread_mutex_init(&d->lock, NULL);
     *out = d;
     rs_status st = rs_comm_agree(w->comm, rs_world_leads(w) ? rs_lead_open(d) : RS_OK);
     if (st == RS_OK)
         return RS_OK;
-    if (d->lead)
-        rs_lead_close(d);
-    rs_dealloc(d);
-    *out = NULL;
+    free_dispatch(out);
     return st;
 }
 
@@ -52,12 +62,51 @@ static rs_status await(rs_dispatch *d, note *n, int from, int tag)
     }
 }
 
+/* All that has come from the director. With the lock held. */
+static rs_status collect(rs_dispatch *d)
+{
+    for (;;) {
+        rs_comm_message m;
+        note n;
+        RS_TRY(rs_comm_probe(&m, d->w->comm, 0, RS_TAG_TO_RANK));
+        if (!m.found)
+            return RS_OK;
+        RS_ASSERTF(m.bytes == sizeof n, "a note of %zu bytes", m.bytes);
+        RS_TRY(rs_comm_take(d->w->comm, &m, &n));
+        rs_box_put(&d->box, &n);
+    }
+}
+
 static rs_status hear(rs_dispatch *d, note *n)
 {
-    if (!d->lead)
-        return await(d, n, 0, RS_TAG_TO_RANK);
-    rs_lead_hear(d, n);
-    return RS_OK;
+    if (d->lead) {
+        rs_lead_hear(d, n);
+        return RS_OK;
+    }
+    for (;;) {
+        pthread_mutex_lock(&d->lock);
+        rs_status st = collect(d);
+        bool there = rs_box_take(&d->box, n);
+        pthread_mutex_unlock(&d->lock);
+        if (st != RS_OK || there)
+            return st;
+        rs_dispatch_nap();
+    }
+}
+
+bool rs_dispatch_peek(rs_dispatch *d, rs_assignment *out)
+{
+    note n = {.video = -1};
+    bool there = false;
+    if (d->lead) {
+        there = rs_lead_peek(d, &n);
+    } else {
+        pthread_mutex_lock(&d->lock);
+        there = collect(d) == RS_OK && rs_box_peek(&d->box, &n);
+        pthread_mutex_unlock(&d->lock);
+    }
+    *out = (rs_assignment){.video = n.video, .edit = n.edit, .stage = n.stage};
+    return there;
 }
 
 static rs_status ask(rs_dispatch *d)
@@ -181,11 +230,7 @@ rs_status rs_dispatch_close(rs_dispatch **out, bool *finished)
     if (st == RS_OK)
         st = rs_world_await_lead(w);
     bool all = d->lead && rs_lead_finished(d);
-    if (d->lead)
-        rs_lead_close(d);
-    rs_dealloc(d->fates);
-    rs_dealloc(d);
-    *out = NULL;
+    free_dispatch(out);
     RS_TRY(rs_comm_agree(w->comm, st));
     RS_TRY(rs_comm_broadcast(&all, w->comm, sizeof all, 0, "end of the jobs"));
     *finished = all;

@@ -14,6 +14,7 @@
 #include "job/video.h"
 #include "job/viewer.h"
 #include "job/work.h"
+#include "stage/ahead.h"
 
 static rs_status publish(rs_work *w, rs_dispatch *d, rs_video_work *v, const rs_assignment *t,
                          rs_edit_report *end)
@@ -37,11 +38,28 @@ static double exposed(const rs_work *w)
     return m ? rs_denoiser_stream_stats(m).exposed_s : 0;
 }
 
+/* What the thread that decodes media ahead asks. */
+typedef struct upcoming {
+    const rs_work *w;
+    rs_dispatch *d;
+} upcoming;
+
+static const rs_catalog_video *next_ingest(void *ctx)
+{
+    rs_assignment t;
+    const upcoming *u = ctx;
+    if (!rs_dispatch_peek(u->d, &t) || t.video < 0 || t.stage != RS_TASK_INGEST)
+        return NULL;
+    return rs_work_video(u->w, rs_work_picked(u->w, t.video));
+}
+
 /* Whatever becomes of the task is in the reports; an error is of the exchange with rank 0. */
 static rs_status work_on(rs_work *w, rs_dispatch *d, rs_video_work *v, const rs_assignment *t)
 {
     rs_edit_report end;
     int64_t k = rs_work_picked(w, t->video);
+    if (w->s->run.ahead)
+        rs_ahead_look(w->s->run.ahead, rs_work_video(w, k));
     rs_video_work_open(v, rs_work_video(w, k), w->unusable + w->first[k]);
     if (t->stage == RS_TASK_PUBLISH)
         RS_TRY(publish(w, d, v, t, &end));
@@ -50,7 +68,7 @@ static rs_status work_on(rs_work *w, rs_dispatch *d, rs_video_work *v, const rs_
     return rs_dispatch_end(d, &end);
 }
 
-static rs_status work_off(rs_work *w, rs_dispatch *d, rs_video_work *v)
+static rs_status work_off_all(rs_work *w, rs_dispatch *d, rs_video_work *v)
 {
     for (;;) {
         rs_assignment t;
@@ -62,6 +80,17 @@ static rs_status work_off(rs_work *w, rs_dispatch *d, rs_video_work *v)
         RS_TRY(work_on(w, d, v, &t));
         rs_live_gather(w->s->run.live, exposed(w) - before);
     }
+}
+
+static rs_status work_off(rs_work *w, rs_dispatch *d, rs_video_work *v)
+{
+    upcoming u = {w, d};
+    rs_status st = RS_OK;
+    if (rs_session_reads_ahead(w->s))
+        RS_TRY(rs_ahead_start(&w->s->run.ahead, &w->s->run, next_ingest, &u));
+    st = work_off_all(w, d, v);
+    rs_ahead_stop(&w->s->run.ahead);
+    return st;
 }
 
 /* The ranks of a lane that do not lead it. */
