@@ -112,6 +112,11 @@
     E(PROGRESS_PLAIN, "plain", "a log line now and then")                                          \
     E(PROGRESS_NONE, "none", "none of either")
 
+#define RS_CFG_ENUM_ahead(E)                                                                       \
+    E(AHEAD_AUTO, "auto", "where a rank has more cores than threads, or computes on a GPU")        \
+    E(AHEAD_ALWAYS, "always", "in any case")                                                       \
+    E(AHEAD_NEVER, "never", "every stage reads its own")
+
 #define RS_CFG_ENUM_recompute(E)                                                                   \
     E(RECOMPUTE_AUTO, "auto", "what computes least in memory.limit, block by block")               \
     E(RECOMPUTE_NONE, "none", "keep every activation")                                             \
@@ -123,7 +128,7 @@
 #define RS_CFG_ENUMS(L)                                                                            \
     L(family) L(sampling) L(mask_shape) L(first_frame) L(lora_target) L(timestep) L(schedule)      \
     L(given) L(appearance_when) L(appearance_mode) L(sampler) L(preset) L(backend) L(log_level)    \
-    L(progress) L(home) L(recompute) L(precision)
+    L(progress) L(home) L(ahead) L(recompute) L(precision)
 /* clang-format on */
 
 /* Settings of the top level. */
@@ -284,6 +289,13 @@
       "wall time of the run; 0: what Slurm says (SLURM_JOB_END_TIME), else none", RANGE(0, 1e9))   \
     X(cluster, NUM, margin, "120", "s",                                                            \
       "stop, with all states saved, this long before the time limit", RANGE(0, 1e6))               \
+    X(cluster, NUM, headroom, "1.5", "",                                                           \
+      "a stage is begun while so many times the seconds that it is expected to take, or to take "  \
+      "until it can save its state, are left before the time limit",                               \
+      RANGE(0, 1e12))                                                                              \
+    X(cluster, ENUM, ahead, "auto", "",                                                            \
+      "media of the next video are decoded on a thread of their own while a stage computes",       \
+      ahead)                                                                                       \
     X(cluster, NUM, watchdog, "600", "s", "a rank that waits for another longer ends the run",     \
       ABOVE(0, 1e9))                                                                               \
     X(cluster, NUM, lease, "60", "s",                                                              \

@@ -203,7 +203,8 @@ static void add_bytes(maker *k)
     z->conditions = conditions(k);
     z->adapter = adapter + (frozen ? adapter / MOMENTS : 0);
     z->checkpoint = (MOMENTS - 1) * values * FP32;
-    z->clip = k->value_bytes == FP32 ? k->frames * c->clip.height * c->clip.width * PIXEL : 0;
+    int pixel = PIXEL + (c->cluster.ahead == RS_CFG_AHEAD_NEVER ? 0 : 3 + 1);
+    z->clip = k->value_bytes == FP32 ? k->frames * c->clip.height * c->clip.width * pixel : 0;
     z->sample = scaled(k, rs_denoiser_plan(k->m, k->F, k->H, k->W, false));
 }
 

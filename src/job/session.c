@@ -124,28 +124,44 @@ static rs_status open_records(rs_run_session *s)
     return rs_comm_agree(s->world.comm, rs_live_open(&s->run.live, &o));
 }
 
+/* As rank 0 sees it, so that all agree on what still fits. */
+static rs_status share_deadline(rs_run_session *s)
+{
+    double left = rs_limit_deadline(s->cfg) - rs_now();
+    RS_TRY(rs_comm_broadcast(&left, s->world.comm, sizeof left, 0, "time that is left"));
+    s->deadline = rs_now() + left;
+    return RS_OK;
+}
+
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
 {
-    int cores = 0;
     *s = (rs_run_session){.arena = rs_arena_create(), .reports = rs_arena_create(), .arm = ""};
     s->used.arena = s->arena;
     RS_TRY(rs_world_open(&s->world));
     rs_comm *c = s->world.comm;
     RS_TRY(rs_comm_agree(c, load(s, o)));
     RS_TRY(rs_world_watch(&s->world, s->cfg->cluster.watchdog));
-    RS_TRY(rs_comm_agree(c, rs_world_cores(&cores, &s->world)));
+    RS_TRY(rs_comm_agree(c, rs_world_cores(&s->cores, &s->world)));
     RS_TRY(rs_comm_agree(c, rs_world_make_gangs(&s->world, s->cfg->cluster.gang)));
     RS_TRY(rs_comm_agree(c, rs_world_make_lanes(&s->world, s->cfg->cluster.lanes)));
-    s->deadline = rs_limit_deadline(s->cfg);
+    RS_TRY(share_deadline(s));
     RS_TRY(rs_comm_agree(c, rs_limit_arm(s->deadline - s->cfg->cluster.margin)));
     RS_TRY(rs_comm_agree(c, rs_world_neighbours(&s->machine_ranks, &s->world)));
     s->run =
         (rs_run){.cfg = s->cfg, .catalog = s->catalog, .output = s->cfg->output, .stop = o->stop};
-    RS_TRY(rs_comm_agree(c, open_models(s, cores)));
+    RS_TRY(rs_comm_agree(c, open_models(s, s->cores)));
     RS_TRY(rs_tenancy_open(&s->tenancy, &s->world, &s->run, s->arms));
     RS_TRY(rs_comm_agree(c, rs_log_open_file(log_path(s))));
     RS_TRY(rs_comm_agree(c, rs_session_announce(s)));
     return open_records(s);
+}
+
+bool rs_session_reads_ahead(const rs_run_session *s)
+{
+    rs_cfg_ahead when = s->run.cfg->cluster.ahead;
+    bool gpu = strcmp(rs_device_backend(s->dev), "cpu") != 0;
+    return when == RS_CFG_AHEAD_ALWAYS ||
+           (when == RS_CFG_AHEAD_AUTO && (gpu || s->cores > rs_device_threads(s->dev)));
 }
 
 void rs_session_record_end(const rs_run_session *s, rs_status st)
