@@ -36,6 +36,18 @@ rs_isa rs_cpu_isa(void)
     return have;
 }
 
+bool rs_cpu_bf16(void)
+{
+#if defined(__x86_64__)
+    const char *want = getenv("RS_CPU");
+    __builtin_cpu_init();
+    return rs_cpu_isa() == RS_ISA_AVX512 && __builtin_cpu_supports("avx512bf16") &&
+           !(want && strcmp(want, "avx512") == 0);
+#else
+    return false;
+#endif
+}
+
 void rs_cpu_describe(char *out, size_t cap)
 {
     rs_isa isa = rs_cpu_isa();
