@@ -36,6 +36,7 @@ typedef struct rs_opcase {
     double value[4];
     const char *alias; /* "y=x": output y lies on input x (in place); equal shape and pad */
     bool large;        /* real size: benchmark only, verified in parts (rs_opspec.part) */
+    bool rounds;       /* the reference rounds operands: a step function, without gradient check */
 } rs_opcase;
 
 typedef enum rs_role { RS_IN, RS_OUT, RS_INOUT } rs_role;
