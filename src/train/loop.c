@@ -14,7 +14,6 @@ typedef struct session {
     float *weights;
     rs_denoiser_cond **conds; /* per item, NULL until first used */
     bool due;                 /* its step of this round is to come */
-    bool told;                /* that it has ended */
 } session;
 
 typedef struct course {
@@ -40,11 +39,11 @@ static void tell_ends(course *c)
 {
     for (int i = 0; i < c->n; i++) {
         session *s = &c->sessions[i];
-        if (active(s) || s->told)
+        rs_train_job *job = s->job;
+        if (active(s) || job->told || !job->ended)
             continue;
-        s->told = true;
-        if (s->job->ended)
-            s->job->ended(s->job);
+        job->told = true;
+        job->ended(job->ctx, job);
     }
 }
 

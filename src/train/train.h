@@ -87,8 +87,10 @@ typedef struct rs_train_job {
                          other, ended */
     char reason[512]; /* message of that */
     /* Optional: called once, as soon as status is final (of RS_OK: all steps are done), while the
-     * others go on; not of jobs that a pass has failed for. */
-    void (*ended)(struct rs_train_job *job);
+     * others go on; not for those that a pass has failed for. */
+    void (*ended)(void *ctx, struct rs_train_job *job);
+    void *ctx;
+    bool told; /* it was called */
 } rs_train_job;
 
 /* rs_train_run of n jobs with adapters of their own. Jobs whose next items are single latent frames

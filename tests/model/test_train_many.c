@@ -312,8 +312,9 @@ static void t_a_signal_stops_all_in_one_step(void)
 static int n_ended;
 static rs_train_job ends[JOBS + 1];
 
-static void note_end(rs_train_job *t)
+static void note_end(void *ctx, rs_train_job *t)
 {
+    T_CHECK(ctx == ends);
     T_CHECK(n_ended < JOBS);
     ends[n_ended++] = *t;
 }
@@ -324,8 +325,10 @@ static void t_each_end_is_told_when_it_comes(void)
     bench b = open_bench(RS_DTYPE_F32, RS_HOME_RESIDENT);
     rs_train_job t[JOBS];
     make_jobs(&b, t);
-    for (int k = 0; k < JOBS; k++)
+    for (int k = 0; k < JOBS; k++) {
         t[k].ended = note_end;
+        t[k].ctx = ends;
+    }
     rs_f32(b.jobs[0].items[1].x0)[3] = NAN;
     b.jobs[1].stop_after = 6;
     t[3].step = k_steps[3]; /* has nothing left to do */
