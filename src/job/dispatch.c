@@ -16,7 +16,7 @@ void rs_dispatch_nap(void)
 rs_status rs_dispatch_open(rs_dispatch **out, const rs_world *w, const rs_dispatch_opts *o)
 {
     rs_dispatch *d = rs_alloc(1, sizeof *d);
-    *d = (rs_dispatch){.w = w, .o = *o, .task = -1, .ended_ok = -1, .now = {.video = -1}};
+    *d = (rs_dispatch){.w = w, .o = *o, .ended_ok = -1, .now = {.video = -1}};
     *out = d;
     rs_status st = rs_comm_agree(w->comm, rs_world_leads(w) ? rs_lead_open(d) : RS_OK);
     if (st == RS_OK)
@@ -80,15 +80,39 @@ static void keep_fate(rs_dispatch *d, const note *n)
     d->fates[n->edit] = n->report;
 }
 
+static void keep_companion(rs_dispatch *d, const note *n)
+{
+    RS_ASSERT(d->n_coming < RS_SCHED_BATCH - 1);
+    d->coming_task[d->n_coming] = n->task;
+    d->coming[d->n_coming++] = (rs_companion){.video = n->video, .edit = n->edit};
+}
+
 static rs_status await_answer(rs_dispatch *d, note *n)
 {
+    d->n_coming = 0;
     do {
         RS_TRY(hear(d, n));
         if (n->kind == NOTE_FATE)
             keep_fate(d, n);
+        else if (n->kind == NOTE_WITH)
+            keep_companion(d, n);
     } while (n->kind != NOTE_ANSWER);
     d->asked = false;
     return RS_OK;
+}
+
+static void begin(rs_dispatch *d, const note *n)
+{
+    d->now = (rs_assignment){.video = n->video,
+                             .edit = n->edit,
+                             .stage = n->stage,
+                             .fates = d->fates,
+                             .n_with = d->n_coming};
+    d->task[0] = n->task;
+    for (int i = 0; i < d->n_coming; i++) {
+        d->now.with[i] = d->coming[i];
+        d->task[i + 1] = d->coming_task[i];
+    }
 }
 
 rs_status rs_dispatch_next(rs_dispatch *d, rs_assignment *out)
@@ -100,8 +124,7 @@ rs_status rs_dispatch_next(rs_dispatch *d, rs_assignment *out)
         RS_TRY(await_answer(d, &n));
         /* void when the task that it follows did not end well */
     } while (n.video >= 0 && n.follows >= 0 && n.follows != d->ended_ok);
-    d->task = n.task;
-    d->now = (rs_assignment){.video = n.video, .edit = n.edit, .stage = n.stage, .fates = d->fates};
+    begin(d, &n);
     *out = d->now;
     return n.video >= 0 ? ask(d) : rs_dispatch_call_lane(d);
 }
@@ -129,17 +152,19 @@ rs_status rs_dispatch_report(rs_dispatch *d, int64_t edit, const rs_edit_report 
     return tell(d, &n);
 }
 
-rs_status rs_dispatch_end(rs_dispatch *d, const rs_edit_report *end)
+rs_status rs_dispatch_end(rs_dispatch *d, int k, const rs_edit_report *end)
 {
+    RS_ASSERT(k >= 0 && k <= d->now.n_with && d->task[k] >= 0);
     note n = {.kind = NOTE_END,
               .stopped = end->status == RS_STOPPED,
-              .task = d->task,
-              .video = d->now.video,
-              .edit = d->now.edit,
+              .task = d->task[k],
+              .video = k ? d->now.with[k - 1].video : d->now.video,
+              .edit = k ? d->now.with[k - 1].edit : d->now.edit,
               .stage = d->now.stage,
               .report = *end};
-    d->ended_ok = end->status == RS_OK ? d->task : -1;
-    d->task = -1;
+    if (k == 0) /* what comes next may follow it, not its companions */
+        d->ended_ok = end->status == RS_OK ? d->task[0] : -1;
+    d->task[k] = -1;
     return tell(d, &n);
 }
 
