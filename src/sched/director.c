@@ -159,9 +159,7 @@ static bool answer_ahead(rs_director *d, rs_answer *out, int64_t gang, double no
         next = -1;
     if (next >= 0 && (d->tasks[next].state != RS_TASK_STATE_BLOCKED || g->with[0].headless))
         next = -1;
-    if (next >= 0 && other >= 0 && d->tasks[other].stage != RS_TASK_APPEARANCE &&
-        rs_dbatch_unripe(d, &d->tasks[next]))
-        next = -1;
+    rs_dbatch_choose(d, &next, &other);
     if (next >= 0 && other >= 0) {
         const rs_dtask *a = &d->tasks[next], *b = &d->tasks[other];
         if (b->stage > a->stage || (b->stage == a->stage && b->remaining > a->remaining))

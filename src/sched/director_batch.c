@@ -66,10 +66,22 @@ int64_t rs_dbatch_best(const rs_director *d, double bound, bool ripe)
     return best;
 }
 
-bool rs_dbatch_unripe(const rs_director *d, const rs_dtask *t)
+/* It would not make a batch, should it be ready now. */
+static bool unripe(const rs_director *d, const rs_dtask *t)
 {
     const rs_dshape *s = rs_dbatch_shape(d, t);
     return s && s->ready + (t->state == RS_TASK_STATE_BLOCKED) < wanted(d, s);
+}
+
+void rs_dbatch_choose(const rs_director *d, int64_t *follows, int64_t *other)
+{
+    if (*follows < 0 || *other < 0)
+        return;
+    bool first = unripe(d, &d->tasks[*follows]), second = unripe(d, &d->tasks[*other]);
+    if (first && !second)
+        *follows = -1;
+    if (second && !first)
+        *other = -1;
 }
 
 /* Other gangs that wait and may run an appearance, up to `most`. */
@@ -90,14 +102,12 @@ static int64_t others_wait(const rs_director *d, int64_t gang, int64_t most)
     return n;
 }
 
-/* What may be added to the task that was just taken: a batch, but leave those that wait one each
- * where they have nothing else. */
+/* What may be added to the task that was just taken: the rest of a batch, but one is left for each
+ * of those that wait. */
 static int64_t companions(const rs_director *d, const rs_dshape *s, int64_t gang)
 {
     int64_t share = rs_ceil_div(s->left + 1, rs_max_i64(1, d->n_able));
-    int64_t wait = others_wait(d, gang, s->ready), elsewhere = d->n_ready - s->ready;
-    int64_t spare = s->ready - rs_max_i64(0, wait - elsewhere);
-    return rs_min_i64(rs_min_i64(d->batch, share) - 1, spare);
+    return rs_min_i64(rs_min_i64(d->batch, share) - 1, s->ready - others_wait(d, gang, s->ready));
 }
 
 void rs_dbatch_take(rs_director *d, rs_answer *out)

@@ -116,8 +116,9 @@ rs_dshape *rs_dbatch_shape(const rs_director *d, const rs_dtask *t);
 void rs_dbatch_drop(rs_director *d, int64_t video);
 /* The best ready appearance; `ripe`: only of classes with enough for a batch. -1: none. */
 int64_t rs_dbatch_best(const rs_director *d, double bound, bool ripe);
-/* It would not make a batch, should it be ready now. */
-bool rs_dbatch_unripe(const rs_director *d, const rs_dtask *t);
+/* Of what a gang may do next, the stage that follows its own or a ready task (-1: none), an
+ * appearance that would not make a batch waits if there is something else: it becomes -1. */
+void rs_dbatch_choose(const rs_director *d, int64_t *follows, int64_t *other);
 /* Companions for a task that the gang was given last, and an answer for each in front of *out. */
 void rs_dbatch_take(rs_director *d, rs_answer *out);
 /* The next of these answers, if there is one. */

@@ -104,6 +104,30 @@ static void t_appearances_wait_for_company(void)
     rs_director_destroy(&d);
 }
 
+/* As a rank of a run asks: for the next task when it begins one. */
+static void t_batches_are_full_when_asked_for_ahead(void)
+{
+    enum { VIDEOS = 11, BATCH = 4 };
+    static const int sizes[] = {4, 4, 3};
+    rs_director *d = create(shape_videos(VIDEOS, 1, k_equal, true), VIDEOS, 1, BATCH);
+    given now = ask(d, 0);
+    int batches = 0;
+    while (now.any && now.task.kind == RS_ANSWER_TASK) {
+        given next = ask(d, 0);
+        if (now.task.stage == RS_TASK_APPEARANCE) {
+            T_CHECK(batches < 3);
+            T_EQ_I(now.n + 1, sizes[batches++]);
+        }
+        given to[16] = {0};
+        end_all(d, &now);
+        take(d, to); /* that could not be answered ahead */
+        now = next.any ? next : to[0];
+    }
+    T_CHECK(rs_director_finished(d));
+    T_EQ_I(batches, 3);
+    rs_director_destroy(&d);
+}
+
 /* Asked while the third motion runs: its own appearance follows it, with two that are ready. */
 static void t_companions_of_what_follows(void)
 {
@@ -144,39 +168,35 @@ static void t_an_even_share_at_the_end(void)
     rs_director_destroy(&d);
 }
 
-/* Nothing else is to be done: those that wait get one each before anybody gets two. */
+/* A batch would be four, three are ready, and the gangs that wait may not help with the others'
+ * ingest: they get one each before anybody gets two. */
 static void t_nobody_waits_for_a_batch(void)
 {
-    rs_director *d = create(shape_videos(20, 1, k_equal, true), 20, 4, 8);
-    given first[3];
-    for (int i = 0; i < 17; i++) { /* 17 videos are held up in their ingest by gang 3 */
-        given g = ask(d, 0);
-        T_GIVEN(g, i, INGEST, 0);
-        if (i >= 14) {
-            first[i - 14] = g;
-            break;
-        }
-        end(d, g.task, RS_TASK_FAILED);
-    }
-    end(d, first[0].task, RS_TASK_FAILED);
-    rs_director_destroy(&d);
-
-    /* three ready, three gangs that wait, a fourth that is in the middle of the others' work */
-    rs_sched_video *v = shape_videos(4, 1, k_equal, true);
+    enum { GANGS = 4, N = 12 };
+    rs_sched_video *v = shape_videos(N, 1, k_equal, true);
+    rs_sched_gang gangs[GANGS];
+    given to[16] = {0};
+    rs_director *d;
+    for (int g = 0; g < GANGS; g++)
+        gangs[g] = (rs_sched_gang){RS_TASK_ANY, INFINITY};
+    for (int g = 1; g < GANGS; g++)
+        gangs[g].stages = RS_TASK_BIT(RS_TASK_APPEARANCE);
+    gangs[0].stages &= ~RS_TASK_BIT(RS_TASK_APPEARANCE);
     for (int i = 0; i < 3; i++)
         v[i].skip = RS_TASK_BIT(RS_TASK_INGEST) | RS_TASK_BIT(RS_TASK_MOTION);
-    d = create(v, 4, 4, 8);
-    given to[16] = {0};
-    for (int g = 0; g < 4; g++)
+    rs_director_opts o = {.videos = v, .n_videos = N, .gangs = gangs, .n_gangs = GANGS, .batch = 8};
+    T_OK(rs_director_create(&d, &o));
+    for (int g = 0; g < GANGS; g++)
         rs_director_ask(d, g);
     take(d, to);
-    int ingest = 0, alone = 0;
-    for (int g = 0; g < 4; g++) {
-        ingest += to[g].any && to[g].task.stage == RS_TASK_INGEST;
-        alone += to[g].any && to[g].task.stage == RS_TASK_APPEARANCE && to[g].n == 0;
-    }
-    T_EQ_I(ingest, 1);
-    T_EQ_I(alone, 3);
+    T_GIVEN(to[0], 3, INGEST, 0);
+    for (int g = 1; g < GANGS; g++)
+        T_CHECK(to[g].any && to[g].task.stage == RS_TASK_APPEARANCE && to[g].n == 0);
+    rs_director_destroy(&d);
+    /* one that asks alone takes them all */
+    T_OK(rs_director_create(&d, &o));
+    given all = ask(d, 2);
+    T_GIVEN(all, 0, APPEARANCE, 2);
     rs_director_destroy(&d);
 }
 
@@ -250,12 +270,9 @@ static void t_a_lost_gang_loses_the_batch(void)
 }
 
 static const rs_test_case cases[] = {
-    T_CASE(t_appearances_wait_for_company),
-    T_CASE(t_companions_of_what_follows),
-    T_CASE(t_an_even_share_at_the_end),
-    T_CASE(t_nobody_waits_for_a_batch),
-    T_CASE(t_shapes_stay_apart),
-    T_CASE(t_members_end_by_themselves),
-    T_CASE(t_a_lost_gang_loses_the_batch),
+    T_CASE(t_appearances_wait_for_company), T_CASE(t_batches_are_full_when_asked_for_ahead),
+    T_CASE(t_companions_of_what_follows),   T_CASE(t_an_even_share_at_the_end),
+    T_CASE(t_nobody_waits_for_a_batch),     T_CASE(t_shapes_stay_apart),
+    T_CASE(t_members_end_by_themselves),    T_CASE(t_a_lost_gang_loses_the_batch),
 };
 RS_TEST_MAIN(cases)
