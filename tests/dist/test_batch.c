@@ -122,7 +122,8 @@ static int interrupt(char **out, const char *dir, const char *output, int number
     for (int i = 0; i < 3000 && checkpoints(dir, output) < saved; i++)
         usleep(10000);
     bool kill = number == SIGKILL;
-    T_CHECK(t_signal(number, 1, kill ? RS_BUILD_DIR "/reshoot run" : "mpirun ", in(dir, output)) == 1);
+    T_CHECK(t_signal(number, 1, kill ? RS_BUILD_DIR "/reshoot run" : "mpirun ", in(dir, output)) ==
+            1);
     return t_mpirun_wait(out, pid, log);
 }
 
