@@ -90,7 +90,12 @@ static void t_batches_where_weights_are_converted(void)
     T_CHECKF(t_catalog_run(&out, 0, dir, "auto", more) == 0, "%s", out);
     T_CHECKF(strstr(out, "appearances: up to 3 at a time"), "%s", out);
     T_CHECKF(strstr(out, "at most ") && !strstr(out, "more device memory"), "%s", out);
-    T_CHECK(in_company(dir, "auto") >= 2);
+    T_EQ_I(in_company(dir, "auto"), 3);
+    const char *planned = strstr(out, "planned bytes of a batch: ");
+    long long bytes = planned ? atoll(strchr(planned, ':') + 1) : 0;
+    const char *held =
+        rs_arena_printf(t_arena(), "transformer: %lld bytes bound for training", bytes);
+    T_CHECKF(bytes > 0 && strstr(out, held), "not \"%s\": %s", held, out);
     t_catalog_same(dir, "alone", "auto", 3 * 3);
     /* nothing is streamed: nothing is batched */
     T_CHECKF(t_catalog_run(&out, 0, dir, "whole",
