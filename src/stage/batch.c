@@ -35,9 +35,12 @@ static void job_ended(void *ctx, rs_train_job *job)
     tell(b, k, conclude(&b->trainings[k], job));
 }
 
-/* Its own seconds are those of the preparation so far. */
+/* Its own seconds are those of the preparation so far. Preparing several may take long: who asks
+ * to stop does not wait for all. */
 static rs_status prepare_one(rs_training *t, rs_training_prepare_fn *prepare)
 {
+    if (*t->run->stop)
+        return RS_FAIL(STOPPED, "stopped before stage %s", rs_stage_get(t->id)->name);
     t->job->begin = rs_now();
     rs_log_set_context(t->job->name);
     rs_status st = prepare(t);
