@@ -12,10 +12,11 @@ typedef enum rs_isa { RS_ISA_BASELINE, RS_ISA_AVX2, RS_ISA_AVX512 } rs_isa;
 
 rs_isa rs_cpu_isa(void);
 const char *rs_isa_name(rs_isa isa);
-/* Whether there is, on top of AVX-512, the dot product of bf16 pairs: what RS_CPU=avx512 leaves out.
+/* Whether there is, on top of AVX-512, the dot product of bf16 pairs: what RS_CPU=avx512 leaves
+ * out.
  */
 bool rs_cpu_bf16(void);
-/* One line for the numerics fingerprint. */
-void rs_cpu_describe(char *out, size_t cap);
+/* One line for the numerics fingerprint. bf16: of a device with that precision. */
+void rs_cpu_describe(char *out, size_t cap, bool bf16);
 
 #endif

@@ -10,7 +10,7 @@
 #include "store/json_writer.h"
 
 extern const rs_command rs_bench_op, rs_bench_comm, rs_bench_io, rs_bench_catalog, rs_bench_stream,
-    rs_bench_step, rs_bench_tower;
+    rs_bench_info, rs_bench_step, rs_bench_tower;
 
 /* "model name" of the first processor, or "unknown". */
 const char *rs_bench_cpu(rs_arena *a);
