@@ -79,6 +79,7 @@ static rs_status cpu_peak(rs_device *d, rs_peak *out)
     float *a = memory, *b = a + FLOATS, *c = b + FLOATS;
     cpu_zero(d, memory, (size_t)3 * FLOATS * sizeof(float));
     out->gflops = rs_cpu_peak_fma(d->state);
+    out->bf16 = rs_cpu_peak_bf16(d->state);
     out->gbs = rs_cpu_peak_triad(d->state, a, b, c, FLOATS);
     rs_device_free(d, memory);
     return RS_OK;

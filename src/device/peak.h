@@ -7,6 +7,7 @@
 
 typedef struct rs_peak {
     double gflops; /* fp32 multiply-add in registers, 2 FLOP each, all threads */
+    double bf16;   /* the same of bf16 operands summed in fp32; 0: no faster way than fp32 */
     double gbs;    /* memory triad a = b + s*c, three arrays counted, all threads */
 } rs_peak;
 

@@ -7,7 +7,7 @@
  *   op_ops                     everything
  *   op_ops verify gemm [CASE]  one op, one case
  *   op_ops bench gemm [CASE]   verified, then timed (large cases too)
- * RS_CPU=baseline|avx2|avx512 keeps to one instruction set. */
+ * RS_CPU=baseline|avx2|avx512|avx512bf16 keeps to one instruction set. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,7 +118,8 @@ static bool verify_isa(const char *op, const char *only, counts *n)
 {
     rs_device *d[DEVICES] = {NULL};
     for (int i = 0; i < DEVICES; i++)
-        if (rs_device_open(&d[i], &(rs_device_opts){.threads = i + 1}) != RS_OK) {
+        if (rs_device_open(&d[i], &(rs_device_opts){.threads = i + 1,
+                                                    .precision = RS_PRECISION_BF16}) != RS_OK) {
             printf("%s\n", rs_error_message());
             return false;
         }
@@ -138,10 +139,9 @@ int main(int argc, char **argv)
     if (strcmp(mode, "bench") == 0)
         return bench_main(op, only);
     bool all = !getenv("RS_CPU"), ok = true;
-    int top = all ? (int)rs_cpu_isa() : 0;
-    for (int isa = top; isa >= 0 && ok; isa--) {
+    for (int i = 0; ok && (all ? rs_cpu_pin(i) != NULL : i == 0); i++) {
         if (all)
-            setenv("RS_CPU", rs_isa_name((rs_isa)isa), 1);
+            setenv("RS_CPU", rs_cpu_pin(i), 1);
         ok = verify_isa(op, only, &n);
     }
     printf("%d checks passed, %d failed\n", n.run - n.failed, n.failed);
