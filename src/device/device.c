@@ -82,6 +82,11 @@ rs_dtype rs_device_activation_dtype(const rs_device *d)
     return d->activation;
 }
 
+bool rs_device_gemm_terms(const rs_device *d)
+{
+    return d->gemm_terms;
+}
+
 rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored)
 {
     if (stored == RS_DTYPE_BF16)
