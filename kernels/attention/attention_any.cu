@@ -8,7 +8,7 @@
 #include "kernels/attention/attention_cuda.h"
 #include "kernels/attention/attention_tile.cuh"
 
-enum { WARPS = 4, CHUNK = 32, DIMS = 8 /* of a lane: D up to 256 */ };
+static const int WARPS = 4, CHUNK = 32, DIMS = 8; /* DIMS of a lane: D up to 256 */
 
 template <typename T> static __device__ inline float get(const T *x)
 {

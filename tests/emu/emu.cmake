@@ -16,7 +16,7 @@ function(rs_emu_kernels target)
   target_link_libraries(${target} PRIVATE rs_flags)
   target_compile_definitions(${target} PRIVATE ${RS_EMU_DEFINITIONS})
   target_compile_options(${target} PRIVATE -x c++ -include ${CMAKE_SOURCE_DIR}/tests/emu/cuda_emu.hh
-    -fno-strict-aliasing -Wno-unknown-pragmas -O2
+    -fno-strict-aliasing -O2 -Wno-unknown-pragmas
     $<$<CXX_COMPILER_ID:GNU>:-fno-extern-tls-init>)
 endfunction()
 
