@@ -43,8 +43,8 @@ static void make_fwd(rs_opplan *p, const rs_opcase *c)
     rs_layernorm_fwd_args *a = (rs_layernorm_fwd_args *)p->args;
     int64_t n = c->dim[C];
     a->eps = eps_of(c);
-    rs_op_out(p, "y", &a->y, 0, RS_SHAPE(c->dim[ROWS], n))->steps = 6;
-    fill_x(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], n)), c);
+    rs_op_branch(rs_op_out(p, "y", &a->y, 0, RS_SHAPE(c->dim[ROWS], n)))->steps = 6;
+    fill_x(rs_op_stream(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], n))), c);
     if (c->flags & WEIGHT)
         rs_op_in(p, "weight", &a->weight, 0, RS_SHAPE(n));
     if (c->flags & BIAS)
@@ -88,9 +88,10 @@ static void make_bwd(rs_opplan *p, const rs_opcase *c)
     int64_t n = c->dim[C];
     a->eps = eps_of(c);
     a->accumulate = c->flags & ACCUMULATE;
-    rs_op_out_acc(p, a->accumulate, "dx", &a->dx, 0, RS_SHAPE(c->dim[ROWS], n))->steps = 8;
-    rs_op_in(p, "dy", &a->dy, 0, RS_SHAPE(c->dim[ROWS], n));
-    fill_x(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], n)), c);
+    rs_op_stream(rs_op_out_acc(p, a->accumulate, "dx", &a->dx, 0, RS_SHAPE(c->dim[ROWS], n)))
+        ->steps = 8;
+    rs_op_branch(rs_op_in(p, "dy", &a->dy, 0, RS_SHAPE(c->dim[ROWS], n)));
+    fill_x(rs_op_stream(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], n))), c);
     if (c->flags & WEIGHT)
         rs_op_in(p, "weight", &a->weight, 0, RS_SHAPE(n));
     if (c->flags & SCALE)

@@ -40,8 +40,8 @@ static void make_fwd(rs_opplan *p, const rs_opcase *c)
     a->eps = 1e-6f;
     a->floor = (float)c->value[FLOOR];
     a->act = (rs_act)c->value[ACT];
-    rs_op_out(p, "y", &a->y, d[PAD_Y], RS_SHAPE(d[ROWS], d[C]));
-    rs_op_in(p, "x", &a->x, d[PAD_X], RS_SHAPE(d[ROWS], d[C]))->scale = factor_of(c);
+    rs_op_branch(rs_op_out(p, "y", &a->y, d[PAD_Y], RS_SHAPE(d[ROWS], d[C])));
+    rs_op_branch(rs_op_in(p, "x", &a->x, d[PAD_X], RS_SHAPE(d[ROWS], d[C])))->scale = factor_of(c);
     rs_op_in(p, "weight", &a->weight, 0, RS_SHAPE(d[C]))->shift = 1;
     static const char *const ACTS[] = {"", "gelu_tanh", "gelu_erf", "silu"};
     if (a->act != RS_ACT_NONE)
@@ -78,9 +78,9 @@ static void make_bwd(rs_opplan *p, const rs_opcase *c)
     rs_rmsnorm_bwd_args *a = (rs_rmsnorm_bwd_args *)p->args;
     const int64_t *d = c->dim;
     a->eps = 1e-6f;
-    rs_op_out(p, "dx", &a->dx, d[PAD_Y], RS_SHAPE(d[ROWS], d[C]))->steps = 6;
-    rs_op_in(p, "dy", &a->dy, d[PAD_DY], RS_SHAPE(d[ROWS], d[C]));
-    rs_op_in(p, "x", &a->x, d[PAD_X], RS_SHAPE(d[ROWS], d[C]))->scale = factor_of(c);
+    rs_op_branch(rs_op_out(p, "dx", &a->dx, d[PAD_Y], RS_SHAPE(d[ROWS], d[C])))->steps = 6;
+    rs_op_branch(rs_op_in(p, "dy", &a->dy, d[PAD_DY], RS_SHAPE(d[ROWS], d[C])));
+    rs_op_branch(rs_op_in(p, "x", &a->x, d[PAD_X], RS_SHAPE(d[ROWS], d[C])))->scale = factor_of(c);
     rs_op_in(p, "weight", &a->weight, 0, RS_SHAPE(d[C]))->shift = 1;
 }
 

@@ -30,8 +30,8 @@ static void make(rs_opplan *p, const rs_opcase *c)
     int64_t pf = d[D] / 2 - 2 * ph;
     a->heads = d[HEADS];
     a->first = d[FIRST];
-    rs_op_out(p, "y", &a->y, d[PAD_Y], RS_SHAPE(s, d[HEADS] * d[D]));
-    rs_op_in(p, "x", &a->x, d[PAD_X], RS_SHAPE(s, d[HEADS] * d[D]));
+    rs_op_branch(rs_op_out(p, "y", &a->y, d[PAD_Y], RS_SHAPE(s, d[HEADS] * d[D])));
+    rs_op_branch(rs_op_in(p, "x", &a->x, d[PAD_X], RS_SHAPE(s, d[HEADS] * d[D])));
     rs_op_in(p, "table_f", &a->table_f, 0, RS_SHAPE(d[F], pf, 2));
     rs_op_in(p, "table_h", &a->table_h, 0, RS_SHAPE(d[HP], ph, 2));
     rs_op_in(p, "table_w", &a->table_w, 0, RS_SHAPE(d[WP], ph, 2));
