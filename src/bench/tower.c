@@ -58,7 +58,7 @@ static rs_status open_vae(bench *b, bool decode)
 static rs_status open_text(bench *b)
 {
     rs_encoder_sizes sizes;
-    RS_TRY(rs_text_encoder_sizes(&sizes, b->o->model, b->o->rows));
+    RS_TRY(rs_text_encoder_sizes(&sizes, b->d, b->o->model, b->o->rows));
     RS_TRY(rs_text_encoder_open(&b->text, b->d, b->o->model));
     b->ids = RS_NEW(b->arena, int32_t, b->o->rows);
     int64_t vocab = rs_text_encoder_vocab(b->text);
@@ -72,7 +72,7 @@ static rs_status open_text(bench *b)
 static rs_status open_image(bench *b)
 {
     rs_encoder_sizes sizes;
-    RS_TRY(rs_image_encoder_sizes(&sizes, b->o->model));
+    RS_TRY(rs_image_encoder_sizes(&sizes, b->d, b->o->model));
     RS_TRY(rs_image_encoder_open(&b->image, b->d, b->o->model));
     int64_t side = rs_image_encoder_size(b->image);
     b->in = values(b, "pixels", RS_SHAPE(3, side, side));
