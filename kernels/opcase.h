@@ -7,7 +7,7 @@
  * plain loops, never optimised. References write only outputs that are given.
  *
  * Tolerance of an output, as relative L2 error against the reference: 2^-24 * (steps +
- * sqrt(reduction)), and 2^-9 if it is stored in bf16. steps = roundings in a row that an element
+ * sqrt(reduction)), and 2^-8 if it is stored in bf16. steps = roundings in a row that an element
  * goes through, reduction = length of the longest sum; random rounding errors of a sum of n terms
  * grow like sqrt(n). Both 0: bit for bit equal to the rounded reference. */
 #ifndef RS_KERNELS_OPCASE_H
@@ -53,6 +53,7 @@ typedef struct rs_opcase {
     const char *alias; /* "y=x": output y lies on input x (in place); equal shape and pad */
     bool large;        /* real size: benchmark only, verified in parts (rs_opspec.part) */
     bool rounds;       /* the reference rounds operands: a step function, without gradient check */
+    bool fine;         /* of values that bf16 cannot tell apart: no such residual stream */
     rs_opstore store;  /* tables have FP32; others are made of them by rs_opcase_stored */
 } rs_opcase;
 

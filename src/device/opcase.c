@@ -106,6 +106,8 @@ bool rs_opcase_stored(rs_opcase *out, const rs_opspec *spec, const rs_opcase *c,
         has[plan.t[i].kind] = true;
     if (store == RS_STORE_FP32)
         return true;
+    if (c->fine && stored_dtype(RS_KIND_STREAM, store) == RS_DTYPE_BF16)
+        return false;
     if (!has[RS_KIND_BRANCH] || (store == RS_STORE_BACK && !spec->converts))
         return false;
     if (store != RS_STORE_BF16 && !has[RS_KIND_STREAM] && !has[RS_KIND_MATRIX])
@@ -140,7 +142,7 @@ int rs_opinstance_find(const rs_opinstance *in, const char *name, bool needed)
 double rs_optensor_tolerance(const rs_optensor *t, rs_dtype stored)
 {
     double fp32 = 0x1p-24 * (t->steps + sqrt(t->reduction));
-    return stored == RS_DTYPE_BF16 ? fp32 + 0x1p-9 : fp32;
+    return stored == RS_DTYPE_BF16 ? fp32 + 0x1p-8 : fp32; /* 8 significant bits */
 }
 
 double rs_opelement(const void *data, size_t size, int64_t e)
