@@ -1,5 +1,3 @@
-#include <math.h>
-
 #include "kernels/opcase.h"
 
 /* dim: F Hp Wp heads D, the pads of y and x, the first token. flags: tokens left out at the end.
@@ -39,24 +37,13 @@ static void make(rs_opplan *p, const rs_opcase *c)
         rs_op_feature(p, "first");
 }
 
-static void angles(rs_tensor t)
-{
-    int64_t n = t.shape[0], pairs = t.shape[1];
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < pairs; j++) {
-            double angle = (double)i / pow(10000, 2 * (double)j / (double)(2 * pairs));
-            rs_f64(t)[(i * pairs + j) * 2] = cos(angle);
-            rs_f64(t)[(i * pairs + j) * 2 + 1] = sin(angle);
-        }
-}
-
 static void prepare(const rs_opcase *c, void *args)
 {
     (void)c;
     const rs_rope_fwd_args *a = args;
-    angles(a->table_f);
-    angles(a->table_h);
-    angles(a->table_w);
+    rs_ref_rope_table(a->table_f);
+    rs_ref_rope_table(a->table_h);
+    rs_ref_rope_table(a->table_w);
 }
 
 RS_OPSPEC_REF(rope_fwd)

@@ -172,12 +172,40 @@ void rs_check_layernorm_bwd(const rs_layernorm_bwd_args *a)
     NEED("layernorm_bwd", !rs_has(a->weight) || !rs_has(a->scale), a->weight, a->scale);
 }
 
+static bool is_rope_table(rs_tensor t)
+{
+    return flat_f32(t) && t.ndim == 3 && t.shape[2] == 2;
+}
+
+/* Angles for the rows of x. */
+static void check_rotation(const char *op, rs_tensor x, rs_tensor f, rs_tensor h, rs_tensor w,
+                           int64_t heads, int64_t first)
+{
+    NEED(op, is_rope_table(f) && is_rope_table(h) && is_rope_table(w), f, h, w);
+    int64_t pairs = f.shape[1] + h.shape[1] + w.shape[1];
+    int64_t tokens = f.shape[0] * h.shape[0] * w.shape[0];
+    NEED(op, heads >= 1 && rs_tensor_cols(x) == 2 * pairs * heads, x, f, h, w);
+    NEED(op, first >= 0 && first + rs_tensor_rows(x) <= tokens, x, f, h, w);
+}
+
+static void check_rope(const char *op, const rs_rope_fwd_args *a)
+{
+    int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
+    NEED(op, is_act_mat(a->x, r, c) && is_act_mat(a->y, r, c), a->y, a->x);
+    NEED(op, same_type(a->y, a->x), a->y, a->x);
+    check_rotation(op, a->x, a->table_f, a->table_h, a->table_w, a->heads, a->first);
+}
+
 void rs_check_rmsnorm_fwd(const rs_rmsnorm_fwd_args *a)
 {
     int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
     NEED("rmsnorm_fwd", is_act_mat(a->x, r, c) && is_act_mat(a->y, r, c), a->y, a->x);
     NEED("rmsnorm_fwd", same_type(a->y, a->x), a->y, a->x);
     NEED("rmsnorm_fwd", is_vec(a->weight, c) && is_act(a->act), a->x, a->weight);
+    if (!rs_has(a->table_f) && !rs_has(a->table_h) && !rs_has(a->table_w))
+        return;
+    check_rotation("rmsnorm_fwd", a->x, a->table_f, a->table_h, a->table_w, a->heads, a->first);
+    NEED("rmsnorm_fwd", a->act == RS_ACT_NONE, a->x);
 }
 
 void rs_check_rmsnorm_bwd(const rs_rmsnorm_bwd_args *a)
@@ -188,24 +216,8 @@ void rs_check_rmsnorm_bwd(const rs_rmsnorm_bwd_args *a)
          a->x);
     NEED("rmsnorm_bwd", same_type(a->dx, a->x) && same_type(a->dy, a->x), a->dx, a->dy, a->x);
     NEED("rmsnorm_bwd", is_vec(a->weight, c), a->x, a->weight);
-}
-
-static bool is_rope_table(rs_tensor t)
-{
-    return flat_f32(t) && t.ndim == 3 && t.shape[2] == 2;
-}
-
-static void check_rope(const char *op, const rs_rope_fwd_args *a)
-{
-    int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
-    NEED(op, is_act_mat(a->x, r, c) && is_act_mat(a->y, r, c), a->y, a->x);
-    NEED(op, same_type(a->y, a->x), a->y, a->x);
-    NEED(op, is_rope_table(a->table_f) && is_rope_table(a->table_h) && is_rope_table(a->table_w),
-         a->table_f, a->table_h, a->table_w);
-    int64_t pairs = a->table_f.shape[1] + a->table_h.shape[1] + a->table_w.shape[1];
-    int64_t tokens = a->table_f.shape[0] * a->table_h.shape[0] * a->table_w.shape[0];
-    NEED(op, a->heads >= 1 && c == 2 * pairs * a->heads, a->x, a->table_f, a->table_h, a->table_w);
-    NEED(op, a->first >= 0 && a->first + r <= tokens, a->x, a->table_f, a->table_h, a->table_w);
+    if (rs_has(a->table_f) || rs_has(a->table_h) || rs_has(a->table_w))
+        check_rotation("rmsnorm_bwd", a->x, a->table_f, a->table_h, a->table_w, a->heads, a->first);
 }
 
 void rs_check_rope_fwd(const rs_rope_fwd_args *a)
