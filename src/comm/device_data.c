@@ -41,7 +41,7 @@ void rs_comm_twin_list(rs_comm *c, rs_comm *twin)
     pthread_mutex_unlock(&c->shared->board);
 }
 
-#ifndef RS_HAVE_CUDA
+#ifndef RS_HAVE_NCCL
 rs_status rs_comm_attach(rs_comm *c, const rs_comm_data_opts *opts)
 {
     (void)c;
