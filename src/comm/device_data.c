@@ -9,6 +9,12 @@ rs_comm *rs_comm_data(rs_comm *c)
     return c->data ? c->data : c;
 }
 
+void rs_comm_detach(rs_comm *c)
+{
+    if (c)
+        rs_comm_close(&c->data);
+}
+
 void rs_comm_data_stop(rs_comm *c)
 {
     if (c->data && c->data->ops->stop)
