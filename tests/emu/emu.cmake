@@ -32,4 +32,3 @@ if(RS_SANITIZE)
   target_compile_options(rs_emu PRIVATE -fno-sanitize=all)
 endif()
 list(APPEND RS_OBJECTS $<TARGET_OBJECTS:rs_cuda> $<TARGET_OBJECTS:rs_emu>)
-set(CMAKE_ENABLE_EXPORTS ON) # kernel names in reports
