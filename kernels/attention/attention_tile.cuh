@@ -108,12 +108,13 @@ template <int N> static __device__ inline void rs_att_clear(float c[N][4])
         c[i][0] = c[i][1] = c[i][2] = c[i][3] = 0;
 }
 
-static __device__ inline uint32_t rs_att_add2(uint32_t x, uint32_t y)
+/* Two neighbouring elements, times m, and what is there already. */
+static __device__ inline uint32_t rs_att_pair(const float *c, float m, const rs_bf16 *old)
 {
-    __nv_bfloat162 a = *reinterpret_cast<__nv_bfloat162 *>(&x);
-    __nv_bfloat162 b = *reinterpret_cast<__nv_bfloat162 *>(&y);
-    float2 f = __bfloat1622float2(a), g = __bfloat1622float2(b);
-    return rs_pack_bf16(f.x + g.x, f.y + g.y);
+    float x = c[0] * m, y = c[1] * m;
+    if (old)
+        x += (float)old[0], y += (float)old[1];
+    return rs_pack_bf16(x, y);
 }
 
 /* A warp's 16 rows of fragments, times m[0] (rows g) and m[1] (rows g + 8), as bf16 to rows row0..
@@ -126,26 +127,22 @@ static __device__ inline void rs_att_store(rs_bf16 *stage, const float c[D / 8][
     const int LD = rs_att_dim<D>::LD;
     int l = (int)threadIdx.x & 31, g = l >> 2, t = l & 3;
     __syncwarp();
+    const rs_bf16 *old_lo = accumulate && row0 + g < n ? dst + (row0 + g) * ld : NULL;
+    const rs_bf16 *old_hi = accumulate && row0 + g + 8 < n ? dst + (row0 + g + 8) * ld : NULL;
 #pragma unroll
     for (int i = 0; i < D / 8; i++) {
-        uint32_t *lo = reinterpret_cast<uint32_t *>(stage + g * LD + i * 8 + 2 * t);
-        uint32_t *hi = reinterpret_cast<uint32_t *>(stage + (g + 8) * LD + i * 8 + 2 * t);
-        *lo = rs_pack_bf16(c[i][0] * m[0], c[i][1] * m[0]);
-        *hi = rs_pack_bf16(c[i][2] * m[1], c[i][3] * m[1]);
+        int at = i * 8 + 2 * t;
+        *reinterpret_cast<uint32_t *>(stage + g * LD + at) =
+            rs_att_pair(c[i], m[0], old_lo ? old_lo + at : NULL);
+        *reinterpret_cast<uint32_t *>(stage + (g + 8) * LD + at) =
+            rs_att_pair(c[i] + 2, m[1], old_hi ? old_hi + at : NULL);
     }
     __syncwarp();
     for (int i = l; i < 16 * rs_att_dim<D>::CHUNKS; i += 32) {
         int r = i / rs_att_dim<D>::CHUNKS, col = i % rs_att_dim<D>::CHUNKS * 8;
-        if (row0 + r >= n)
-            continue;
-        uint4 v = *reinterpret_cast<uint4 *>(stage + r * LD + col);
-        uint4 *at = reinterpret_cast<uint4 *>(dst + (row0 + r) * ld + col);
-        if (accumulate) {
-            uint4 old = *at;
-            v.x = rs_att_add2(v.x, old.x), v.y = rs_att_add2(v.y, old.y);
-            v.z = rs_att_add2(v.z, old.z), v.w = rs_att_add2(v.w, old.w);
-        }
-        *at = v;
+        if (row0 + r < n)
+            *reinterpret_cast<uint4 *>(dst + (row0 + r) * ld + col) =
+                *reinterpret_cast<uint4 *>(stage + r * LD + col);
     }
 }
 

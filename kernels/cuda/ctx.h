@@ -30,7 +30,7 @@ typedef struct rs_cuctx {
     int sm;               /* compute capability: 80, 90, 100 */
     int sm_count;
     size_t smem_optin;              /* most dynamic shared memory of a block, bytes */
-    void *blas;                     /* cublasLtHandle_t, or NULL before its first use */
+    struct rs_blas *blas;           /* cuBLASLt and its algorithms (kernels/cuda/blas.h) */
     void *workspace;                /* device memory for the op that runs now, on compute */
     size_t workspace_bytes;         /* counted in the plan; see rs_cuda_workspace */
     struct rs_dnn *dnn;             /* cuDNN, or NULL: not here or not wanted */

@@ -4,34 +4,46 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/device_priv.h"
+#include "base/log.h"
+#include "device/cuda_priv.h"
 #include "kernels/cuda/dnn.h"
-#include "kernels/cuda/ops.h"
-
-enum { WORKSPACE = 32 << 20 }; /* cuBLASLt's recommendation for Hopper */
 
 static void op_failed(void *owner, const char *what, const char *why)
 {
     rs_device_fail(owner, RS_DEVICE, "cuda: %s: %s", what, why);
 }
 
-static rs_status cuda_try(cudaError_t e, const char *what)
+rs_status rs_cuda_try(cudaError_t e, const char *what)
 {
     if (e == cudaSuccess)
         return RS_OK;
+    (void)cudaGetLastError(); /* said here, not again by the next check */
     return RS_FAIL(DEVICE, "cuda: %s: %s", what, cudaGetErrorString(e));
 }
 
-static rs_status device_facts(rs_cuctx *c, char *name, size_t size)
+void rs_cuda_note(rs_device *d, const char *what, cudaError_t e)
 {
-    int dev = 0;
+    if (e != cudaSuccess)
+        op_failed(d, what, cudaGetErrorString(e));
+}
+
+cuda_state *rs_cuda_use(rs_device *d)
+{
+    cuda_state *s = d->state;
+    rs_cuda_note(d, "current device", cudaSetDevice(s->device));
+    return s;
+}
+
+static rs_status device_facts(cuda_state *s)
+{
     struct cudaDeviceProp p;
-    RS_TRY(cuda_try(cudaGetDevice(&dev), "current device"));
-    RS_TRY(cuda_try(cudaGetDeviceProperties(&p, dev), "device properties"));
+    rs_cuctx *c = &s->ctx;
+    RS_TRY(rs_cuda_try(cudaSetDevice(s->device), "current device"));
+    RS_TRY(rs_cuda_try(cudaGetDeviceProperties(&p, s->device), "device properties"));
     c->sm = p.major * 10 + p.minor;
     c->sm_count = p.multiProcessorCount;
     c->smem_optin = p.sharedMemPerBlockOptin;
-    snprintf(name, size, "%.*s", (int)size - 1, p.name);
+    snprintf(s->name, sizeof s->name, "%.*s", (int)sizeof s->name - 1, p.name);
     if (c->sm < 80)
         return RS_FAIL(DEVICE, "cuda: %s has compute capability %d.%d; 8.0 is needed", p.name,
                        p.major, p.minor);
@@ -41,14 +53,16 @@ static rs_status device_facts(rs_cuctx *c, char *name, size_t size)
 static bool grow_workspace(void *owner, size_t bytes)
 {
     rs_device *d = owner;
-    rs_cuctx *c = d->state;
+    rs_cuctx *c = &rs_cuda_use(d)->ctx;
     cudaStreamSynchronize(c->compute);
     cudaFree(c->workspace);
     d->bytes -= c->workspace_bytes;
     c->workspace = NULL;
     c->workspace_bytes = 0;
-    if (cudaMalloc(&c->workspace, bytes) != cudaSuccess)
+    if (cudaMalloc(&c->workspace, bytes) != cudaSuccess) {
+        (void)cudaGetLastError(); /* the caller says it */
         return false;
+    }
     c->workspace_bytes = bytes;
     d->bytes += bytes;
     d->peak = d->bytes > d->peak ? d->bytes : d->peak;
@@ -66,19 +80,23 @@ static void open_dnn(rs_cuctx *c)
     c->fast = c->dnn && wanted && strcmp(wanted, "fast") == 0;
 }
 
-static rs_status open_streams(rs_cuctx *c)
+static rs_status open_streams(cuda_state *s, const char *gemm_table)
 {
-    RS_TRY(cuda_try(cudaStreamCreateWithFlags(&c->compute, cudaStreamNonBlocking), "stream"));
-    RS_TRY(cuda_try(cudaStreamCreateWithFlags(&c->gather, cudaStreamNonBlocking), "stream"));
-    RS_TRY(cuda_try(cudaStreamCreateWithFlags(&c->copy, cudaStreamNonBlocking), "stream"));
-    if (!grow_workspace(c->owner, WORKSPACE))
-        return RS_FAIL(NOMEM, "cuda: no room for a workspace of %d MiB", WORKSPACE >> 20);
-    return RS_OK;
+    rs_cuctx *c = &s->ctx;
+    RS_TRY(rs_cuda_try(cudaStreamCreateWithFlags(&c->compute, cudaStreamNonBlocking), "stream"));
+    RS_TRY(rs_cuda_try(cudaStreamCreateWithFlags(&c->gather, cudaStreamNonBlocking), "stream"));
+    RS_TRY(rs_cuda_try(cudaStreamCreateWithFlags(&c->copy, cudaStreamNonBlocking), "stream"));
+    if (!grow_workspace(c->owner, RS_BLAS_WORKSPACE))
+        return RS_FAIL(NOMEM, "cuda: no room for a workspace of %d MiB", RS_BLAS_WORKSPACE >> 20);
+    return rs_blas_open(&c->blas, c, s->name, gemm_table);
 }
 
 static void cuda_close(rs_device *d)
 {
-    rs_cuctx *c = d->state;
+    cuda_state *s = d->state;
+    rs_cuctx *c = &s->ctx;
+    (void)cudaSetDevice(s->device);
+    rs_blas_close(&c->blas);
     if (c->compute)
         cudaStreamDestroy(c->compute);
     if (c->gather)
@@ -88,8 +106,22 @@ static void cuda_close(rs_device *d)
     cudaFree(c->workspace);
     rs_att_plans_free(&c->att_plans);
     rs_dnn_close(&c->dnn);
-    rs_dealloc(c);
+    rs_dealloc(s);
     d->state = NULL;
+}
+
+static void describe(rs_device *d, const cuda_state *s)
+{
+    int runtime = 0, driver = 0;
+    cudaRuntimeGetVersion(&runtime);
+    cudaDriverGetVersion(&driver);
+    const rs_cuctx *c = &s->ctx;
+    const char *attention = c->fast ? "cudnn-fast-" : c->dnn ? "cudnn-" : "own-";
+    snprintf(d->fingerprint, sizeof d->fingerprint,
+             "cuda sm_%d (%.80s), runtime %d.%d, %s, attention=%s%zu", c->sm, s->name,
+             runtime / 1000, runtime % 1000 / 10, rs_blas_describe(c->blas), attention,
+             c->dnn ? rs_dnn_version(c->dnn) : (size_t)80);
+    RS_LOG(DETAIL, "%s; driver for CUDA %d.%d", d->fingerprint, driver / 1000, driver % 1000 / 10);
 }
 
 static rs_status cuda_open(rs_device *d, const rs_device_opts *opts)
@@ -98,85 +130,77 @@ static rs_status cuda_open(rs_device *d, const rs_device_opts *opts)
     cudaError_t e = cudaGetDeviceCount(&n);
     if (e != cudaSuccess || n == 0)
         return RS_FAIL(DEVICE, "cuda: no device: %s", e ? cudaGetErrorString(e) : "none found");
-    rs_cuctx *c = rs_alloc(1, sizeof *c);
-    c->failed = op_failed;
-    c->grow = grow_workspace;
-    c->owner = d;
-    d->state = c;
+    cuda_state *s = rs_alloc(1, sizeof *s);
+    s->ctx.failed = op_failed;
+    s->ctx.grow = grow_workspace;
+    s->ctx.owner = d;
+    s->device = opts->local_rank % n;
+    d->state = s;
     d->threads = opts->threads > 0 ? opts->threads : 1;
-    char name[128]; /* what fits into a fingerprint */
-    rs_status st = device_facts(c, name, sizeof name);
+    if (opts->local_rank == n)
+        RS_LOG(WARN, "this host has %d CUDA devices for more ranks: they share them", n);
+    rs_status st = device_facts(s);
     if (st == RS_OK)
-        st = open_streams(c);
+        st = open_streams(s, opts->gemm_table);
     if (st != RS_OK) {
         cuda_close(d);
         return rs_relay_at(st, __FILE__, __LINE__, __func__);
     }
-    open_dnn(c);
-    int version = 0;
-    cudaRuntimeGetVersion(&version);
-    snprintf(d->fingerprint, sizeof d->fingerprint,
-             "cuda sm_%d (%s), runtime %d.%d, attention=%s%zu", c->sm, name, version / 1000,
-             version % 1000 / 10,
-             c->fast  ? "cudnn-fast-"
-             : c->dnn ? "cudnn-"
-                      : "own-",
-             c->dnn ? rs_dnn_version(c->dnn) : (size_t)80);
+    open_dnn(&s->ctx);
+    describe(d, s);
     return RS_OK;
 }
 
 static void *cuda_alloc(rs_device *d, size_t bytes)
 {
-    (void)d;
     void *p = NULL;
-    return cudaMalloc(&p, bytes ? bytes : 1) == cudaSuccess ? p : NULL;
+    rs_cuda_use(d);
+    if (cudaMalloc(&p, bytes ? bytes : 1) == cudaSuccess)
+        return p;
+    (void)cudaGetLastError(); /* the caller says it */
+    return NULL;
 }
 
+/* Whatever still uses it is done first. */
 static void cuda_release(rs_device *d, void *p)
 {
-    rs_cuctx *c = d->state;
-    cudaStreamSynchronize(c->compute);
-    cudaFree(p);
+    rs_cuda_queues.sync(d);
+    rs_cuda_note(d, "free", cudaFree(p));
 }
 
-static void moved(rs_device *d, cudaError_t e, bool wait)
+static void moved(rs_device *d, const rs_cuctx *c, cudaError_t e, bool wait)
 {
-    rs_cuctx *c = d->state;
     if (e == cudaSuccess && wait)
         e = cudaStreamSynchronize(c->compute);
-    if (e != cudaSuccess)
-        op_failed(d, "copy", cudaGetErrorString(e));
+    rs_cuda_note(d, "copy", e);
 }
 
 static void cuda_put(rs_device *d, void *dst, const void *src, size_t bytes)
 {
-    rs_cuctx *c = d->state;
-    moved(d, cudaMemcpyAsync(dst, src, bytes, cudaMemcpyHostToDevice, c->compute), true);
+    const rs_cuctx *c = &rs_cuda_use(d)->ctx;
+    if (bytes)
+        moved(d, c, cudaMemcpyAsync(dst, src, bytes, cudaMemcpyHostToDevice, c->compute), true);
 }
 
 static void cuda_get(rs_device *d, void *dst, const void *src, size_t bytes)
 {
-    rs_cuctx *c = d->state;
-    moved(d, cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToHost, c->compute), true);
+    const rs_cuctx *c = &rs_cuda_use(d)->ctx;
+    if (bytes)
+        moved(d, c, cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToHost, c->compute), true);
 }
 
 static void cuda_copy(rs_device *d, void *dst, const void *src, size_t bytes)
 {
-    rs_cuctx *c = d->state;
-    moved(d, cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, c->compute), false);
+    const rs_cuctx *c = &rs_cuda_use(d)->ctx;
+    if (bytes && dst != src)
+        moved(d, c, cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, c->compute), false);
 }
 
 static void cuda_zero(rs_device *d, void *p, size_t bytes)
 {
-    rs_cuctx *c = d->state;
-    moved(d, cudaMemsetAsync(p, 0, bytes, c->compute), false);
-}
-
-static rs_status cuda_peak(rs_device *d, rs_peak *out)
-{
-    (void)d;
-    (void)out;
-    return RS_FAIL(DEVICE, "cuda: peaks are not measured yet");
+    const rs_cuctx *c = &rs_cuda_use(d)->ctx;
+    if (bytes)
+        moved(d, c, cudaMemsetAsync(p, 0, bytes, c->compute), false);
 }
 
 #define OP(name, folder)                                                                           \
@@ -197,7 +221,9 @@ const rs_backend rs_backend_cuda = {
     .get = cuda_get,
     .copy = cuda_copy,
     .zero = cuda_zero,
-    .peak = cuda_peak,
+    .peak = rs_cuda_peak,
+    .queues = &rs_cuda_queues,
+    .look = rs_cuda_look,
 #define OP(name, folder) .op_##name = cuda_op_##name,
 #include "kernels/OPS.def"
 #undef OP

@@ -91,7 +91,8 @@ static rs_status log_seconds(rs_run_session *s)
     rs_plan_prediction *p = &s->expected;
     rs_device *own; /* what is held to measure is no memory of the run */
     rs_device_opts like = {.backend = rs_device_backend(s->dev),
-                           .threads = rs_device_threads(s->dev)};
+                           .threads = rs_device_threads(s->dev),
+                           .precision = rs_device_precision(s->dev)};
     demand d = demand_of(&s->run);
     RS_TRY(rs_device_open(&own, &like));
     rs_status st = rs_plan_rates_measure(&r, own, &s->sizes);

@@ -1,9 +1,11 @@
 #include "job/dispatch_priv.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "comm/agree.h"
 
 enum { LOOK_US = 1000 };
@@ -13,18 +15,28 @@ void rs_dispatch_nap(void)
     nanosleep(&(struct timespec){.tv_nsec = LOOK_US * 1000}, NULL);
 }
 
+static void free_dispatch(rs_dispatch **out)
+{
+    rs_dispatch *d = *out;
+    if (d->lead)
+        rs_lead_close(d);
+    pthread_mutex_destroy(&d->lock);
+    rs_box_free(&d->box);
+    rs_dealloc(d->fates);
+    rs_dealloc(d);
+    *out = NULL;
+}
+
 rs_status rs_dispatch_open(rs_dispatch **out, const rs_world *w, const rs_dispatch_opts *o)
 {
     rs_dispatch *d = rs_alloc(1, sizeof *d);
     *d = (rs_dispatch){.w = w, .o = *o, .task = -1, .ended_ok = -1, .now = {.video = -1}};
+    pthread_mutex_init(&d->lock, NULL);
     *out = d;
     rs_status st = rs_comm_agree(w->comm, rs_world_leads(w) ? rs_lead_open(d) : RS_OK);
     if (st == RS_OK)
         return RS_OK;
-    if (d->lead)
-        rs_lead_close(d);
-    rs_dealloc(d);
-    *out = NULL;
+    free_dispatch(out);
     return st;
 }
 
@@ -50,12 +62,51 @@ static rs_status await(rs_dispatch *d, note *n, int from, int tag)
     }
 }
 
+/* All that has come from the director. With the lock held. */
+static rs_status collect(rs_dispatch *d)
+{
+    for (;;) {
+        rs_comm_message m;
+        note n;
+        RS_TRY(rs_comm_probe(&m, d->w->comm, 0, RS_TAG_TO_RANK));
+        if (!m.found)
+            return RS_OK;
+        RS_ASSERTF(m.bytes == sizeof n, "a note of %zu bytes", m.bytes);
+        RS_TRY(rs_comm_take(d->w->comm, &m, &n));
+        rs_box_put(&d->box, &n);
+    }
+}
+
 static rs_status hear(rs_dispatch *d, note *n)
 {
-    if (!d->lead)
-        return await(d, n, 0, RS_TAG_TO_RANK);
-    rs_lead_hear(d, n);
-    return RS_OK;
+    if (d->lead) {
+        rs_lead_hear(d, n);
+        return RS_OK;
+    }
+    for (;;) {
+        pthread_mutex_lock(&d->lock);
+        rs_status st = collect(d);
+        bool there = rs_box_take(&d->box, n);
+        pthread_mutex_unlock(&d->lock);
+        if (st != RS_OK || there)
+            return st;
+        rs_dispatch_nap();
+    }
+}
+
+bool rs_dispatch_peek(rs_dispatch *d, rs_assignment *out)
+{
+    note n = {.video = -1};
+    bool there = false;
+    if (d->lead) {
+        there = rs_lead_peek(d, &n);
+    } else {
+        pthread_mutex_lock(&d->lock);
+        there = collect(d) == RS_OK && rs_box_peek(&d->box, &n);
+        pthread_mutex_unlock(&d->lock);
+    }
+    *out = (rs_assignment){.video = n.video, .edit = n.edit, .stage = n.stage};
+    return there;
 }
 
 static rs_status ask(rs_dispatch *d)
@@ -91,15 +142,39 @@ static rs_status await_answer(rs_dispatch *d, note *n)
     return RS_OK;
 }
 
+/* It was assigned while another task ran, which took longer than expected. */
+static bool too_late(const rs_dispatch *d, const note *n)
+{
+    return n->video >= 0 && d->o.ranks && rs_now() + n->room > d->o.ranks[d->w->rank].deadline;
+}
+
+static rs_status hand_back(rs_dispatch *d, const note *n)
+{
+    note back = {.kind = NOTE_END,
+                 .task = n->task,
+                 .video = n->video,
+                 .edit = n->edit,
+                 .stage = n->stage,
+                 .report = {.status = RS_STOPPED, .stage = -1}};
+    snprintf(back.report.reason, sizeof back.report.reason, "%s not begun: the time limit is near",
+             rs_task_stage_name(n->stage));
+    d->ended_ok = -1;
+    return tell(d, &back);
+}
+
 rs_status rs_dispatch_next(rs_dispatch *d, rs_assignment *out)
 {
     note n;
-    do {
+    for (;;) {
         if (!d->asked)
             RS_TRY(ask(d));
         RS_TRY(await_answer(d, &n));
-        /* void when the task that it follows did not end well */
-    } while (n.video >= 0 && n.follows >= 0 && n.follows != d->ended_ok);
+        if (n.video >= 0 && n.follows >= 0 && n.follows != d->ended_ok)
+            continue; /* void: the task that it follows did not end well */
+        if (!too_late(d, &n))
+            break;
+        RS_TRY(hand_back(d, &n));
+    }
     d->task = n.task;
     d->now = (rs_assignment){.video = n.video, .edit = n.edit, .stage = n.stage, .fates = d->fates};
     *out = d->now;
@@ -155,11 +230,7 @@ rs_status rs_dispatch_close(rs_dispatch **out, bool *finished)
     if (st == RS_OK)
         st = rs_world_await_lead(w);
     bool all = d->lead && rs_lead_finished(d);
-    if (d->lead)
-        rs_lead_close(d);
-    rs_dealloc(d->fates);
-    rs_dealloc(d);
-    *out = NULL;
+    free_dispatch(out);
     RS_TRY(rs_comm_agree(w->comm, st));
     RS_TRY(rs_comm_broadcast(&all, w->comm, sizeof all, 0, "end of the jobs"));
     *finished = all;

@@ -65,6 +65,9 @@ rs_status rs_dispatch_open(rs_dispatch **out, const rs_world *w,
                            const rs_dispatch_opts *o) RS_NODISCARD;
 /* The next task of this rank. Waits for rank 0's answer. */
 rs_status rs_dispatch_next(rs_dispatch *d, rs_assignment *out) RS_NODISCARD;
+/* Any thread: what next will give, if the answer is there already; `fates` are left out. The answer
+ * may turn out to be void. */
+bool rs_dispatch_peek(rs_dispatch *d, rs_assignment *out);
 /* One edit of the video that this rank publishes. */
 rs_status rs_dispatch_report(rs_dispatch *d, int64_t edit,
                              const rs_edit_report *report) RS_NODISCARD;

@@ -14,9 +14,7 @@ typedef struct rs_lead {
     pthread_cond_t heard;
     pthread_t thread;
     bool threaded, leave;
-    note *box; /* notes for rank 0's own worker: [read,written) */
-    int64_t read, written;
-    size_t box_cap;
+    note_box box;         /* for rank 0's own worker */
     rs_sched_gang *lanes; /* what they may do: what their leaders may */
     int n_lanes;
     int out;                /* lanes that say no more */
@@ -25,28 +23,13 @@ typedef struct rs_lead {
 
 /* ---- to the ranks ---- */
 
-static void put_in_box(rs_lead *l, const note *n)
-{
-    if ((size_t)l->written == l->box_cap) {
-        size_t cap = 2 * l->box_cap + 8;
-        note *more = rs_alloc(cap, sizeof *more);
-        if (l->box)
-            memcpy(more, l->box, l->box_cap * sizeof *more);
-        rs_dealloc(l->box);
-        rs_dealloc(l->lanes);
-        l->box = more;
-        l->box_cap = cap;
-    }
-    l->box[l->written++] = *n;
-    pthread_cond_signal(&l->heard);
-}
-
 static rs_status send(rs_dispatch *d, int64_t lane, const note *n)
 {
     int64_t rank = lane * d->w->width;
     if (rank != d->w->rank)
         return rs_comm_send(d->w->comm, n, sizeof *n, (int)rank, RS_TAG_TO_RANK);
-    put_in_box(d->lead, n);
+    rs_box_put(&d->lead->box, n);
+    pthread_cond_signal(&d->lead->heard);
     return RS_OK;
 }
 
@@ -72,7 +55,8 @@ static rs_status answer_all(rs_dispatch *d)
                   .follows = a.follows,
                   .video = a.kind == RS_ANSWER_DONE ? -1 : a.video,
                   .edit = a.edit,
-                  .stage = a.stage};
+                  .stage = a.stage,
+                  .room = a.room};
         if (a.kind == RS_ANSWER_TASK && a.stage == RS_TASK_PUBLISH)
             RS_TRY(send_fates(d, &a));
         RS_TRY(send(d, a.gang, &n));
@@ -202,7 +186,8 @@ void rs_lead_close(rs_dispatch *d)
     for (int64_t v = 0; v < d->o.n_videos; v++)
         rs_dealloc(l->fates[v]);
     rs_dealloc(l->fates);
-    rs_dealloc(l->box);
+    rs_box_free(&l->box);
+    rs_dealloc(l->lanes);
     rs_dealloc(l);
     d->lead = NULL;
 }
@@ -219,12 +204,17 @@ void rs_lead_hear(rs_dispatch *d, note *n)
 {
     rs_lead *l = d->lead;
     pthread_mutex_lock(&l->lock);
-    while (l->read == l->written)
+    while (!rs_box_take(&l->box, n))
         pthread_cond_wait(&l->heard, &l->lock);
-    *n = l->box[l->read++];
-    if (l->read == l->written)
-        l->read = l->written = 0;
     pthread_mutex_unlock(&l->lock);
+}
+
+bool rs_lead_peek(rs_dispatch *d, note *n)
+{
+    pthread_mutex_lock(&d->lead->lock);
+    bool there = rs_box_peek(&d->lead->box, n);
+    pthread_mutex_unlock(&d->lead->lock);
+    return there;
 }
 
 void rs_lead_wait(rs_dispatch *d)

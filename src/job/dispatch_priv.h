@@ -2,6 +2,8 @@
 #ifndef RS_JOB_DISPATCH_PRIV_H
 #define RS_JOB_DISPATCH_PRIV_H
 
+#include <pthread.h>
+
 #include "job/dispatch.h"
 
 typedef enum note_kind {
@@ -20,8 +22,16 @@ typedef struct note {
     bool stopped; /* ASK, END: this rank was asked to stop */
     int64_t task, follows, video, edit;
     rs_task_stage stage;
+    double room; /* ANSWER: that must be left of the time when the task is begun */
     rs_edit_report report;
 } note;
+
+/* Notes in the order in which they came. */
+typedef struct note_box {
+    note *items;
+    int64_t read, written;
+    size_t cap;
+} note_box;
 
 struct rs_lead;
 
@@ -34,8 +44,18 @@ struct rs_dispatch {
     bool asked;        /* an answer is on its way, or there */
     rs_edit_report *fates;
     size_t fates_cap;
+    pthread_mutex_t lock; /* guards the box, into which whoever looks first puts what has come */
+    note_box box;         /* from the director, ranks other than 0 */
     struct rs_lead *lead; /* rank 0 */
 };
+
+/* ---- dispatch_box.c ---- */
+
+void rs_box_put(note_box *b, const note *n);
+bool rs_box_take(note_box *b, note *n); /* false: it is empty */
+/* The first answer in it. */
+bool rs_box_peek(const note_box *b, note *n);
+void rs_box_free(note_box *b);
 
 /* ---- dispatch_lead.c: rank 0 ---- */
 
@@ -44,6 +64,7 @@ void rs_lead_close(rs_dispatch *d);
 /* A note of rank 0's own worker, and the next one for it. */
 rs_status rs_lead_tell(rs_dispatch *d, const note *n) RS_NODISCARD;
 void rs_lead_hear(rs_dispatch *d, note *n);
+bool rs_lead_peek(rs_dispatch *d, note *n);
 /* Until every rank is out. */
 void rs_lead_wait(rs_dispatch *d);
 bool rs_lead_finished(const rs_dispatch *d);

@@ -59,13 +59,14 @@ static rs_status open_parts(maker *k)
     const float one = 1;
     rs_denoiser_opts describe = {.describe = true};
     const char *dir = c->model.path;
-    RS_TRY(rs_device_open(&k->dev, &(rs_device_opts){.threads = 1}));
+    RS_TRY(rs_device_open(&k->dev,
+                          &(rs_device_opts){.threads = 1, .precision = rs_plan_precision(c)}));
     RS_TRY(rs_vae_describe(&k->vae, k->dev, dir));
     RS_TRY(rs_denoiser_open(&k->m, k->dev, dir, &describe));
     const rs_denoiser_info *i = rs_denoiser_get_info(k->m);
-    RS_TRY(rs_text_encoder_sizes(&k->text, dir, i->text_len));
+    RS_TRY(rs_text_encoder_sizes(&k->text, k->dev, dir, i->text_len));
     if (i->image_dim > 0)
-        RS_TRY(rs_image_encoder_sizes(&k->image, dir));
+        RS_TRY(rs_image_encoder_sizes(&k->image, k->dev, dir));
     rs_denoiser_expect_image_rows(k->m, k->image.rows);
     RS_TRY(rs_adapter_create(&k->adapter, k->m, c->lora.rank, (float)c->lora.alpha,
                              c->lora.targets.items, rs_i32(c->lora.targets.n), true));
@@ -103,13 +104,19 @@ static void add_shape(maker *k)
                          .window_tokens = k->Fw / i->patch[0] * area};
 }
 
+rs_precision rs_plan_precision(const rs_config *c)
+{
+    return c->model.precision == RS_CFG_PRECISION_BF16 ? RS_PRECISION_BF16 : RS_PRECISION_FP32;
+}
+
 bool rs_plan_sharded(const rs_config *c)
 {
     return c->memory.home == RS_CFG_HOME_SHARDED ||
            (c->memory.home == RS_CFG_HOME_AUTO && c->cluster.gang > 1);
 }
 
-/* A CPU uses fp32 files where they are; a copy of its own must be small for the memory there is. */
+/* A CPU uses files where they are if it can; a copy of its own must be small for the memory there
+ * is. */
 static void choose_home(maker *k, const rs_weight_files *f, int64_t gang, int64_t share)
 {
     rs_plan_sizes *z = k->z;
@@ -125,18 +132,18 @@ static void choose_home(maker *k, const rs_weight_files *f, int64_t gang, int64_
         z->home_reason = "a whole copy on the device";
     } else if (f->in_place) {
         z->home = RS_PLAN_MAPPED;
-        z->home_reason = "the files are fp32 and used where they are, one copy for all ranks";
+        z->home_reason = "the files are used where they are, one copy for all ranks";
     } else if (z->weights[RS_PLAN_RESIDENT] <= share / 4) {
         z->home = RS_PLAN_RESIDENT;
-        z->home_reason = "a copy in fp32 is less than a quarter of the rank's memory";
+        z->home_reason = "a converted copy is less than a quarter of the rank's memory";
     } else {
         z->home = RS_PLAN_MAPPED;
-        z->home_reason = "a copy in fp32 would be more than a quarter of the rank's memory";
+        z->home_reason = "a converted copy would be more than a quarter of the rank's memory";
     }
 }
 
-/* Parts of the blocks and two whole ones. A CPU keeps parts in the files' types and puts a block
- * that is not fp32 together before it is converted. */
+/* Parts of the blocks and two whole ones. A CPU keeps both in the files' types, and what of a block
+ * has to be converted behind it. */
 static int64_t sharded(const maker *k, const rs_weight_files *f, const rs_layout_sizes *w)
 {
     enum { PAD = 64 };
@@ -145,7 +152,7 @@ static int64_t sharded(const maker *k, const rs_weight_files *f, const rs_layout
         return scaled(k, w->outside + (size_t)(blocks * rs_ceil_div((int64_t)w->block, gang)) +
                              2 * w->block);
     int64_t part = rs_ceil_div(rs_ceil_div((int64_t)f->image, PAD), gang) * PAD;
-    int64_t whole = (int64_t)(f->block > 0 ? f->image + 2 * w->block : 2 * f->image);
+    int64_t whole = (int64_t)(2 * (f->image + f->block));
     return (int64_t)f->outside + blocks * part + whole;
 }
 
@@ -159,7 +166,7 @@ static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
     z->weights_present = f.present;
     z->files = f.stored;
     z->gang = rs_max_i64(1, gang);
-    z->weights[RS_PLAN_RESIDENT] = scaled(k, whole);
+    z->weights[RS_PLAN_RESIDENT] = k->value_bytes == FP32 ? (int64_t)f.whole : scaled(k, whole);
     z->weights[RS_PLAN_MAPPED] = scaled(k, f.mapped);
     z->weights[RS_PLAN_SHARDED] = sharded(k, &f, &w);
     choose_home(k, &f, gang, room->machine / rs_max_i64(1, room->ranks));
@@ -196,7 +203,8 @@ static void add_bytes(maker *k)
     z->conditions = conditions(k);
     z->adapter = adapter + (frozen ? adapter / MOMENTS : 0);
     z->checkpoint = (MOMENTS - 1) * values * FP32;
-    z->clip = k->value_bytes == FP32 ? k->frames * c->clip.height * c->clip.width * PIXEL : 0;
+    int pixel = PIXEL + (c->cluster.ahead == RS_CFG_AHEAD_NEVER ? 0 : 3 + 1);
+    z->clip = k->value_bytes == FP32 ? k->frames * c->clip.height * c->clip.width * pixel : 0;
     z->sample = scaled(k, rs_denoiser_plan(k->m, k->F, k->H, k->W, false));
 }
 

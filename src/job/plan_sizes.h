@@ -65,6 +65,8 @@ typedef struct rs_plan_sizes {
     rs_plan_work work;
 } rs_plan_sizes;
 
+/* model.precision as the device takes it. */
+rs_precision rs_plan_precision(const rs_config *c);
 /* Asked for, or there are gangs and nothing else is asked for. */
 bool rs_plan_sharded(const rs_config *c);
 /* value_bytes: of weights and activations: 4, or 2 for a device that computes in 16 bits. gang:

@@ -14,6 +14,7 @@
 #include "job/video.h"
 #include "job/viewer.h"
 #include "job/work.h"
+#include "stage/ahead.h"
 
 static rs_status publish(rs_work *w, rs_dispatch *d, rs_video_work *v, const rs_assignment *t,
                          rs_edit_report *end)
@@ -37,11 +38,28 @@ static double exposed(const rs_work *w)
     return m ? rs_denoiser_stream_stats(m).exposed_s : 0;
 }
 
+/* What the thread that decodes media ahead asks. */
+typedef struct upcoming {
+    const rs_work *w;
+    rs_dispatch *d;
+} upcoming;
+
+static const rs_catalog_video *next_ingest(void *ctx)
+{
+    rs_assignment t;
+    const upcoming *u = ctx;
+    if (!rs_dispatch_peek(u->d, &t) || t.video < 0 || t.stage != RS_TASK_INGEST)
+        return NULL;
+    return rs_work_video(u->w, rs_work_picked(u->w, t.video));
+}
+
 /* Whatever becomes of the task is in the reports; an error is of the exchange with rank 0. */
 static rs_status work_on(rs_work *w, rs_dispatch *d, rs_video_work *v, const rs_assignment *t)
 {
     rs_edit_report end;
     int64_t k = rs_work_picked(w, t->video);
+    if (w->s->run.ahead)
+        rs_ahead_look(w->s->run.ahead, rs_work_video(w, k));
     rs_video_work_open(v, rs_work_video(w, k), w->unusable + w->first[k]);
     if (t->stage == RS_TASK_PUBLISH)
         RS_TRY(publish(w, d, v, t, &end));
@@ -50,7 +68,7 @@ static rs_status work_on(rs_work *w, rs_dispatch *d, rs_video_work *v, const rs_
     return rs_dispatch_end(d, &end);
 }
 
-static rs_status work_off(rs_work *w, rs_dispatch *d, rs_video_work *v)
+static rs_status work_off_all(rs_work *w, rs_dispatch *d, rs_video_work *v)
 {
     for (;;) {
         rs_assignment t;
@@ -62,6 +80,17 @@ static rs_status work_off(rs_work *w, rs_dispatch *d, rs_video_work *v)
         RS_TRY(work_on(w, d, v, &t));
         rs_live_gather(w->s->run.live, exposed(w) - before);
     }
+}
+
+static rs_status work_off(rs_work *w, rs_dispatch *d, rs_video_work *v)
+{
+    upcoming u = {w, d};
+    rs_status st = RS_OK;
+    if (rs_session_reads_ahead(w->s))
+        RS_TRY(rs_ahead_start(&w->s->run.ahead, &w->s->run, next_ingest, &u));
+    st = work_off_all(w, d, v);
+    rs_ahead_stop(&w->s->run.ahead);
+    return st;
 }
 
 /* The ranks of a lane that do not lead it. */
@@ -128,8 +157,11 @@ static rs_status run_all_videos(rs_work *w, bool *finished)
     for (;;) {
         bool stopped = false;
         RS_TRY(run_list(w, finished));
-        if (!*finished)
+        if (!*finished) {
+            RS_TRY(rs_world_any(&stopped, &w->s->world, *w->s->run.stop != 0, "requests to stop"));
+            w->limited = !stopped;
             return RS_OK;
+        }
         int64_t n = rs_work_list_held(w, at, ids);
         RS_TRY(rs_comm_broadcast(at, w->s->world.comm, (size_t)w->n * sizeof *at, 0, "videos"));
         RS_TRY(rs_held_await(&h, &stopped, w->s, ids, n));
@@ -182,6 +214,11 @@ static rs_status conclude(const rs_work *w, const rs_live_summary *sum, bool fin
         RS_LOG(ERROR, "the overview of the run could not be written: %s", rs_error_message());
     rs_report_log(w->s, l);
     rs_summary_log(w->s, sum);
+    if (!finished && w->limited)
+        return RS_FAIL(STOPPED,
+                       "nothing that is left fits into the %.0f s before the time limit; the same "
+                       "command goes on",
+                       fmax(0, w->s->deadline - rs_now()));
     if (!finished)
         return RS_FAIL(STOPPED, "stopped; the same command goes on");
     for (int64_t i = 0; i < l->n; i++)

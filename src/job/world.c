@@ -86,6 +86,14 @@ rs_status rs_world_make_lanes(rs_world *w, int64_t width)
     return rs_lane_halves(&w->half, &w->pair, w->lane);
 }
 
+rs_status rs_world_any(bool *any, const rs_world *w, bool mine, const char *what)
+{
+    int64_t n = mine;
+    RS_TRY(rs_comm_allreduce(&n, w->comm, &n, 1, RS_COMM_I64, RS_COMM_MAX, what));
+    *any = n != 0;
+    return RS_OK;
+}
+
 rs_status rs_world_await_lead(const rs_world *w)
 {
     enum { LOOK_US = 1000 };

@@ -8,14 +8,9 @@
 /* Of the tasks that are as good as the best one, so many that are near a gang are looked at. */
 enum { NEAR_LOOK = 8 };
 
-static double hold_bound(const rs_dtask *t, double now)
-{
-    return RS_TASK_CHECKPOINTED & RS_TASK_BIT(t->stage) ? -DBL_MAX : now + t->seconds;
-}
-
 static bool may_run(const rs_dgang *g, const rs_dtask *t, double now)
 {
-    return (g->stages & RS_TASK_BIT(t->stage)) && g->deadline >= hold_bound(t, now);
+    return (g->stages & RS_TASK_BIT(t->stage)) && g->deadline >= now + t->room;
 }
 
 /* ---- matching ---- */
@@ -23,8 +18,8 @@ static bool may_run(const rs_dgang *g, const rs_dtask *t, double now)
 /* The best ready task of a stage that fits before the deadline, or -1. */
 static int64_t best_of_stage(const rs_director *d, int stage, double deadline, double now)
 {
-    double bound = RS_TASK_CHECKPOINTED & RS_TASK_BIT(stage) ? -DBL_MAX : now - deadline;
-    int64_t rank = rs_maxtree_first(&d->ready, d->stage_lo[stage], d->stage_hi[stage], bound);
+    int64_t rank =
+        rs_maxtree_first(&d->ready, d->stage_lo[stage], d->stage_hi[stage], now - deadline);
     return rank < 0 ? -1 : d->by_rank[rank];
 }
 
@@ -66,8 +61,7 @@ static int64_t gang_for(const rs_director *d, const rs_maxtree *asking, const rs
     for (int c = 0; c < d->n_classes; c++) {
         if (!(d->classes[c].stages & RS_TASK_BIT(t->stage)))
             continue;
-        int64_t leaf =
-            rs_maxtree_first(asking, d->classes[c].lo, d->classes[c].hi, hold_bound(t, now));
+        int64_t leaf = rs_maxtree_first(asking, d->classes[c].lo, d->classes[c].hi, now + t->room);
         if (leaf >= 0)
             return d->gang_of_leaf[leaf];
     }
@@ -116,6 +110,12 @@ static void stop_asking(rs_director *d, int64_t gang)
     rs_maxtree_set(&d->busy, g->leaf, -INFINITY);
 }
 
+static void set_told(rs_director *d, int64_t gang, bool told)
+{
+    d->n_told += told - d->gangs[gang].told;
+    d->gangs[gang].told = told;
+}
+
 static void give(rs_director *d, rs_answer *out, int64_t gang, int64_t task, bool follows)
 {
     rs_dgang *g = &d->gangs[gang];
@@ -130,7 +130,8 @@ static void give(rs_director *d, rs_answer *out, int64_t gang, int64_t task, boo
                        .edit = t->edit,
                        .stage = t->stage,
                        .follows = follows ? g->held[0] : -1,
-                       .seconds = t->seconds};
+                       .seconds = t->seconds,
+                       .room = t->room};
     g->held[g->n_held++] = task;
     g->follows = follows;
 }
@@ -139,8 +140,9 @@ static void give(rs_director *d, rs_answer *out, int64_t gang, int64_t task, boo
 static bool answer_ahead(rs_director *d, rs_answer *out, int64_t gang, double now)
 {
     const rs_dgang *g = &d->gangs[gang];
-    int64_t next = rs_djobs_successor(d, g->held[0]), other = best_for(d, g, now);
-    if (next >= 0 && !may_run(g, &d->tasks[next], now))
+    double begin = now + d->tasks[g->held[0]].seconds;
+    int64_t next = rs_djobs_successor(d, g->held[0]), other = best_for(d, g, begin);
+    if (next >= 0 && !may_run(g, &d->tasks[next], begin))
         next = -1;
     if (next >= 0 && d->tasks[next].state != RS_TASK_STATE_BLOCKED)
         next = -1;
@@ -152,7 +154,7 @@ static bool answer_ahead(rs_director *d, rs_answer *out, int64_t gang, double no
     if (next >= 0)
         give(d, out, gang, next, true);
     else if (other >= 0)
-        give(d, out, gang, nearest_equal(d, gang, other, now), false);
+        give(d, out, gang, nearest_equal(d, gang, other, begin), false);
     else
         rs_maxtree_set(&d->busy, g->leaf, g->deadline);
     return next >= 0 || other >= 0;
@@ -173,7 +175,7 @@ static bool answer_fresh(rs_director *d, rs_answer *out, double now)
 /* Nothing can change any more but by a gang that comes back. */
 static bool nobody_can(const rs_director *d)
 {
-    return d->n_held == 0 && d->n_asking == d->n_live;
+    return d->n_held == 0 && d->n_asking + d->n_told == d->n_live;
 }
 
 static bool answer_done(rs_director *d, rs_answer *out)
@@ -193,6 +195,7 @@ static bool answer_done(rs_director *d, rs_answer *out)
                        .stage = RS_TASK_COUNT,
                        .follows = -1};
     stop_asking(d, out->gang);
+    set_told(d, out->gang, true);
     return true;
 }
 
@@ -223,6 +226,7 @@ void rs_director_ask(rs_director *d, int64_t gang)
     RS_ASSERT(g->live && !g->asking && g->n_held < 2);
     g->asking = true;
     d->n_asking++;
+    set_told(d, gang, false);
     if (g->n_held == 0 || d->stopping) {
         rs_maxtree_set(g->n_held ? &d->busy : &d->idle, g->leaf, g->deadline);
     } else if (!g->fresh) {
@@ -275,6 +279,7 @@ void rs_director_lose(rs_director *d, int64_t gang)
     if (!g->live)
         return;
     stop_asking(d, gang);
+    set_told(d, gang, false);
     g->live = false;
     d->n_live--;
     rs_djobs_forget(d, gang);

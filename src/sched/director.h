@@ -40,8 +40,8 @@ typedef enum rs_task_stage {
 
 #define RS_TASK_BIT(stage) (1u << (stage))
 #define RS_TASK_ANY        ((1u << RS_TASK_COUNT) - 1u)
-/* Stages that save their state as they go (a chain also between its stages): a time limit does not
- * keep a gang from beginning them. */
+/* Stages that save their state as they go (a chain also between its stages): of these only `room`
+ * has to be left before a deadline. */
 #define RS_TASK_CHECKPOINTED                                                                       \
     (RS_TASK_BIT(RS_TASK_MOTION) | RS_TASK_BIT(RS_TASK_APPEARANCE) | RS_TASK_BIT(RS_TASK_EDIT) |   \
      RS_TASK_BIT(RS_TASK_CHAIN))
@@ -54,16 +54,18 @@ typedef enum rs_granularity {
 } rs_granularity;
 
 /* seconds: expected, by stage; read where the stage is the edit's (appearance, edit, decode) or the
- * video's (ingest, motion, publish). skip: bits of stages with nothing to do. */
+ * video's (ingest, motion, publish). room: that must be left before a gang's deadline for the stage
+ * to be begun, at least `seconds` where it keeps no checkpoints. skip: bits of stages with nothing
+ * to do. */
 typedef struct rs_sched_edit {
-    double seconds[RS_TASK_COUNT];
+    double seconds[RS_TASK_COUNT], room[RS_TASK_COUNT];
     uint32_t skip;
     bool failed; /* before it began, such as for unusable media: it has no tasks */
 } rs_sched_edit;
 
 /* A video all of whose edits have failed before they began, or without edits, has no tasks. */
 typedef struct rs_sched_video {
-    double seconds[RS_TASK_COUNT];
+    double seconds[RS_TASK_COUNT], room[RS_TASK_COUNT];
     uint32_t skip; /* the bit of CHAIN counts with RS_GRANULARITY_CHAIN, and alone there */
     const rs_sched_edit *edits;
     int64_t n_edits;
@@ -71,8 +73,8 @@ typedef struct rs_sched_video {
 
 typedef struct rs_sched_gang {
     uint32_t stages; /* bits of the stages it may run: a pinned gang */
-    double deadline; /* end of its allocation on the caller's clock; INFINITY: none. Tasks that keep
-                        no checkpoints are handed out only where they are expected to fit. */
+    double deadline; /* end of its allocation on the caller's clock; INFINITY: none. Tasks are
+                        handed out only where their room is left before it. */
 } rs_sched_gang;
 
 typedef struct rs_director_opts {
@@ -105,6 +107,7 @@ typedef struct rs_answer {
     rs_task_stage stage;
     int64_t follows; /* void unless this task, which the gang works on, ends with RS_TASK_OK; -1 */
     double seconds;  /* expected */
+    double room;     /* that must be left before the gang's deadline when the task is begun */
 } rs_answer;
 
 /* The next answer that is due, false when there is none now: whoever has asked and got no answer

@@ -46,7 +46,7 @@ static void set_ready(rs_director *d, int64_t task)
         return; /* held, one ahead, by the gang that ran the stage in front of it */
     t->state = RS_TASK_STATE_READY;
     d->n_ready++;
-    rs_maxtree_set(&d->ready, t->rank, -t->seconds);
+    rs_maxtree_set(&d->ready, t->rank, -t->room);
     int64_t near = t->edit >= 0 ? edit_of(d, t)->last : -1;
     list_add(d, task, near >= 0 ? near : d->videos[t->video].last);
 }

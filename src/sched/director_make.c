@@ -33,13 +33,16 @@ static rs_dtask *set_task(rs_director *d, int64_t video, int64_t edit, rs_task_s
                           double seconds, double remaining)
 {
     rs_dtask *t = &d->tasks[rs_dtask_of(d, video, edit, stage)];
-    RS_ASSERTF(seconds >= 0 && isfinite(seconds), "stage %s expects %g seconds",
+    const rs_sched_video *v = &d->spec[video];
+    double room = (edit >= 0 ? v->edits[edit].room : v->room)[stage];
+    RS_ASSERTF(seconds >= 0 && isfinite(seconds) && room >= 0, "stage %s expects %g seconds",
                rs_task_stage_name(stage), seconds);
     *t = (rs_dtask){.video = video,
                     .edit = edit,
                     .stage = stage,
                     .seconds = seconds,
                     .remaining = remaining,
+                    .room = RS_TASK_CHECKPOINTED & RS_TASK_BIT(stage) ? room : fmax(room, seconds),
                     .near = -1,
                     .next = -1,
                     .prev = -1};

@@ -19,6 +19,7 @@ typedef struct rs_dtask {
     rs_task_stage stage;
     rs_task_state state;
     double seconds;     /* expected */
+    double room;        /* that must be left before a deadline */
     double remaining;   /* expected from its begin to the end of its job */
     int64_t rank;       /* place in the order of all tasks, and leaf of `ready` */
     int64_t near;       /* gang that ran the job's previous stage, or -1 */
@@ -42,6 +43,7 @@ typedef struct rs_dgang {
     int n_held;
     bool follows; /* held[1] is void unless held[0] ends ok */
     bool live, asking, fresh;
+    bool told; /* that there is nothing more, and did not ask again */
     uint32_t stages;
     double deadline;
     int64_t leaf;                /* in idle and busy */
@@ -68,14 +70,14 @@ struct rs_director {
     int64_t stage_lo[RS_TASK_COUNT], stage_hi[RS_TASK_COUNT]; /* ranks */
     rs_dclass *classes;
     int n_classes;
-    rs_maxtree ready;      /* by rank: -seconds of ready tasks */
+    rs_maxtree ready;      /* by rank: -room of ready tasks */
     rs_maxtree idle, busy; /* by leaf: deadline of gangs that ask, without and with a task */
     int64_t *fresh;        /* stack of busy gangs whose question was not looked at yet */
     int64_t n_fresh;
     int64_t n_open;  /* videos */
     int64_t n_held;  /* tasks */
     int64_t n_ready; /* tasks */
-    int64_t n_live, n_asking;
+    int64_t n_live, n_asking, n_told;
     bool stopping;
 };
 

@@ -47,6 +47,7 @@ typedef struct rs_run {
     /* Leader of a lane: let the others begin this stage too (rs_stage_follow). */
     rs_status (*call_lane)(void *ctx);
     void *call_ctx;
+    struct rs_ahead *ahead; /* decodes media of the next video (stage/ahead.h); NULL: nobody does */
     const volatile sig_atomic_t *stop; /* non-zero: finish the step, save, return RS_STOPPED */
     rs_live *live;                     /* what this rank does, for those who look; NULL: nobody */
 } rs_run;

@@ -7,7 +7,7 @@
  *   op_ops                     everything
  *   op_ops verify gemm [CASE]  one op, one case
  *   op_ops bench gemm [CASE]   verified, then timed (large cases too)
- * RS_CPU=baseline|avx2|avx512 keeps to one instruction set.
+ * RS_CPU=baseline|avx2|avx512|avx512bf16 keeps to one instruction set.
  * RS_BACKEND=cuda takes that backend instead; on the emulated runtime (tests/emu) the three devices
  * run threads and blocks in different orders, and must give the same bits. */
 #include <stdio.h>
@@ -150,6 +150,10 @@ int main(int argc, char **argv)
         return bench_main(op, only);
     bool all = !getenv("RS_CPU") && !t_backend(), ok = true;
     int top = all ? (int)rs_cpu_isa() : 0;
+    if (all && rs_cpu_bf16()) {
+        setenv("RS_CPU", "avx512bf16", 1);
+        ok = verify_isa(op, only, &n);
+    }
     for (int isa = top; isa >= 0 && ok; isa--) {
         if (all)
             setenv("RS_CPU", rs_isa_name((rs_isa)isa), 1);
