@@ -16,7 +16,7 @@ function(rs_emu_kernels target)
   target_link_libraries(${target} PRIVATE rs_flags)
   target_compile_definitions(${target} PRIVATE ${RS_EMU_DEFINITIONS})
   target_compile_options(${target} PRIVATE -x c++ -include ${CMAKE_SOURCE_DIR}/tests/emu/cuda_emu.hh
-    -fno-strict-aliasing -O2 -Wno-unknown-pragmas
+    -fno-strict-aliasing -O2 -Wno-unknown-pragmas -Wno-extra
     $<$<CXX_COMPILER_ID:GNU>:-fno-extern-tls-init>)
 endfunction()
 
@@ -27,8 +27,15 @@ rs_emu_kernels(rs_cuda)
 add_library(rs_emu OBJECT ${emu_srcs})
 target_link_libraries(rs_emu PRIVATE rs_flags)
 target_compile_definitions(rs_emu PRIVATE ${RS_EMU_DEFINITIONS})
+target_link_libraries(rs_emu PRIVATE MPI::MPI_C)
 target_compile_options(rs_emu PRIVATE -O2 -fno-strict-aliasing -fno-builtin)
-if(RS_SANITIZE)
-  target_compile_options(rs_emu PRIVATE -fno-sanitize=all)
+if(RS_SANITIZE) # by file: these come last
+  set_source_files_properties(${emu_srcs} PROPERTIES COMPILE_OPTIONS "-fno-sanitize=all")
 endif()
 list(APPEND RS_OBJECTS $<TARGET_OBJECTS:rs_cuda> $<TARGET_OBJECTS:rs_emu>)
+
+# The op cases need a part of the library only: what the sanitizer builds have to compile.
+add_library(rs_emu_ops STATIC $<TARGET_OBJECTS:rs_base> $<TARGET_OBJECTS:rs_kernels>
+  $<TARGET_OBJECTS:rs_opcases> $<TARGET_OBJECTS:rs_device> $<TARGET_OBJECTS:rs_cuda> $<TARGET_OBJECTS:rs_emu>)
+set_target_properties(rs_emu_ops PROPERTIES LINKER_LANGUAGE CXX)
+target_link_libraries(rs_emu_ops PUBLIC rs_flags $<LINK_ONLY:MPI::MPI_C> Threads::Threads m)
