@@ -152,7 +152,7 @@ int main(int argc, char **argv)
     int top = all ? (int)rs_cpu_isa() : 0;
     if (all && rs_cpu_bf16()) {
         setenv("RS_CPU", "avx512bf16", 1);
-        ok = verify_isa(op, only, &n);
+        ok = verify_all(op, only, &n);
     }
     for (int isa = top; isa >= 0 && ok; isa--) {
         if (all)
