@@ -12,11 +12,12 @@ function(rs_emu_kernels target)
   get_target_property(srcs ${target} SOURCES)
   list(FILTER srcs INCLUDE REGEX "\\.cu$")
   set_source_files_properties(${srcs} TARGET_DIRECTORY ${target} PROPERTIES LANGUAGE CXX
+    COMPILE_OPTIONS -Wno-extra # nvcc has the word on kernels
     OBJECT_DEPENDS "${CMAKE_SOURCE_DIR}/tests/emu/cuda_emu.hh")
   target_link_libraries(${target} PRIVATE rs_flags)
   target_compile_definitions(${target} PRIVATE ${RS_EMU_DEFINITIONS})
   target_compile_options(${target} PRIVATE -x c++ -include ${CMAKE_SOURCE_DIR}/tests/emu/cuda_emu.hh
-    -fno-strict-aliasing -O2 -Wno-unknown-pragmas -Wno-extra
+    -fno-strict-aliasing -O2 -Wno-unknown-pragmas
     $<$<CXX_COMPILER_ID:GNU>:-fno-extern-tls-init>)
 endfunction()
 

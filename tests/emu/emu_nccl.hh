@@ -2,7 +2,9 @@
 #ifndef RS_TESTS_EMU_EMU_NCCL_HH
 #define RS_TESTS_EMU_EMU_NCCL_HH
 
+#define cudaLaunchKernelEx emu_nvidia_cudaLaunchKernelEx /* as in cuda_emu.hh */
 #include <nccl.h>
+#undef cudaLaunchKernelEx
 
 #include <atomic>
 #include <vector>
