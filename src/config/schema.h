@@ -162,7 +162,7 @@
     X(model, ENUM, family, "wan21", "", "model family", family)                                    \
     X(model, PATH, path, "", "", "model folder in the Diffusers layout", BESIDE_REQUIRED)          \
     X(model, ENUM, precision, "fp32", "",                                                          \
-      "of large products in transformer, encoders and VAE; what is small or kept stays fp32",           \
+      "of large products in transformer, encoders and VAE; what is small or kept stays fp32",      \
       precision)
 
 #define RS_CFG_ROWS_clip(X)                                                                        \
