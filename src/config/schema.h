@@ -107,6 +107,19 @@
     E(HOME_HOST, "host", "page-locked host memory; a GPU streams it, two blocks at a time")          \
     E(HOME_SHARDED, "sharded", "a part of every block in each rank of a gang")
 
+/* Constants from BATCH_OFF on are numbers of jobs. */
+#define RS_CFG_ENUM_batch(E)                                                                       \
+    E(BATCH_AUTO, "auto",                                                                          \
+      "as many as are ready and fit, up to 8, where weights are gathered or converted in passes")  \
+    E(BATCH_OFF, "off", "one")                                                                     \
+    E(BATCH_2, "2", "up to so many, whatever the weights' home")                                   \
+    E(BATCH_3, "3", "up to so many")                                                               \
+    E(BATCH_4, "4", "up to so many")                                                               \
+    E(BATCH_5, "5", "up to so many")                                                               \
+    E(BATCH_6, "6", "up to so many")                                                               \
+    E(BATCH_7, "7", "up to so many")                                                               \
+    E(BATCH_8, "8", "up to so many")
+
 #define RS_CFG_ENUM_progress(E)                                                                    \
     E(PROGRESS_AUTO, "auto", "live on a terminal, else plain")                                     \
     E(PROGRESS_LIVE, "live", "a few lines that are redrawn in place, below the log")               \
@@ -129,7 +142,7 @@
 #define RS_CFG_ENUMS(L)                                                                            \
     L(family) L(sampling) L(mask_shape) L(first_frame) L(lora_target) L(timestep) L(schedule)      \
     L(given) L(appearance_when) L(appearance_mode) L(sampler) L(preset) L(backend) L(log_level)    \
-    L(progress) L(home) L(ahead) L(recompute) L(precision)
+    L(progress) L(home) L(ahead) L(recompute) L(precision) L(batch)
 /* clang-format on */
 
 /* Settings of the top level. */
@@ -149,7 +162,7 @@
     X(model, ENUM, family, "wan21", "", "model family", family)                                    \
     X(model, PATH, path, "", "", "model folder in the Diffusers layout", BESIDE_REQUIRED)          \
     X(model, ENUM, precision, "fp32", "",                                                          \
-      "of large products in transformer and encoders; what is small or kept stays fp32",           \
+      "of large products in transformer, encoders and VAE; what is small or kept stays fp32",           \
       precision)
 
 #define RS_CFG_ROWS_clip(X)                                                                        \
@@ -283,6 +296,11 @@
       "ranks that share one job by sequence parallelism: 1, 2, 4 or 8; results do not depend on "  \
       "it",                                                                                        \
       RANGE(1, 8))                                                                                 \
+    X(cluster, ENUM, batch, "auto", "jobs",                                                        \
+      "appearance stages that a rank trains side by side, steps on single frames in one pass "     \
+      "over "                                                                                      \
+      "the weights; results do not depend on it",                                                  \
+      batch)                                                                                       \
     X(cluster, TEXT, pin, "", "",                                                                  \
       "ranks that run certain stages only: \"0-1=ingest,motion; 2=edit\"; empty: all run any",     \
       ANY)                                                                                         \

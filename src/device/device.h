@@ -22,6 +22,7 @@ typedef struct rs_device rs_device;
 typedef enum rs_precision { RS_PRECISION_FP32, RS_PRECISION_BF16 } rs_precision;
 
 const char *rs_precision_name(rs_precision p);
+bool rs_precision_find(rs_precision *out, const char *name); /* "fp32", "bf16" */
 
 typedef struct rs_device_opts {
     const char *backend;    /* "cpu" (default when NULL), "cuda" */
@@ -38,6 +39,11 @@ void rs_device_destroy(rs_device **d);
 const char *rs_device_backend(const rs_device *d); /* "cpu", "cuda" */
 int rs_device_threads(const rs_device *d);
 rs_precision rs_device_precision(const rs_device *d);
+/* Whether products are of operands rounded to bf16: the ops' argument `bf16`. */
+static inline bool rs_device_rounds(const rs_device *d)
+{
+    return rs_device_precision(d) == RS_PRECISION_BF16;
+}
 /* Type of activations and their gradients in device memory, but for the residual stream and what
  * else rs_precision keeps in fp32: F32, or BF16 where the backend stores them so. */
 rs_dtype rs_device_activation_dtype(const rs_device *d);
@@ -47,6 +53,8 @@ rs_dtype rs_device_activation_dtype(const rs_device *d);
 rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored);
 /* Device memory is host memory: files are used where they are mapped. */
 bool rs_device_host_memory(const rs_device *d);
+/* Whether gemm adds low-rank terms; where not, they are products of their own. */
+bool rs_device_gemm_terms(const rs_device *d);
 /* What bits depend on: precision, kernel variants, CPU features, library versions. Borrowed, one
  * line. */
 const char *rs_device_fingerprint(const rs_device *d);

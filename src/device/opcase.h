@@ -40,6 +40,7 @@ typedef struct rs_opcase_timing {
     double process; /* least process time (all threads) of a call: other load does not count */
     double gflops;  /* GFLOP/s at the median */
     double gbs;     /* GB/s at the median */
+    double peak;    /* GFLOP/s at best: of bf16 products in cases with the feature "bf16" */
     double floor;   /* seconds: max(bytes / bandwidth, flops / peak) */
     double reached; /* floor / median. Above 1 for data that stays in a cache (bandwidth is
                        memory's) */

@@ -105,6 +105,16 @@ void rs_check_gemm(const rs_gemm_args *g)
          g->pre);
     NEED("gemm", g->y.data != g->a.data && g->y.data != g->b.data, g->y, g->a, g->b);
     NEED("gemm", is_act(g->act), g->y);
+    int parts = g->parts > 0 ? g->parts : 1;
+    NEED("gemm", parts <= RS_GEMM_PARTS && m % parts == 0, g->y);
+    for (int i = 0; i < RS_GEMM_PARTS; i++) {
+        const rs_tensor ta = g->ta[i], tb = g->tb[i];
+        int64_t r = rs_tensor_cols(ta);
+        NEED("gemm", !rs_has(ta) || (i < parts && is_act_mat(ta, m / parts, r)), g->y, ta);
+        NEED("gemm", !rs_has(ta) || (g->trans_b ? is_act_mat(tb, n, r) : is_act_mat(tb, r, n)), ta,
+             tb);
+        NEED("gemm", !rs_has(ta) || (g->y.data != ta.data && g->y.data != tb.data), g->y, ta, tb);
+    }
 }
 
 /* Heads divide the columns into even parts. */

@@ -30,7 +30,7 @@ static void free_dispatch(rs_dispatch **out)
 rs_status rs_dispatch_open(rs_dispatch **out, const rs_world *w, const rs_dispatch_opts *o)
 {
     rs_dispatch *d = rs_alloc(1, sizeof *d);
-    *d = (rs_dispatch){.w = w, .o = *o, .task = -1, .ended_ok = -1, .now = {.video = -1}};
+    *d = (rs_dispatch){.w = w, .o = *o, .ended_ok = -1, .now = {.video = -1}};
     pthread_mutex_init(&d->lock, NULL);
     *out = d;
     rs_status st = rs_comm_agree(w->comm, rs_world_leads(w) ? rs_lead_open(d) : RS_OK);
@@ -131,12 +131,22 @@ static void keep_fate(rs_dispatch *d, const note *n)
     d->fates[n->edit] = n->report;
 }
 
+static void keep_companion(rs_dispatch *d, const note *n)
+{
+    RS_ASSERT(d->n_coming < RS_SCHED_BATCH - 1);
+    d->coming_task[d->n_coming] = n->task;
+    d->coming[d->n_coming++] = (rs_companion){.video = n->video, .edit = n->edit};
+}
+
 static rs_status await_answer(rs_dispatch *d, note *n)
 {
+    d->n_coming = 0;
     do {
         RS_TRY(hear(d, n));
         if (n->kind == NOTE_FATE)
             keep_fate(d, n);
+        else if (n->kind == NOTE_WITH)
+            keep_companion(d, n);
     } while (n->kind != NOTE_ANSWER);
     d->asked = false;
     return RS_OK;
@@ -148,18 +158,40 @@ static bool too_late(const rs_dispatch *d, const note *n)
     return n->video >= 0 && d->o.ranks && rs_now() + n->room > d->o.ranks[d->w->rank].deadline;
 }
 
-static rs_status hand_back(rs_dispatch *d, const note *n)
+static rs_status not_begun(rs_dispatch *d, const note *n, int64_t task, rs_companion of)
 {
     note back = {.kind = NOTE_END,
-                 .task = n->task,
-                 .video = n->video,
-                 .edit = n->edit,
+                 .task = task,
+                 .video = of.video,
+                 .edit = of.edit,
                  .stage = n->stage,
                  .report = {.status = RS_STOPPED, .stage = -1}};
     snprintf(back.report.reason, sizeof back.report.reason, "%s not begun: the time limit is near",
              rs_task_stage_name(n->stage));
-    d->ended_ok = -1;
     return tell(d, &back);
+}
+
+/* The task of an answer, and its companions. */
+static rs_status hand_back(rs_dispatch *d, const note *n)
+{
+    d->ended_ok = -1;
+    for (int i = 0; i < d->n_coming; i++)
+        RS_TRY(not_begun(d, n, d->coming_task[i], d->coming[i]));
+    return not_begun(d, n, n->task, (rs_companion){.video = n->video, .edit = n->edit});
+}
+
+static void begin(rs_dispatch *d, const note *n)
+{
+    d->now = (rs_assignment){.video = n->video,
+                             .edit = n->edit,
+                             .stage = n->stage,
+                             .fates = d->fates,
+                             .n_with = d->n_coming};
+    d->task[0] = n->task;
+    for (int i = 0; i < d->n_coming; i++) {
+        d->now.with[i] = d->coming[i];
+        d->task[i + 1] = d->coming_task[i];
+    }
 }
 
 rs_status rs_dispatch_next(rs_dispatch *d, rs_assignment *out)
@@ -175,8 +207,7 @@ rs_status rs_dispatch_next(rs_dispatch *d, rs_assignment *out)
             break;
         RS_TRY(hand_back(d, &n));
     }
-    d->task = n.task;
-    d->now = (rs_assignment){.video = n.video, .edit = n.edit, .stage = n.stage, .fates = d->fates};
+    begin(d, &n);
     *out = d->now;
     return n.video >= 0 ? ask(d) : rs_dispatch_call_lane(d);
 }
@@ -204,17 +235,19 @@ rs_status rs_dispatch_report(rs_dispatch *d, int64_t edit, const rs_edit_report 
     return tell(d, &n);
 }
 
-rs_status rs_dispatch_end(rs_dispatch *d, const rs_edit_report *end)
+rs_status rs_dispatch_end(rs_dispatch *d, int k, const rs_edit_report *end)
 {
+    RS_ASSERT(k >= 0 && k <= d->now.n_with && d->task[k] >= 0);
     note n = {.kind = NOTE_END,
               .stopped = end->status == RS_STOPPED,
-              .task = d->task,
-              .video = d->now.video,
-              .edit = d->now.edit,
+              .task = d->task[k],
+              .video = k ? d->now.with[k - 1].video : d->now.video,
+              .edit = k ? d->now.with[k - 1].edit : d->now.edit,
               .stage = d->now.stage,
               .report = *end};
-    d->ended_ok = end->status == RS_OK ? d->task : -1;
-    d->task = -1;
+    if (k == 0) /* what comes next may follow it, not its companions */
+        d->ended_ok = end->status == RS_OK ? d->task[0] : -1;
+    d->task[k] = -1;
     return tell(d, &n);
 }
 

@@ -50,7 +50,7 @@ static rs_status answer_all(rs_dispatch *d)
 {
     rs_answer a;
     while (rs_director_next(d->lead->director, rs_now(), &a)) {
-        note n = {.kind = NOTE_ANSWER,
+        note n = {.kind = a.kind == RS_ANSWER_WITH ? NOTE_WITH : NOTE_ANSWER,
                   .task = a.task,
                   .follows = a.follows,
                   .video = a.kind == RS_ANSWER_DONE ? -1 : a.video,
@@ -153,7 +153,8 @@ rs_status rs_lead_open(rs_dispatch *d)
     rs_director_opts o = {.granularity = RS_GRANULARITY_STAGE,
                           .videos = d->o.videos,
                           .n_videos = d->o.n_videos,
-                          .n_gangs = d->w->size / d->w->width};
+                          .n_gangs = d->w->size / d->w->width,
+                          .batch = d->o.batch};
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->heard, NULL);
     l->fates = rs_alloc((size_t)d->o.n_videos + 1, sizeof *l->fates);

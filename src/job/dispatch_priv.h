@@ -12,6 +12,7 @@ typedef enum note_kind {
     NOTE_END,    /* a task has ended */
     NOTE_OUT,    /* this rank says no more */
     NOTE_FATE,   /* from rank 0, in front of the answer PUBLISH: what became of an edit */
+    NOTE_WITH,   /* from rank 0, in front of the answer: a companion */
     NOTE_ANSWER, /* take this task; video -1: there are no more */
     NOTE_JOIN    /* from the leader of a lane: begin this stage with me; video -1: no more */
 } note_kind;
@@ -38,10 +39,13 @@ struct rs_lead;
 struct rs_dispatch {
     const rs_world *w;
     rs_dispatch_opts o;
-    rs_assignment now; /* that this rank works on */
-    int64_t task;      /* its number; -1 */
-    int64_t ended_ok;  /* the last task, if it ended well; -1 */
-    bool asked;        /* an answer is on its way, or there */
+    rs_assignment now;                       /* that this rank works on */
+    int64_t task[RS_SCHED_BATCH];            /* numbers of it and of its companions; -1 */
+    rs_companion coming[RS_SCHED_BATCH - 1]; /* of the answer that is on its way */
+    int64_t coming_task[RS_SCHED_BATCH - 1];
+    int n_coming;
+    int64_t ended_ok; /* the last task, if it ended well; -1 */
+    bool asked;       /* an answer is on its way, or there */
     rs_edit_report *fates;
     size_t fates_cap;
     pthread_mutex_t lock; /* guards the box, into which whoever looks first puts what has come */

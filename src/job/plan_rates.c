@@ -46,7 +46,7 @@ rs_status rs_plan_rates_named(rs_plan_rates *out, const char *name)
             *out = k_devices[i];
             return RS_OK;
         }
-    return RS_FAIL(USAGE, "--device: unknown device \"%s\"; known: h100, h200", name);
+    return RS_FAIL(USAGE, "--device: unknown device \"%s\"; known: h100, h200, rtx4090", name);
 }
 
 /* ---- this machine ---- */
@@ -82,7 +82,7 @@ static double gemm(const probe *p)
 static double attention(const probe *p)
 {
     RS_OP(p->d, attention_fwd, .o = p->o, .lse = p->lse, .q = p->q, .k = p->k, .v = p->v,
-          .heads = p->heads, .scale = 1.0f);
+          .heads = p->heads, .scale = 1.0f, .bf16 = rs_device_rounds(p->d));
     return 4.0 * (double)p->rows * (double)p->rows * (double)p->dim;
 }
 
@@ -90,14 +90,15 @@ static double attention(const probe *p)
 static double attention_bwd(const probe *p)
 {
     RS_OP(p->d, attention_bwd, .dq = p->dq, .dk = p->dk, .dv = p->dv, .d_o = p->x, .o = p->o,
-          .lse = p->lse, .q = p->q, .k = p->k, .v = p->v, .heads = p->heads, .scale = 1.0f);
+          .lse = p->lse, .q = p->q, .k = p->k, .v = p->v, .heads = p->heads, .scale = 1.0f,
+          .bf16 = rs_device_rounds(p->d));
     return 10.0 * (double)p->rows * (double)p->rows * (double)p->dim;
 }
 
 static double conv(const probe *p)
 {
     RS_OP(p->d, conv3d, .y = p->out, .x = p->frame, .weight = p->kernel, .stride = {1, 1, 1},
-          .pad = {1, 1, 1, 1});
+          .pad = {1, 1, 1, 1}, .bf16 = rs_device_rounds(p->d));
     return 2.0 * (double)rs_tensor_count(p->out) * (double)rs_tensor_count(p->kernel) /
            (double)p->out.shape[3];
 }

@@ -3,7 +3,9 @@
 
 #include "base/num.h"
 #include "base/str.h"
+#include "sched/director.h"
 #include "stage/samples.h"
+#include "stage/stage.h"
 
 enum {
     FP32 = 4,
@@ -170,6 +172,12 @@ static int64_t sharded(const maker *k, const rs_weight_files *f, int64_t blocks)
     return (int64_t)(k->gpu ? f->outside_whole : f->outside) + blocks * part + whole;
 }
 
+static bool is_streamed(const rs_plan_sizes *z, const rs_weight_files *f)
+{
+    return z->home == RS_PLAN_SHARDED || z->home == RS_PLAN_HOST ||
+           (z->home == RS_PLAN_MAPPED && f->block > 0);
+}
+
 static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
 {
     rs_plan_sizes *z = k->z;
@@ -184,20 +192,27 @@ static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
     z->pinned = (int64_t)(f.whole - f.outside_whole);
     z->weights[RS_PLAN_SHARDED] = sharded(k, &f, z->blocks);
     choose_home(k, &f, gang, room->machine / rs_max_i64(1, room->ranks));
+    z->streamed = is_streamed(z, &f);
     return RS_OK;
 }
 
-static int64_t conditions(const maker *k)
+/* Of a training job: those of its clip or its windows, or those of its references. */
+static int64_t train_conditions(const maker *k)
 {
     int64_t text = rs_denoiser_get_info(k->m)->text_len, image = k->image.rows;
     int64_t windows =
         rs_window_count(k->frames, k->cfg->motion.window, k->cfg->motion.window_stride);
     int64_t references = most_references(k->cfg, k->catalog);
-    size_t whole = rs_denoiser_cond_bytes(k->m, k->F, k->H, k->W, text, image);
     size_t part = rs_denoiser_cond_bytes(k->m, k->Fw, k->H, k->W, text, image);
     size_t one = rs_denoiser_cond_bytes(k->m, 1, k->H, k->W, text, image);
-    int64_t train = rs_max_i64(windows * (int64_t)(part), references * (int64_t)(one));
-    return rs_max_i64(train, (k->cfg->edit.guidance != 1 ? 2 : 1) * (int64_t)(whole));
+    return rs_max_i64(windows * (int64_t)part, references * (int64_t)one);
+}
+
+static int64_t conditions(const maker *k)
+{
+    int64_t text = rs_denoiser_get_info(k->m)->text_len;
+    size_t whole = rs_denoiser_cond_bytes(k->m, k->F, k->H, k->W, text, k->image.rows);
+    return rs_max_i64(train_conditions(k), (k->cfg->edit.guidance != 1 ? 2 : 1) * (int64_t)whole);
 }
 
 static void add_bytes(maker *k)
@@ -281,6 +296,63 @@ static void add_budget(rs_plan_sizes *z, const rs_plan_room *room)
                     rs_max_i64(1, room->ranks);
 }
 
+/* ---- batches of one-frame steps ---- */
+
+static int64_t count_appearances(const rs_config *c, const rs_catalog *l)
+{
+    int64_t n = 0;
+    rs_run run = {.cfg = c, .catalog = l};
+    for (int64_t i = 0; i < l->n_videos; i++)
+        for (int64_t e = 0; e < l->videos[i].n_edits; e++)
+            n += rs_job_references(
+                     &run, &(rs_job){.video = &l->videos[i], .edit = &l->videos[i].edits[e]}) > 0;
+    return n;
+}
+
+static int64_t together_bytes(const maker *k, rs_kept kept, int n)
+{
+    rs_denoiser_set_kept(k->m, kept);
+    return n > 1 ? (int64_t)(rs_denoiser_plan_many(k->m, n, 1, k->H, k->W)) : 0;
+}
+
+/* As many as fit into a quarter of what is left without them: blocks that are stored or keep their
+ * attention save something, too. */
+static int most_that_fit(const maker *k, int most, int64_t each, int64_t left)
+{
+    int64_t alone = train_bytes(k, (rs_kept){0});
+    for (; most > 1; most--) {
+        int64_t more = rs_max_i64(0, together_bytes(k, (rs_kept){0}, most) - alone);
+        if ((most - 1) * each + more <= (left - alone) / 4)
+            break;
+    }
+    return most;
+}
+
+_Static_assert(RS_CFG_BATCH_AUTO == 0 && RS_CFG_BATCH_OFF == 1 &&
+                   (int)RS_CFG_BATCH_8 == RS_SCHED_BATCH,
+               "words of cluster.batch are numbers of jobs");
+
+/* fixed: bytes without activations. */
+static void add_batch(maker *k, int64_t fixed)
+{
+    rs_plan_sizes *z = k->z;
+    int64_t jobs = count_appearances(k->cfg, k->catalog);
+    int64_t each = z->adapter + train_conditions(k) + z->clip;
+    int asked = (int)k->cfg->cluster.batch;
+    z->batch = rs_i32(rs_min_i64(asked ? asked : (int)RS_CFG_BATCH_8, rs_max_i64(1, jobs)));
+    z->batch_reason = asked ? "asked for" : "as many as fit, as the weights are streamed";
+    if (k->cfg->cluster.lanes > 1) {
+        z->batch = 1;
+        z->batch_reason = "the ranks of a lane share one job";
+    } else if (!asked && !z->streamed) {
+        z->batch = 1;
+        z->batch_reason = "the weights are not streamed";
+    } else if (!asked) {
+        z->batch = most_that_fit(k, z->batch, each, z->budget - fixed);
+    }
+    z->companions = (z->batch - 1) * each;
+}
+
 static void add_activations(maker *k)
 {
     rs_plan_sizes *z = k->z;
@@ -293,10 +365,13 @@ static void add_activations(maker *k)
     int64_t fixed = z->weights[z->home] + z->conditions + z->adapter + z->clip + z->workspace;
     if (!k->gpu) /* which keeps one or the other (rs_models_rest) */
         fixed += others;
+    add_batch(k, fixed);
+    fixed += z->companions;
     rs_denoiser_set_kept(k->m, kept_of(k, z->budget - fixed));
     z->kept = rs_denoiser_kept(k->m);
     z->train = train_bytes(k, z->kept);
-    z->total = fixed + rs_max_i64(z->train, z->sample);
+    z->together = together_bytes(k, z->kept, z->batch);
+    z->total = fixed + rs_max_i64(rs_max_i64(z->train, z->together), z->sample);
     if (k->gpu)
         z->total = rs_max_i64(z->total, fixed + others);
     z->fits = z->total <= z->budget;
@@ -339,6 +414,7 @@ rs_status rs_plan_sizes_make(rs_plan_sizes *z, const rs_config *c, const rs_cata
             c->memory.home == RS_CFG_HOME_AUTO) {
             z->home = RS_PLAN_HOST;
             z->home_reason = "a whole copy does not fit on the device";
+            z->streamed = true;
             add_activations(&k);
         }
         add_work(&k);

@@ -5,6 +5,7 @@
 
 #include "base/fsio.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "comm/agree.h"
 #include "job/held.h"
 #include "job/index.h"
@@ -53,6 +54,53 @@ static const rs_catalog_video *next_ingest(void *ctx)
     return rs_work_video(u->w, rs_work_picked(u->w, t.video));
 }
 
+/* ---- an appearance with companions ---- */
+
+typedef struct company {
+    rs_dispatch *d;
+    rs_video_part parts[RS_SCHED_BATCH];
+    rs_video_work *others[RS_SCHED_BATCH]; /* videos besides that of the first part */
+    int n_others;
+    rs_status told; /* of the exchange with rank 0 */
+    char error[512];
+} company;
+
+static void tell_end(void *ctx, int k, const rs_edit_report *end)
+{
+    company *c = ctx;
+    if (c->told != RS_OK)
+        return;
+    c->told = rs_dispatch_end(c->d, k, end);
+    if (c->told != RS_OK)
+        snprintf(c->error, sizeof c->error, "%s", rs_error_message());
+}
+
+/* Parts of one video share what this rank has of it. */
+static rs_video_work *work_of(rs_work *w, company *c, const rs_assignment *t, int i)
+{
+    int64_t video = t->with[i].video, k = rs_work_picked(w, video);
+    if (video == t->video)
+        return c->parts[0].work;
+    for (int before = 0; before < i; before++)
+        if (t->with[before].video == video)
+            return c->parts[before + 1].work;
+    rs_video_work *v = c->others[c->n_others++] = rs_video_work_create(w->s);
+    rs_video_work_open(v, rs_work_video(w, k), w->unusable + w->first[k]);
+    return v;
+}
+
+static rs_status work_together(rs_work *w, rs_dispatch *d, rs_video_work *v, const rs_assignment *t)
+{
+    company c = {.d = d, .parts = {{.work = v, .edit = t->edit}}};
+    for (int i = 0; i < t->n_with; i++)
+        c.parts[i + 1] = (rs_video_part){.work = work_of(w, &c, t, i), .edit = t->with[i].edit};
+    rs_video_stage_many(c.parts, t->n_with + 1, t->stage, tell_end, &c);
+    while (c.n_others > 0)
+        rs_video_work_destroy(&c.others[--c.n_others]);
+    return c.told == RS_OK ? RS_OK
+                           : rs_fail_at(c.told, __FILE__, __LINE__, __func__, "%s", c.error);
+}
+
 /* Whatever becomes of the task is in the reports; an error is of the exchange with rank 0. */
 static rs_status work_on(rs_work *w, rs_dispatch *d, rs_video_work *v, const rs_assignment *t)
 {
@@ -61,11 +109,13 @@ static rs_status work_on(rs_work *w, rs_dispatch *d, rs_video_work *v, const rs_
     if (w->s->run.ahead)
         rs_ahead_look(w->s->run.ahead, rs_work_video(w, k));
     rs_video_work_open(v, rs_work_video(w, k), w->unusable + w->first[k]);
+    if (t->n_with > 0)
+        return work_together(w, d, v, t);
     if (t->stage == RS_TASK_PUBLISH)
         RS_TRY(publish(w, d, v, t, &end));
     else
         rs_video_stage(v, t->edit, t->stage, &end);
-    return rs_dispatch_end(d, &end);
+    return rs_dispatch_end(d, 0, &end);
 }
 
 static rs_status work_off_all(rs_work *w, rs_dispatch *d, rs_video_work *v)
@@ -117,6 +167,9 @@ static rs_status call_lane(void *dispatch)
 static rs_status run_list(rs_work *w, bool *finished)
 {
     rs_dispatch *d = NULL;
+    int64_t batch = w->s->sizes.batch;
+    RS_TRY(rs_comm_allreduce(&batch, w->s->world.comm, &batch, 1, RS_COMM_I64, RS_COMM_MIN,
+                             "jobs of a batch"));
     rs_arena *a = rs_arena_create();
     int64_t n = w->pick ? w->n_pick : w->n;
     rs_sched_video *todo = RS_NEW(a, rs_sched_video, n);
@@ -125,6 +178,7 @@ static rs_status run_list(rs_work *w, bool *finished)
     rs_dispatch_opts o = {.videos = todo,
                           .n_videos = n,
                           .ranks = w->ranks,
+                          .batch = rs_i32(batch),
                           .on_task = rs_work_take_end,
                           .on_report = rs_work_take_report,
                           .ctx = w,

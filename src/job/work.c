@@ -94,7 +94,21 @@ static uint32_t skipped(const rs_work *w)
     return skip;
 }
 
-static rs_sched_video tasks_of(const rs_work *w, const rs_catalog_video *v, rs_sched_edit *edits)
+/* Appearances with as many references and frames take the same steps and end together. */
+static int shape_of(rs_work *w, int64_t references, const rs_catalog_video *v)
+{
+    int64_t frames = v->frames ? v->frames : w->s->run.cfg->clip.frames;
+    for (int i = 0; i < w->n_shapes; i++)
+        if (w->shapes[i][0] == references && w->shapes[i][1] == frames)
+            return i;
+    w->shapes = rs_arena_grow(w->s->arena, w->shapes, &w->shapes_cap, (size_t)w->n_shapes + 1,
+                              sizeof *w->shapes);
+    w->shapes[w->n_shapes][0] = references;
+    w->shapes[w->n_shapes][1] = frames;
+    return w->n_shapes++;
+}
+
+static rs_sched_video tasks_of(rs_work *w, const rs_catalog_video *v, rs_sched_edit *edits)
 {
     const rs_run *run = &w->s->run;
     rs_sched_video t = {.edits = edits, .n_edits = v->n_edits, .skip = skipped(w)};
@@ -103,6 +117,7 @@ static rs_sched_video tasks_of(const rs_work *w, const rs_catalog_video *v, rs_s
         rs_job job = {.video = v, .edit = &v->edits[e]};
         fill_costs(edits[e].seconds, edits[e].room, w->s, v, job.edit);
         edits[e].skip = t.skip;
+        edits[e].shape = shape_of(w, rs_job_references(run, &job), v);
         if (rs_job_references(run, &job) == 0)
             edits[e].skip |= RS_TASK_BIT(RS_TASK_APPEARANCE);
     }

@@ -15,18 +15,32 @@ static bool may_run(const rs_dgang *g, const rs_dtask *t, double now)
 
 /* ---- matching ---- */
 
-/* The best ready task of a stage that fits before the deadline, or -1. */
+/* The best ready task of a stage that fits before the deadline, or -1. Appearances only if there
+ * are enough for a batch, and any of them as the stage UNRIPE. */
+enum { UNRIPE = -1 };
 static int64_t best_of_stage(const rs_director *d, int stage, double deadline, double now)
 {
-    int64_t rank =
-        rs_maxtree_first(&d->ready, d->stage_lo[stage], d->stage_hi[stage], now - deadline);
+    bool batches = d->batch > 1 && (stage == RS_TASK_APPEARANCE || stage == UNRIPE);
+    if (stage == UNRIPE && !batches)
+        return -1;
+    double bound = now - deadline;
+    if (batches)
+        return rs_dbatch_best(d, bound, stage != UNRIPE);
+    int64_t rank = rs_maxtree_first(&d->ready, d->stage_lo[stage], d->stage_hi[stage], bound);
     return rank < 0 ? -1 : d->by_rank[rank];
+}
+
+/* The stage that this stands for. */
+static int stage_of(int s)
+{
+    return s == UNRIPE ? RS_TASK_APPEARANCE : s;
 }
 
 static int64_t best_for(const rs_director *d, const rs_dgang *g, double now)
 {
-    for (int s = RS_TASK_COUNT - 1; s >= 0; s--) {
-        int64_t task = g->stages & RS_TASK_BIT(s) ? best_of_stage(d, s, g->deadline, now) : -1;
+    for (int s = RS_TASK_COUNT - 1; s >= UNRIPE; s--) {
+        bool may = g->stages & RS_TASK_BIT(stage_of(s));
+        int64_t task = may ? best_of_stage(d, s, g->deadline, now) : -1;
         if (task >= 0)
             return task;
     }
@@ -83,8 +97,8 @@ static bool match(const rs_director *d, const rs_maxtree *asking, double now, in
 {
     if (d->n_ready == 0 || d->n_asking == 0)
         return false;
-    for (int s = RS_TASK_COUNT - 1; s >= 0; s--) {
-        double latest = latest_deadline(d, asking, s);
+    for (int s = RS_TASK_COUNT - 1; s >= UNRIPE; s--) {
+        double latest = latest_deadline(d, asking, stage_of(s));
         *task = latest > -INFINITY ? best_of_stage(d, s, latest, now) : -1;
         if (*task < 0)
             continue;
@@ -134,6 +148,7 @@ static void give(rs_director *d, rs_answer *out, int64_t gang, int64_t task, boo
                        .room = t->room};
     g->held[g->n_held++] = task;
     g->follows = follows;
+    rs_dbatch_take(d, out);
 }
 
 /* A gang asks while it works: the next stage of its own job, unless something later waits. */
@@ -144,8 +159,9 @@ static bool answer_ahead(rs_director *d, rs_answer *out, int64_t gang, double no
     int64_t next = rs_djobs_successor(d, g->held[0]), other = best_for(d, g, begin);
     if (next >= 0 && !may_run(g, &d->tasks[next], begin))
         next = -1;
-    if (next >= 0 && d->tasks[next].state != RS_TASK_STATE_BLOCKED)
+    if (next >= 0 && (d->tasks[next].state != RS_TASK_STATE_BLOCKED || g->with[0].headless))
         next = -1;
+    rs_dbatch_choose(d, &next, &other);
     if (next >= 0 && other >= 0) {
         const rs_dtask *a = &d->tasks[next], *b = &d->tasks[other];
         if (b->stage > a->stage || (b->stage == a->stage && b->remaining > a->remaining))
@@ -202,6 +218,8 @@ static bool answer_done(rs_director *d, rs_answer *out)
 bool rs_director_next(rs_director *d, double now, rs_answer *out)
 {
     int64_t gang, task;
+    if (rs_dbatch_next(d, out))
+        return true;
     if (!d->stopping) {
         if (match(d, &d->idle, now, &gang, &task)) {
             give(d, out, gang, task, false);
@@ -241,12 +259,11 @@ static void release_ahead(rs_director *d, rs_dgang *g)
     if (g->n_held < 2)
         return;
     g->n_held = 1;
-    if (!g->follows) {
+    rs_dbatch_put_back(d, &g->with[1]);
+    if (g->follows)
+        rs_djobs_block(d, g->held[1]);
+    else
         rs_djobs_put_back(d, g->held[1]);
-        return;
-    }
-    d->tasks[g->held[1]].state = RS_TASK_STATE_BLOCKED;
-    d->n_held--;
 }
 
 bool rs_director_end(rs_director *d, int64_t gang, int64_t task, rs_task_end how,
@@ -254,17 +271,22 @@ bool rs_director_end(rs_director *d, int64_t gang, int64_t task, rs_task_end how
 {
     RS_ASSERT(gang >= 0 && gang < d->n_gangs);
     rs_dgang *g = &d->gangs[gang];
-    if (!g->live || g->n_held == 0 || g->held[0] != task)
+    if (!g->live || g->n_held == 0 || !rs_dbatch_remove(g, task))
         return false;
-    if (how != RS_TASK_OK && g->follows)
-        release_ahead(d, g);
+    if (g->held[0] == task) { /* nothing ahead follows it any more, whoever else goes on */
+        if (how != RS_TASK_OK && g->follows)
+            release_ahead(d, g);
+        g->follows = false;
+    }
     if (how == RS_TASK_STOPPED)
         rs_djobs_put_back(d, task);
     else
         rs_djobs_ended(d, task, gang, how == RS_TASK_OK, reason);
+    if (!g->with[0].headless || g->with[0].n > 0)
+        return true; /* the others of the batch go on */
     g->held[0] = g->held[1];
+    g->with[0] = g->with[1];
     g->n_held--;
-    g->follows = false;
     if (g->asking) { /* it asked while it worked, and works no more */
         rs_maxtree_set(&d->busy, g->leaf, -INFINITY);
         rs_maxtree_set(&d->idle, g->leaf, g->deadline);
@@ -282,10 +304,14 @@ void rs_director_lose(rs_director *d, int64_t gang)
     set_told(d, gang, false);
     g->live = false;
     d->n_live--;
+    d->n_able -= (g->stages & RS_TASK_BIT(RS_TASK_APPEARANCE)) != 0;
     rs_djobs_forget(d, gang);
     release_ahead(d, g);
-    if (g->n_held > 0)
-        rs_djobs_put_back(d, g->held[0]);
+    if (g->n_held > 0) {
+        rs_dbatch_put_back(d, &g->with[0]);
+        if (!g->with[0].headless)
+            rs_djobs_put_back(d, g->held[0]);
+    }
     g->n_held = 0;
     g->follows = false;
 }
@@ -295,6 +321,7 @@ void rs_director_join(rs_director *d, int64_t gang)
     RS_ASSERT(gang >= 0 && gang < d->n_gangs && !d->gangs[gang].live);
     d->gangs[gang].live = true;
     d->n_live++;
+    d->n_able += (d->gangs[gang].stages & RS_TASK_BIT(RS_TASK_APPEARANCE)) != 0;
 }
 
 void rs_director_stop(rs_director *d)

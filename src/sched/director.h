@@ -14,6 +14,13 @@
  * follows: should that one not end with RS_TASK_OK, the answer is void for both sides, and the gang
  * asks again. A gang holds at most two tasks and ends them in the order it got them.
  *
+ * Batches (`batch` > 1): an appearance comes with companions, further ready ones of its shape
+ * class, which the gang works on at the same time. They count as one task with their first one, and
+ * end in any order. So that there are companions, the director lets appearances wait, behind all
+ * other work that a gang may do, until there are enough for a batch: `batch` of them, or an even
+ * share of those that are left for every gang that may run them, whichever is less. A gang that
+ * would have nothing to do gets its own instead.
+ *
  * Failures stay where they are: a failed stage fails its edit, or all edits of the video when it is
  * one of the video's; siblings go on. What succeeded is published; when ingest or motion failed
  * nothing is. Every operation is O(log n); a task's end is O(log n) for each task it makes ready.
@@ -60,6 +67,7 @@ typedef enum rs_granularity {
 typedef struct rs_sched_edit {
     double seconds[RS_TASK_COUNT], room[RS_TASK_COUNT];
     uint32_t skip;
+    int shape;   /* shape class of its appearance, from 0: those of one may be companions */
     bool failed; /* before it began, such as for unusable media: it has no tasks */
 } rs_sched_edit;
 
@@ -77,12 +85,15 @@ typedef struct rs_sched_gang {
                         handed out only where their room is left before it. */
 } rs_sched_gang;
 
+enum { RS_SCHED_BATCH = 8 };
+
 typedef struct rs_director_opts {
     rs_granularity granularity;
     const rs_sched_video *videos; /* borrowed until destroy, edits too */
     int64_t n_videos;
     const rs_sched_gang *gangs; /* n_gangs of them; NULL: all of them any stage, no deadline */
     int64_t n_gangs;
+    int batch; /* most appearances that are given together, up to RS_SCHED_BATCH; 0, 1: none */
 } rs_director_opts;
 
 typedef struct rs_director rs_director;
@@ -95,6 +106,8 @@ void rs_director_destroy(rs_director **d); /* accepts NULL, nulls the pointer */
 
 typedef enum rs_answer_kind {
     RS_ANSWER_TASK,
+    RS_ANSWER_WITH, /* a companion of the task that this gang is given next: the answers that come
+                       directly behind this one, up to RS_ANSWER_TASK, are all of one batch */
     RS_ANSWER_DONE /* nothing more for this gang: all has ended, or the run stops, or nobody that is
                       left may run what is left */
 } rs_answer_kind;
@@ -105,7 +118,8 @@ typedef struct rs_answer {
     int64_t task;        /* names it in rs_director_end */
     int64_t video, edit; /* edit -1: the video's own */
     rs_task_stage stage;
-    int64_t follows; /* void unless this task, which the gang works on, ends with RS_TASK_OK; -1 */
+    int64_t follows; /* void, companions too, unless this task, which the gang works on, ends with
+                        RS_TASK_OK; -1 */
     double seconds;  /* expected */
     double room;     /* that must be left before the gang's deadline when the task is begun */
 } rs_answer;
@@ -124,8 +138,9 @@ typedef enum rs_task_end {
 
 /* The gang wants its next assignment. It has no other question open and holds at most one task. */
 void rs_director_ask(rs_director *d, int64_t gang);
-/* A task of a gang ended. reason: one line, of a failure, copied. False, and nothing happens, when
- * the gang does not hold the task: it was lost in between, or the task was void. */
+/* A task of a gang ended, or one of its companions. reason: one line, of a failure, copied. False,
+ * and nothing happens, when the gang does not hold the task: it was lost in between, or the task
+ * was void. */
 bool rs_director_end(rs_director *d, int64_t gang, int64_t task, rs_task_end how,
                      const char *reason);
 /* The gang is gone: its question is dropped, its tasks are handed out again. Twice is fine. */

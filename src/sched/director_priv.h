@@ -38,9 +38,24 @@ typedef struct rs_dvideo {
     bool closed; /* nothing more to do for it */
 } rs_dvideo;
 
+/* What a gang works on beside a task. */
+typedef struct rs_dwith {
+    int64_t task[RS_SCHED_BATCH - 1]; /* companions that have not ended */
+    int n;
+    bool headless; /* the task itself has ended, its companions go on */
+} rs_dwith;
+
+/* Appearances that may be companions. */
+typedef struct rs_dshape {
+    int64_t lo, hi; /* ranks */
+    int64_t ready;
+    int64_t left; /* that are not held and will be ready some time, ready ones too */
+} rs_dshape;
+
 typedef struct rs_dgang {
     int64_t held[2]; /* running, ahead */
     int n_held;
+    rs_dwith with[2];
     bool follows; /* held[1] is void unless held[0] ends ok */
     bool live, asking, fresh;
     bool told; /* that there is nothing more, and did not ask again */
@@ -79,12 +94,41 @@ struct rs_director {
     int64_t n_ready; /* tasks */
     int64_t n_live, n_asking, n_told;
     bool stopping;
+    int batch;         /* 0: no batches */
+    rs_dshape *shapes; /* (n_shapes), with batches */
+    int n_shapes;
+    int64_t n_able;    /* live gangs that may run an appearance */
+    rs_answer batched; /* answer whose companions are told first; kind TASK while there is one */
+    const rs_dwith *telling;
+    int told; /* of them */
 };
 
 /* ---- director_make.c ---- */
 
 /* Task of a video or (edit >= 0) of an edit. */
 int64_t rs_dtask_of(const rs_director *d, int64_t video, int64_t edit, rs_task_stage stage);
+
+/* ---- director_batch.c: appearances that are given together ---- */
+
+/* Where the shape classes are, once tasks have their ranks. */
+void rs_dbatch_make(rs_director *d);
+/* The shape class of a task, NULL where it has no companions. */
+rs_dshape *rs_dbatch_shape(const rs_director *d, const rs_dtask *t);
+/* Appearances of a failed video will never be ready. */
+void rs_dbatch_drop(rs_director *d, int64_t video);
+/* The best ready appearance; `ripe`: only of classes with enough for a batch. -1: none. */
+int64_t rs_dbatch_best(const rs_director *d, double bound, bool ripe);
+/* Of what a gang may do next, the stage that follows its own or a ready task (-1: none), an
+ * appearance that would not make a batch waits if there is something else: it becomes -1. */
+void rs_dbatch_choose(const rs_director *d, int64_t *follows, int64_t *other);
+/* Companions for a task that the gang was given last, and an answer for each in front of *out. */
+void rs_dbatch_take(rs_director *d, rs_answer *out);
+/* The next of these answers, if there is one. */
+bool rs_dbatch_next(rs_director *d, rs_answer *out);
+/* The gang's slot gives its companions back. */
+void rs_dbatch_put_back(rs_director *d, rs_dwith *with);
+/* A task of held[0] ends: false where it is none of it. */
+bool rs_dbatch_remove(rs_dgang *g, int64_t task);
 
 /* ---- director_jobs.c ---- */
 
@@ -93,6 +137,8 @@ void rs_djobs_begin(rs_director *d, int64_t video);
 /* Ready tasks that became held, and back. */
 void rs_djobs_take(rs_director *d, int64_t task);
 void rs_djobs_put_back(rs_director *d, int64_t task);
+/* A held task that is not ready. */
+void rs_djobs_block(rs_director *d, int64_t task);
 /* The task ended for good: later stages become ready, or the job fails. */
 void rs_djobs_ended(rs_director *d, int64_t task, int64_t gang, bool ok, const char *reason);
 /* The blocked task that will be ready as soon as this running one ends ok, the best if there are

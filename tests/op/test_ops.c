@@ -125,8 +125,9 @@ static bool verify_all(const char *op, const char *only, counts *n)
     for (int i = 0; i < DEVICES; i++) {
         if (set)
             setenv("EMU_ORDER", order[i], 1);
-        if (rs_device_open(&d[i], &(rs_device_opts){.backend = t_backend(), .threads = i + 1}) !=
-            RS_OK) {
+        if (rs_device_open(&d[i], &(rs_device_opts){.backend = t_backend(),
+                                                    .threads = i + 1,
+                                                    .precision = RS_PRECISION_BF16}) != RS_OK) {
             printf("%s\n", rs_error_message());
             return false;
         }
@@ -149,14 +150,9 @@ int main(int argc, char **argv)
     if (strcmp(mode, "bench") == 0)
         return bench_main(op, only);
     bool all = !getenv("RS_CPU") && !t_backend(), ok = true;
-    int top = all ? (int)rs_cpu_isa() : 0;
-    if (all && rs_cpu_bf16()) {
-        setenv("RS_CPU", "avx512bf16", 1);
-        ok = verify_all(op, only, &n);
-    }
-    for (int isa = top; isa >= 0 && ok; isa--) {
+    for (int i = 0; ok && (all ? rs_cpu_pin(i) != NULL : i == 0); i++) {
         if (all)
-            setenv("RS_CPU", rs_isa_name((rs_isa)isa), 1);
+            setenv("RS_CPU", rs_cpu_pin(i), 1);
         ok = verify_all(op, only, &n);
     }
     printf("%d checks passed, %d failed\n", n.run - n.failed, n.failed);
