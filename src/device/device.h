@@ -51,10 +51,10 @@ rs_dtype rs_device_activation_dtype(const rs_device *d);
  * b of gemm and nothing else. Everything else is F32. A bf16 matrix is never widened; an fp32 one
  * is not narrowed on the CPU, where it is used in the file's mapping. */
 rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored);
-/* Device memory is host memory: files are used where they are mapped. */
-bool rs_device_host_memory(const rs_device *d);
 /* Whether gemm adds low-rank terms; where not, they are products of their own. */
 bool rs_device_gemm_terms(const rs_device *d);
+/* Device memory is host memory: files are used where they are mapped. */
+bool rs_device_host_memory(const rs_device *d);
 /* What bits depend on: precision, kernel variants, CPU features, library versions. Borrowed, one
  * line. */
 const char *rs_device_fingerprint(const rs_device *d);
