@@ -222,16 +222,17 @@ static void make(rs_opplan *p, const rs_opcase *c)
     int64_t o[3];
     geometry(a->pad, a->stride, o, c);
     a->upsample = c->flags & UPSAMPLE;
-    rs_optensor *y = rs_op_out(p, "y", &a->y, 0, RS_SHAPE(o[0], o[1], o[2], d[CO]));
+    rs_optensor *y = rs_op_branch(rs_op_out(p, "y", &a->y, 0, RS_SHAPE(o[0], o[1], o[2], d[CO])));
     y->reduction = (double)(d[KT] * d[KH] * d[KW] * d[CI]);
-    rs_op_in(p, "x", &a->x, 0, RS_SHAPE(d[T], d[H], d[W], d[CI]));
-    rs_op_in(p, "weight", &a->weight, 0, RS_SHAPE(d[KT], d[KH], d[KW], d[CI], d[CO]));
+    rs_op_branch(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(d[T], d[H], d[W], d[CI])));
+    rs_op_in(p, "weight", &a->weight, 0, RS_SHAPE(d[KT], d[KH], d[KW], d[CI], d[CO]))->kind =
+        RS_KIND_MATRIX;
     if (c->flags & PREV)
-        rs_op_in(p, "prev", &a->prev, 0, RS_SHAPE(d[KT] - 1, d[H], d[W], d[CI]));
+        rs_op_branch(rs_op_in(p, "prev", &a->prev, 0, RS_SHAPE(d[KT] - 1, d[H], d[W], d[CI])));
     if (c->flags & BIAS)
         rs_op_in(p, "bias", &a->bias, 0, RS_SHAPE(d[CO]));
     if (c->flags & RESIDUAL)
-        rs_op_in(p, "residual", &a->residual, 0, RS_SHAPE(o[0], o[1], o[2], d[CO]));
+        rs_op_branch(rs_op_in(p, "residual", &a->residual, 0, RS_SHAPE(o[0], o[1], o[2], d[CO])));
     a->bf16 = c->flags & BF16;
     if (a->bf16 && a->upsample)
         y->steps += 1 << 16; /* taps added up are rounded: to bf16, in roundings of fp32 */

@@ -127,6 +127,21 @@ static void run_case(bench *b, const rs_opspec *spec, const rs_opcase *c)
         b->reason = rs_arena_strdup(b->arena, rs_error_message());
 }
 
+/* On devices that take BF16 activations also the variants with those. */
+static void run_stored(bench *b, const rs_opspec *spec, const rs_opcase *c)
+{
+    bool cpu = strcmp(rs_device_backend(b->dev), "cpu") == 0;
+    for (int s = RS_STORE_FP32; s < (cpu ? RS_STORE_FP32 + 1 : RS_STORES); s++) {
+        rs_opcase stored;
+        if (!rs_opcase_stored(&stored, spec, c, (rs_opstore)s))
+            continue;
+        if (s != RS_STORE_FP32)
+            stored.name =
+                rs_arena_printf(b->arena, "%s.%s", c->name, rs_opstore_name((rs_opstore)s));
+        run_case(b, spec, &stored);
+    }
+}
+
 static bool chosen(const bench_opts *o, const rs_opcase *c)
 {
     return o->only ? strcmp(o->only, c->name) == 0 : c->large || o->all;
@@ -158,7 +173,7 @@ static rs_status bench_ops(bench *b, const rs_opspec *only)
         const rs_opspec *spec = rs_opspec_at(i);
         for (int k = 0; (!only || spec == only) && k < spec->n; k++)
             if (chosen(b->o, &spec->cases[k]))
-                run_case(b, spec, &spec->cases[k]);
+                run_stored(b, spec, &spec->cases[k]);
     }
     if (b->json) {
         rs_jsonw_end(b->json);

@@ -96,6 +96,11 @@ rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored)
     return RS_DTYPE_BF16;
 }
 
+bool rs_device_host_memory(const rs_device *d)
+{
+    return d->host_memory;
+}
+
 const char *rs_device_backend(const rs_device *d)
 {
     return d->backend->name;

@@ -30,6 +30,7 @@ typedef struct rs_device_opts {
     int local_rank;         /* among the ranks of this host, which share its devices out */
     const char *gemm_table; /* cuda: recorded algorithms (kernels/cuda/blas.h), or NULL */
     rs_precision precision;
+    bool plan_gpu; /* cpu: says of types and memory what a GPU would; for plans, no ops */
 } rs_device_opts;
 
 /* RS_DEVICE if the backend is not built in or has no hardware. */
@@ -52,6 +53,8 @@ rs_dtype rs_device_activation_dtype(const rs_device *d);
 rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored);
 /* Whether gemm adds low-rank terms; where not, they are products of their own. */
 bool rs_device_gemm_terms(const rs_device *d);
+/* Device memory is host memory: files are used where they are mapped. */
+bool rs_device_host_memory(const rs_device *d);
 /* What bits depend on: precision, kernel variants, CPU features, library versions. Borrowed, one
  * line. */
 const char *rs_device_fingerprint(const rs_device *d);

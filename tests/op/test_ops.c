@@ -40,18 +40,33 @@ static bool chosen(const char *want, const char *name)
     return !want || strcmp(want, name) == 0;
 }
 
+/* The case and, on devices that take BF16 activations, its variants with those. */
+static int verify_stored(const rs_opspec *spec, const rs_opcase *c, rs_device **d, counts *n,
+                         double *worst)
+{
+    int cases = 0;
+    bool cpu = strcmp(rs_device_backend(d[0]), "cpu") == 0;
+    for (int s = RS_STORE_FP32; s < (cpu ? RS_STORE_FP32 + 1 : RS_STORES); s++) {
+        double w = 0;
+        rs_opcase stored;
+        if (!rs_opcase_stored(&stored, spec, c, (rs_opstore)s))
+            continue;
+        report(n, spec, c, "verify", rs_opcase_verify(spec, &stored, d, DEVICES, &w));
+        *worst = w > *worst ? w : *worst;
+        cases++;
+    }
+    return cases;
+}
+
 static void verify_op(const rs_opspec *spec, const char *only, rs_device **d, counts *n)
 {
     double worst = 0;
     int cases = 0, grads = 0;
     for (int i = 0; i < spec->n; i++) {
         const rs_opcase *c = &spec->cases[i];
-        double w = 0;
         if (!chosen(only, c->name) || (c->large && !only))
             continue;
-        report(n, spec, c, "verify", rs_opcase_verify(spec, c, d, DEVICES, &w));
-        worst = w > worst ? w : worst;
-        cases++;
+        cases += verify_stored(spec, c, d, n, &worst);
         if (rs_opcase_has_grad(spec, c)) {
             report(n, spec, c, "verify", rs_opcase_grad(spec, c, d[1]));
             grads++;
