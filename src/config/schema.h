@@ -101,10 +101,10 @@
     E(LOG_LEVEL_DEBUG, "debug", "everything")
 
 #define RS_CFG_ENUM_home(E)                                                                        \
-    E(HOME_AUTO, "auto", "sharded where cluster.gang says so, else what fits")            \
+    E(HOME_AUTO, "auto", "sharded where cluster.gang says so, else what fits")                     \
     E(HOME_RESIDENT, "resident", "a whole converted copy in every rank")                           \
     E(HOME_MAPPED, "mapped", "the files, mapped into memory: one copy per node")                   \
-    E(HOME_HOST, "host", "page-locked host memory; a GPU streams it, two blocks at a time")          \
+    E(HOME_HOST, "host", "page-locked host memory; a GPU streams it, two blocks at a time")        \
     E(HOME_SHARDED, "sharded", "a part of every block in each rank of a gang")
 
 /* Constants from BATCH_OFF on are numbers of jobs. */
