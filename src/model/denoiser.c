@@ -143,8 +143,13 @@ static void bind_all(void *object, rs_carver *c)
 
 void rs_denoiser_rest(rs_denoiser *m)
 {
-    m->bound = false;
+    m->resting = m->bound;
     rs_pool_release(&m->pool);
+}
+
+rs_status rs_denoiser_wake(rs_denoiser *m)
+{
+    return m->resting ? rs_denoiser_rebind(m) : RS_OK;
 }
 
 rs_dims rs_denoiser_dims(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
@@ -200,7 +205,7 @@ size_t rs_denoiser_plan_lane(const rs_denoiser *m, int64_t F, int64_t H, int64_t
 
 rs_status rs_denoiser_rebind(rs_denoiser *m)
 {
-    m->bound = false;
+    m->bound = m->resting = false;
     rs_pool_release(&m->pool);
     RS_TRY(rs_pool_bind(&m->pool, m->dev, bind_all, m));
     m->family->setup(m->state, m->dev);
@@ -356,12 +361,13 @@ static rs_status forward_local(rs_denoiser *m, rs_tensor v, rs_tensor x, float t
     return RS_OK;
 }
 
-static rs_status check_forward(const rs_denoiser *m, rs_tensor v, rs_tensor x,
+static rs_status check_forward(rs_denoiser *m, rs_tensor v, rs_tensor x,
                                const rs_denoiser_cond *cond)
 {
     RS_ASSERTF(m->dims.samples == 1, "denoiser: bound for %d samples", m->dims.samples);
     RS_TRY(rs_denoiser_check_pass(m, "x", x, cond));
-    return rs_denoiser_check_pass(m, "v", v, cond);
+    RS_TRY(rs_denoiser_check_pass(m, "v", v, cond));
+    return rs_denoiser_wake(m);
 }
 
 rs_status rs_denoiser_forward(rs_denoiser *m, rs_tensor v, rs_tensor x, float t,

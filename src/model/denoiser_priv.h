@@ -24,6 +24,7 @@ struct rs_denoiser {
 
     /* Binding. */
     bool bound;
+    bool resting; /* bound, but its memory is given back until the next pass */
     rs_dims dims; /* rank and image_rows are kept up to date without a binding too */
     rs_pool pool;
     rs_tensor stream; /* (inputs,n*S,D) residual stream: block inputs and the end; 1: in place */
@@ -49,6 +50,8 @@ struct rs_denoiser_cond {
 rs_dims rs_denoiser_dims(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training);
 /* Allocate again for the current dims (rank or image rows have grown). Local. */
 rs_status rs_denoiser_rebind(rs_denoiser *m) RS_NODISCARD;
+/* The memory of a resting one. Local. */
+rs_status rs_denoiser_wake(rs_denoiser *m) RS_NODISCARD;
 /* Terms of adapters by (block, target). */
 typedef struct rs_lora_set {
     rs_lora_terms *loras; /* (blocks * n_targets) */

@@ -96,11 +96,13 @@ static rs_status walk_samples(rs_denoiser *m, const rs_walk *w, rs_denoiser_samp
     return RS_OK;
 }
 
-static rs_status check_sample(const rs_denoiser *m, const rs_denoiser_sample *s)
+static rs_status check_sample(rs_denoiser *m, const rs_denoiser_sample *s)
 {
     RS_TRY(rs_denoiser_check_pass(m, "x", s->x, s->cond));
     RS_TRY(rs_denoiser_check_pass(m, "target", s->target, s->cond));
-    return rs_has(s->v) ? rs_denoiser_check_pass(m, "v", s->v, s->cond) : RS_OK;
+    if (rs_has(s->v))
+        RS_TRY(rs_denoiser_check_pass(m, "v", s->v, s->cond));
+    return rs_denoiser_wake(m);
 }
 
 static void check_bound(const rs_denoiser *m, int n)
