@@ -44,7 +44,7 @@ if(NOT RS_SANITIZE)
   set_tests_properties(emu.parity emu.nvcc PROPERTIES TIMEOUT 1200)
 endif()
 # What the CUDA backend does beside its ops: storage types of gemm, twins of communicators by NCCL.
-foreach(name gemm_types data)
+foreach(name gemm_types data cudnn)
   add_executable(emu_${name} ${CMAKE_CURRENT_LIST_DIR}/test_${name}.c ${CMAKE_SOURCE_DIR}/tests/harness/test.c)
   set_target_properties(emu_${name} PROPERTIES LINKER_LANGUAGE CXX)
   target_link_libraries(emu_${name} PRIVATE rs)
@@ -53,3 +53,6 @@ foreach(name gemm_types data)
 endforeach()
 rs_emu_test(gemm_types emu_gemm_types)
 rs_emu_test(data bash ${CMAKE_CURRENT_LIST_DIR}/test_data.sh $<TARGET_FILE:emu_data>)
+# Not emulated: cuDNN itself, without a GPU. Its libraries are beside the headers, if anywhere.
+rs_emu_test(cudnn bash ${CMAKE_CURRENT_LIST_DIR}/test_cudnn.sh $<TARGET_FILE:emu_cudnn>
+  ${RS_CUDA_INCLUDE}/../lib)
