@@ -40,7 +40,7 @@ typedef enum rs_opkind {
     RS_KIND_FIXED,  /* parameters, statistics, latents: of the type that `make` gave */
     RS_KIND_BRANCH, /* activations */
     RS_KIND_STREAM, /* the residual stream, or the other side of a conversion */
-    RS_KIND_MATRIX, /* frozen weights; where F32 meets BF16 activations, of bf16 values */
+    RS_KIND_MATRIX, /* frozen weights */
 } rs_opkind;
 
 /* One row of a table. What dim, flags and value mean is the op's own; name them beside the table.

@@ -3,8 +3,9 @@
  * once. With the 96 to 384 channels of a VAE that is far above what memory can limit: the floor is
  * the operations over the peak of bf16 tensor cores, or of fp32 CUDA cores.
  *
- * x, prev, residual and y of one type. BF16: tensor cores, an fp32 weight is rounded to bf16 on its
- * way to them. F32: fp32 on CUDA cores. Indices into tensors have 64 bits. */
+ * x, prev, residual and y are of one type, F32 or BF16, the weight of any of the two. Operands that
+ * are bf16, or that are to be rounded to it (which is done on their way to shared memory), go to
+ * tensor cores, all others to CUDA cores. Indices into tensors have 64 bits. */
 #include "kernels/conv3d/conv3d_simt.cuh"
 #include "kernels/conv3d/conv3d_tensor.cuh"
 
@@ -58,19 +59,27 @@ static void run_simt(rs_cuctx *ctx, const rs_conv<X, W> &c)
               sizeof(typename S::tiles), c);
 }
 
+template <int BN, typename X, typename W>
+static void run(rs_cuctx *ctx, const rs_conv<X, W> &c, bool tensor)
+{
+    if (tensor)
+        run_tensor<BN>(ctx, c);
+    else
+        run_simt<BN>(ctx, c);
+}
+
 void rs_cuda_conv3d(rs_cuctx *ctx, const rs_conv3d_args *a)
 {
-    bool narrow = a->y.shape[3] <= 32;
+    bool stored = a->x.dtype == RS_DTYPE_BF16 && a->weight.dtype == RS_DTYPE_BF16;
     if (rs_tensor_count(a->y) == 0)
         return;
-    rs_typed(a->weight.dtype, [&](auto w0) {
-        typedef decltype(w0) W;
-        if (a->x.dtype == RS_DTYPE_BF16) {
-            auto c = conv_of<rs_bf16, W>(a);
-            narrow ? run_tensor<32>(ctx, c) : run_tensor<96>(ctx, c);
-        } else {
-            auto c = conv_of<float, W>(a);
-            narrow ? run_simt<32>(ctx, c) : run_simt<96>(ctx, c);
-        }
+    rs_typed(a->x.dtype, [&](auto x0) {
+        rs_typed(a->weight.dtype, [&](auto w0) {
+            auto c = conv_of<decltype(x0), decltype(w0)>(a);
+            if (c.co <= 32)
+                run<32>(ctx, c, a->bf16 || stored);
+            else
+                run<96>(ctx, c, a->bf16 || stored);
+        });
     });
 }

@@ -24,6 +24,8 @@ typedef struct rs_gemm_block {
     int64_t ld;      /* of sum */
     bool accumulate; /* to sum */
     void *work;      /* rs_gemm_engine.work bytes, 64-byte aligned */
+    void *packed_a;  /* rs_gemm_engine.packed_a bytes: A as the engine wants it */
+    bool a_ready;    /* it is there already, from a block with the same rows of A */
 } rs_gemm_block;
 
 /* Largest tile and block. */
@@ -35,6 +37,7 @@ typedef struct rs_gemm_engine {
     int block_k;                      /* most of K in a block */
     int unit_k;                       /* blocks begin at multiples of it */
     size_t work;
+    size_t packed_a; /* 0: A is not kept from one block to another */
     void (*run)(const rs_gemm_block *b);
 } rs_gemm_engine;
 

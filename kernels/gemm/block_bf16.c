@@ -213,11 +213,12 @@ BF16 static void tile(int64_t pairs, const uint32_t *a, const uint32_t *b, float
  * of B. */
 static ahead fetch_next(const rs_gemm_block *t, int64_t i, int64_t j)
 {
-    const rs_gemm_operand *o = j == 0 ? &t->a : &t->b;
+    bool rows = j == 0 && !t->a_ready;
+    const rs_gemm_operand *o = rows ? &t->a : &t->b;
     int64_t size = o->bf16 ? 2 : 4;
-    if (j == 0 && !o->trans && i + MR < t->m)
+    if (rows && !o->trans && i + MR < t->m)
         return (ahead){rs_gemm_at(o, i + MR, 0), o->ld * size};
-    if (j > 0 && o->trans && j + NR + i < t->n && i < NR)
+    if (!rows && o->trans && j + NR + i < t->n && i < NR)
         return (ahead){rs_gemm_at(o, j + NR + i, 0), o->ld * size};
     return (ahead){t->work, 0};
 }
@@ -225,11 +226,11 @@ static ahead fetch_next(const rs_gemm_block *t, int64_t i, int64_t j)
 BF16 static void run(const rs_gemm_block *t)
 {
     int64_t pairs = rs_ceil_div(t->k, 2);
-    uint32_t *panel = t->work, *a = panel + NR * BLOCK_K / 2;
+    uint32_t *panel = t->work, *a = t->packed_a;
     for (int64_t j = 0; j < t->n; j += NR) {
         pack_b(panel, t, pairs, j);
         for (int64_t i = 0; i < t->m; i += MR) {
-            if (j == 0)
+            if (j == 0 && !t->a_ready)
                 pack_a(a, t, pairs, i);
             tile(pairs, a + i * pairs, panel, t->sum + i * t->ld + j, t->ld,
                  rs_min_i64(MR, t->m - i), rs_min_i64(NR, t->n - j), t->accumulate,
@@ -265,6 +266,7 @@ const rs_gemm_engine rs_gemm_engine_bf16 = {
     .cols = cols,
     .block_k = BLOCK_K,
     .unit_k = 2,
-    .work = (RS_GEMM_TILE_M + NR) * BLOCK_K / 2 * sizeof(uint32_t),
+    .work = NR * BLOCK_K / 2 * sizeof(uint32_t),
+    .packed_a = RS_GEMM_TILE_M * BLOCK_K / 2 * sizeof(uint32_t),
     .run = run,
 };

@@ -10,6 +10,9 @@
 /* A tile of 512x384 sums with a block of B and one of A stays within 2 MiB. */
 enum { TILE_M = RS_GEMM_TILE_M, TILE_N = RS_GEMM_TILE_N };
 enum { MIN_M = 64, MIN_N = 96, TASKS_PER_THREAD = 4 };
+/* Rows of A that are packed stay so for the next tiles of the same rows, up to this many blocks of
+ * K, for the first so many threads. */
+enum { KEPT_BLOCKS = 8, KEPT_THREADS = 256 };
 
 typedef struct gemm_job {
     rs_kctx *ctx;
@@ -18,6 +21,7 @@ typedef struct gemm_job {
     rs_range_fn *finish;
     int64_t m, n, k;
     int64_t blocks_m, blocks_n, blocks_k;
+    int64_t kept[KEPT_THREADS]; /* block of M whose rows a thread has packed; -1: none */
 } gemm_job;
 
 /* One finished tile. */
@@ -100,21 +104,34 @@ static void add_terms(const gemm_job *t, const rs_gemm_block *tile, int64_t i0, 
             b.k = rs_min_i64(t->e->block_k, rs_tensor_cols(ta) - k0);
             b.sum += (lo - i0) * TILE_N;
             b.accumulate = true;
+            b.a_ready = false;
             t->e->run(&b);
         }
     }
 }
 
+/* Packed blocks of A that a thread has room for: all of K, or the one in work. */
+static int64_t kept_blocks(const gemm_job *t)
+{
+    return t->e->packed_a && t->blocks_k <= KEPT_BLOCKS ? t->blocks_k : 1;
+}
+
 static void tile_task(void *arg, int64_t task, int thread)
 {
-    const gemm_job *t = arg;
+    gemm_job *t = arg;
     const rs_gemm_args *g = t->g;
     const rs_gemm_engine *e = t->e;
     int64_t bi = task / t->blocks_n, bj = task % t->blocks_n;
     int64_t i0 = cut(t->m, e->rows(), t->blocks_m, bi), j0 = cut(t->n, e->cols(), t->blocks_n, bj);
     int64_t mb = cut(t->m, e->rows(), t->blocks_m, bi + 1) - i0;
     int64_t nb = cut(t->n, e->cols(), t->blocks_n, bj + 1) - j0;
-    float *sum = rs_scratch(t->ctx, thread, TILE_M * TILE_N * sizeof(float) + e->work);
+    int64_t room = kept_blocks(t);
+    bool ready = room == t->blocks_k && thread < KEPT_THREADS && t->kept[thread] == bi;
+    /* Sums, work, packed blocks of A, and one more of these for terms. */
+    float *sum =
+        rs_scratch(t->ctx, thread,
+                   TILE_M * TILE_N * sizeof(float) + e->work + (size_t)(room + 1) * e->packed_a);
+    char *packed = (char *)(sum + TILE_M * TILE_N) + e->work;
     rs_gemm_block b;
     for (int64_t bk = 0; bk < t->blocks_k; bk++) {
         int64_t k0 = cut(t->k, e->unit_k, t->blocks_k, bk);
@@ -127,9 +144,14 @@ static void tile_task(void *arg, int64_t task, int thread)
                             .sum = sum,
                             .ld = TILE_N,
                             .accumulate = bk > 0,
-                            .work = sum + TILE_M * TILE_N};
+                            .work = sum + TILE_M * TILE_N,
+                            .packed_a = packed + (size_t)(bk % room) * e->packed_a,
+                            .a_ready = ready};
         e->run(&b);
     }
+    if (thread < KEPT_THREADS)
+        t->kept[thread] = bi;
+    b.packed_a = packed + (size_t)room * e->packed_a;
     add_terms(t, &b, i0, j0);
     t->finish(&(gemm_tile){g, sum, i0, j0, nb}, 0, mb, thread);
 }
@@ -163,5 +185,7 @@ void rs_cpu_gemm(rs_kctx *k, const rs_gemm_args *g)
                   .n = rs_tensor_cols(g->y),
                   .k = g->trans_a ? rs_tensor_rows(g->a) : rs_tensor_cols(g->a)};
     choose_tiles(&t);
+    for (int i = 0; i < KEPT_THREADS; i++)
+        t.kept[i] = -1;
     rs_parallel(k, t.blocks_m * t.blocks_n, tile_task, &t);
 }

@@ -1,6 +1,6 @@
 /* NCCL twins of communicators (device_data.h). Communicators are non-blocking, so that a call that
  * waits for a rank that is gone can be given up. */
-#include <nccl.h> /* and the CUDA runtime, whose streams it takes */
+#include <nccl.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -255,8 +255,7 @@ void rs_opinstance_make(rs_opinstance *in, const rs_opspec *spec, const rs_opcas
     for (int i = 0; i < in->plan->n; i++) {
         if (!in->plan->t[i].ids)
             round_to_stored(*rs_opfield(in->ref, &in->plan->t[i]),
-                            in->buf[i].shape.dtype == RS_DTYPE_BF16 ||
-                                (in->plan->t[i].kind == RS_KIND_MATRIX && c->store));
+                            in->buf[i].shape.dtype == RS_DTYPE_BF16);
         make_image(in, i);
     }
 }

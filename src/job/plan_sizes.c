@@ -312,7 +312,7 @@ static int64_t count_appearances(const rs_config *c, const rs_catalog *l)
 static int64_t together_bytes(const maker *k, rs_kept kept, int n)
 {
     rs_denoiser_set_kept(k->m, kept);
-    return n > 1 ? (int64_t)(rs_denoiser_plan_many(k->m, n, 1, k->H, k->W)) : 0;
+    return n > 1 ? (int64_t)rs_denoiser_plan_many(k->m, n, 1, k->H, k->W) : 0;
 }
 
 /* As many as fit into a quarter of what is left without them: blocks that are stored or keep their

@@ -130,7 +130,8 @@ static void set_told(rs_director *d, int64_t gang, bool told)
     d->gangs[gang].told = told;
 }
 
-static void give(rs_director *d, rs_answer *out, int64_t gang, int64_t task, bool follows)
+static void give(rs_director *d, rs_answer *out, int64_t gang, int64_t task, bool follows,
+                 double begin)
 {
     rs_dgang *g = &d->gangs[gang];
     const rs_dtask *t = &d->tasks[task];
@@ -148,14 +149,14 @@ static void give(rs_director *d, rs_answer *out, int64_t gang, int64_t task, boo
                        .room = t->room};
     g->held[g->n_held++] = task;
     g->follows = follows;
-    rs_dbatch_take(d, out);
+    rs_dbatch_take(d, out, begin);
 }
 
 /* A gang asks while it works: the next stage of its own job, unless something later waits. */
 static bool answer_ahead(rs_director *d, rs_answer *out, int64_t gang, double now)
 {
     const rs_dgang *g = &d->gangs[gang];
-    double begin = now + d->tasks[g->held[0]].seconds;
+    double begin = now + rs_dbatch_seconds(d, g);
     int64_t next = rs_djobs_successor(d, g->held[0]), other = best_for(d, g, begin);
     if (next >= 0 && !may_run(g, &d->tasks[next], begin))
         next = -1;
@@ -168,9 +169,9 @@ static bool answer_ahead(rs_director *d, rs_answer *out, int64_t gang, double no
             next = -1;
     }
     if (next >= 0)
-        give(d, out, gang, next, true);
+        give(d, out, gang, next, true, begin);
     else if (other >= 0)
-        give(d, out, gang, nearest_equal(d, gang, other, begin), false);
+        give(d, out, gang, nearest_equal(d, gang, other, begin), false, begin);
     else
         rs_maxtree_set(&d->busy, g->leaf, g->deadline);
     return next >= 0 || other >= 0;
@@ -222,13 +223,13 @@ bool rs_director_next(rs_director *d, double now, rs_answer *out)
         return true;
     if (!d->stopping) {
         if (match(d, &d->idle, now, &gang, &task)) {
-            give(d, out, gang, task, false);
+            give(d, out, gang, task, false, now);
             return true;
         }
         if (answer_fresh(d, out, now))
             return true;
         if (match(d, &d->busy, now, &gang, &task)) {
-            give(d, out, gang, task, false);
+            give(d, out, gang, task, false, now);
             return true;
         }
     }

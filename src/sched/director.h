@@ -121,7 +121,8 @@ typedef struct rs_answer {
     int64_t follows; /* void, companions too, unless this task, which the gang works on, ends with
                         RS_TASK_OK; -1 */
     double seconds;  /* expected */
-    double room;     /* that must be left before the gang's deadline when the task is begun */
+    double room;     /* that must be left before the gang's deadline when the task, with its
+                        companions, is begun */
 } rs_answer;
 
 /* The next answer that is due, false when there is none now: whoever has asked and got no answer

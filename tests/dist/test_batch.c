@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include "base/fsio.h"
+#include "base/log.h"
 #include "harness/catalog.h"
 #include "harness/mpirun.h"
 #include "harness/test.h"
+#include "store/state.h"
 
 enum { VIDEOS = 6 };
 
@@ -75,10 +77,27 @@ static void t_results_do_not_depend_on_batches(void)
     }
 }
 
+/* Sum of the seconds that the states of the appearances record. */
+static double seconds_of(const char *dir, const char *output)
+{
+    char *list;
+    double sum = 0, v;
+    t_shell(&list, "ls %s/%s/state/*/appearance@*.safetensors", dir, output);
+    for (char *file = strtok(list, "\n"); file; file = strtok(NULL, "\n")) {
+        rs_state *s;
+        T_OK(rs_state_load(&s, file));
+        T_OK(rs_state_meta_f64(&v, s, "seconds"));
+        T_CHECKF(v > 0, "%s: %g seconds", file, v);
+        sum += v;
+        rs_state_close(&s);
+    }
+    return sum;
+}
+
 /* Half floats that are converted in every pass: that alone makes batches, and `off` does not. */
 static void t_batches_where_weights_are_converted(void)
 {
-    static const char more[] = "--only appearance --set motion.steps=2 --set appearance.steps=5 "
+    static const char more[] = "--only appearance --set motion.steps=2 --set appearance.steps=12 "
                                "--set memory.home=mapped --set log.level=detail "
                                "--set model.path=" T_SRC "/datasets/smallworld/model";
     const char *dir = t_catalog_world(3);
@@ -87,7 +106,10 @@ static void t_batches_where_weights_are_converted(void)
                            rs_arena_printf(t_arena(), "%s --set cluster.batch=off", more));
     T_CHECKF(rc == 0, "%s", out);
     T_EQ_I(in_company(dir, "alone"), 0);
+    double begin = rs_now();
     T_CHECKF(t_catalog_run(&out, 0, dir, "auto", more) == 0, "%s", out);
+    double wall = rs_now() - begin, own = seconds_of(dir, "auto");
+    T_CHECKF(own < wall, "three at a time have %.2f s of %.2f s", own, wall); /* shares */
     T_CHECKF(strstr(out, "appearances: up to 3 at a time"), "%s", out);
     T_CHECKF(strstr(out, "at most ") && !strstr(out, "more device memory"), "%s", out);
     T_EQ_I(in_company(dir, "auto"), 3);

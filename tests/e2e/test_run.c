@@ -232,6 +232,23 @@ static void t_threads_and_recompute_do_not_change_results(void)
     same_run(dir, "one", "part");
 }
 
+static void t_products_of_bf16(void)
+{
+    static const char k_bf16[] = "--set model.precision=bf16 --set cluster.threads=";
+    const char *dir = world();
+    char *out;
+    T_CHECKF(run(&out, dir, "half", rs_arena_printf(t_arena(), "%s1", k_bf16)) == 0, "%s", out);
+    T_CHECKF(run(&out, dir, "two", rs_arena_printf(t_arena(), "%s2", k_bf16)) == 0, "%s", out);
+    same_run(dir, "half", "two");
+    T_CHECKF(run(&out, dir, "one", "--set cluster.threads=1") == 0, "%s", out);
+    T_CHECK(
+        t_shell(&out,
+                "cmp -s %s/one/state/ball/motion.safetensors %s/half/state/ball/motion.safetensors",
+                dir, dir) != 0);
+    T_EQ_I(t_shell(&out, T_BIN "/reshoot show %s/half/archive/ball.h5", dir), 0);
+    T_CHECKF(strstr(out, "precision=bf16"), "%s", out);
+}
+
 static void t_one_bad_edit_fails_alone(void)
 {
     const char *dir = world();
@@ -385,6 +402,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_killed_in_a_separate_appearance_continues_to_the_same_bits),
     T_CASE(t_signal_stops_resumable_with_75),
     T_CASE(t_threads_and_recompute_do_not_change_results),
+    T_CASE(t_products_of_bf16),
     T_CASE(t_one_bad_edit_fails_alone),
     T_CASE(t_other_settings_do_not_share_a_folder),
     T_CASE(t_failed_edit_keeps_its_last_success),

@@ -42,23 +42,26 @@ enum { STACK = 256 * 1024, PAGE = 4096, CHUNK = 64 };
 #else
 enum { STACK = 64 * 1024, PAGE = 4096, CHUNK = 64 };
 #endif
+/* Its description is at its end, so that no allocator is asked on a fiber. */
 struct chunk {
     char *memory;
     stack s[CHUNK];
     chunk *next;
 };
+const size_t CHUNK_STACKS = (size_t)CHUNK * (STACK + PAGE);
+const size_t CHUNK_BYTES = CHUNK_STACKS + sizeof(chunk);
 stack *g_free;
 chunk *g_chunks;
 
 void chunk_add()
 {
-    chunk *c = (chunk *)malloc(sizeof *c);
-    void *m = mmap(nullptr, (size_t)CHUNK * (STACK + PAGE), PROT_READ | PROT_WRITE,
+    void *m = mmap(nullptr, CHUNK_BYTES, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (m == MAP_FAILED || !c) {
+    if (m == MAP_FAILED) {
         perror("emu: stacks");
         abort();
     }
+    chunk *c = (chunk *)((char *)m + CHUNK_STACKS);
     c->memory = (char *)m;
     c->next = g_chunks;
     g_chunks = c;
@@ -92,8 +95,7 @@ void stack_drop_all()
     while (g_chunks) {
         chunk *c = g_chunks;
         g_chunks = c->next;
-        munmap(c->memory, (size_t)CHUNK * (STACK + PAGE));
-        free(c);
+        munmap(c->memory, CHUNK_BYTES);
     }
 }
 

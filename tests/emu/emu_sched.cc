@@ -267,6 +267,10 @@ void *block_thread(void *)
 {
     block &b = g_block;
     b.main.tsan = tsan_fiber_current();
+    for (int i = 0; i < b.threads; i++) { /* here: after this thread's TLS was set up */
+        b.t[i].ctx.tsan = tsan_fiber_create(nullptr);
+        g_tsan_kept.push_back(b.t[i].ctx.tsan);
+    }
     block_runs();
     stack_drop_all();
     return nullptr;
@@ -277,11 +281,6 @@ void *block_thread(void *)
  * forgets finished threads and their accesses. */
 void block_on_thread()
 {
-    block &b = g_block;
-    for (int i = 0; i < b.threads; i++) {
-        b.t[i].ctx.tsan = tsan_fiber_create(nullptr);
-        g_tsan_kept.push_back(b.t[i].ctx.tsan);
-    }
     if (g_smem_area)
         munmap(g_smem_area, SMEM + PAGE);
     g_smem_area = nullptr;

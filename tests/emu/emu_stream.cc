@@ -67,17 +67,16 @@ bool advance(stream *s)
     bool done = i->run();
     g_running--;
     arena_close();
+    uint64_t seq = i->seq;
     if (done) {
-        tsan_release(i);
+        s->queue.pop_front();
+        delete i; /* by the stream, which used it */
         tsan_release(&s->done);
     }
     tsan_fiber_switch(host);
     s->busy = false;
-    if (done) {
-        s->done = i->seq;
-        s->queue.pop_front();
-        delete i;
-    }
+    if (done)
+        s->done = seq;
     return done;
 }
 

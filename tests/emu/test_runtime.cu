@@ -175,12 +175,12 @@ static __global__ void smem_kernel(float *out)
         s[i] = (float)i;
     __syncthreads();
     if (t == 0)
-        out[0] = s[n - 1];
+        out[blockIdx.x] = s[n - 1];
 }
 
 static void t_dynamic_memory()
 {
-    buffer<float> o(1);
+    buffer<float> o(2);
     LAUNCH(smem_kernel, 2, 128, 60 * 1024, o.d);
     CHECK(o.get()[0] == 60 * 1024 / 4 - 1);
     cudaLaunchConfig_t cfg = {};

@@ -33,6 +33,16 @@ foreach(row IN LISTS rows)
   rs_emu_test(op_${op} emu_ops verify ${op})
 endforeach()
 
+# The whole program: built where nothing is instrumented.
+if(NOT RS_SANITIZE)
+  add_executable(emu_parity ${CMAKE_CURRENT_LIST_DIR}/test_parity.c)
+  set_target_properties(emu_parity PROPERTIES LINKER_LANGUAGE CXX)
+  target_link_libraries(emu_parity PRIVATE rs_harness)
+  add_dependencies(emu_parity reshoot reshoot-world)
+  rs_emu_test(parity emu_parity)
+  rs_emu_test(nvcc bash ${CMAKE_CURRENT_LIST_DIR}/test_nvcc.sh ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+  set_tests_properties(emu.parity emu.nvcc PROPERTIES TIMEOUT 1200)
+endif()
 # What the CUDA backend does beside its ops: storage types of gemm, twins of communicators by NCCL.
 foreach(name gemm_types data)
   add_executable(emu_${name} ${CMAKE_CURRENT_LIST_DIR}/test_${name}.c ${CMAKE_SOURCE_DIR}/tests/harness/test.c)
