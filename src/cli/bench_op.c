@@ -8,21 +8,28 @@
 #include "base/str.h"
 #include "cli/bench.h"
 #include "device/opcase.h"
+#include "device/select.h"
 
 typedef struct bench_opts {
-    bool json, all;
-    const char *only;
+    bool json, all, verify;
+    const char *only, *backend, *record;
     int64_t threads;
     double seconds;
 } bench_opts;
 
-static const bench_opts k_defaults = {.seconds = 0.5};
+static const bench_opts k_defaults = {.seconds = 0.5, .backend = "auto"};
 
 static const rs_opt k_opts[] = {
     {"--case", RS_OPT_STRING, offsetof(bench_opts, only), "CASE", "only the case of this name"},
     {"--all", RS_OPT_FLAG, offsetof(bench_opts, all), NULL,
      "small cases too, not only those of real size"},
     {"--json", RS_OPT_FLAG, offsetof(bench_opts, json), NULL, "machine-readable, with the machine"},
+    {"--verify", RS_OPT_FLAG, offsetof(bench_opts, verify), NULL,
+     "only hold the cases against their references, time nothing"},
+    {"--backend", RS_OPT_STRING, offsetof(bench_opts, backend), "NAME", "cpu, cuda or auto"},
+    {"--record", RS_OPT_STRING, offsetof(bench_opts, record), "FILE",
+     "cuda: time the library's algorithms for every gemm case and write the fastest, a table for "
+     "cluster.gemm_table"},
     {"--threads", RS_OPT_INT, offsetof(bench_opts, threads), "N", "CPU threads; 0: all"},
     {"--seconds", RS_OPT_FLOAT, offsetof(bench_opts, seconds), "S", "time per case: 0.5"},
 };
@@ -37,10 +44,16 @@ typedef struct bench {
     const char *reason; /* of the first failure */
 } bench;
 
+static const char *device_name(const bench *b)
+{
+    bool cpu = strcmp(rs_device_backend(b->dev), "cpu") == 0;
+    return cpu ? rs_bench_cpu(b->arena) : rs_device_fingerprint(b->dev);
+}
+
 static void begin_table(bench *b)
 {
-    rs_out("%s, %d of %ld processors; %.1f GFLOP/s", rs_bench_cpu(b->arena),
-           rs_device_threads(b->dev), sysconf(_SC_NPROCESSORS_ONLN), b->peak.gflops);
+    rs_out("%s, %d of %ld processors; %.1f GFLOP/s", device_name(b), rs_device_threads(b->dev),
+           sysconf(_SC_NPROCESSORS_ONLN), b->peak.gflops);
     if (b->peak.gflops_bf16 > 0)
         rs_out(", of bf16 operands %.1f", b->peak.gflops_bf16);
     rs_out(", %.1f GB/s measured\n\n", b->peak.gbs);
@@ -57,6 +70,7 @@ static void begin_json(bench *b)
     rs_jsonw_i64(b->json, "processors", sysconf(_SC_NPROCESSORS_ONLN));
     rs_jsonw_i64(b->json, "threads", rs_device_threads(b->dev));
     rs_jsonw_string(b->json, "backend", rs_device_backend(b->dev));
+    rs_jsonw_string(b->json, "device", rs_device_fingerprint(b->dev));
     rs_jsonw_f64(b->json, "peak_gflops", b->peak.gflops);
     rs_jsonw_f64(b->json, "peak_bf16_gflops", b->peak.gflops_bf16);
     rs_jsonw_f64(b->json, "peak_gbs", b->peak.gbs);
@@ -162,6 +176,16 @@ static rs_status find_op(const rs_opspec **out, const char *name)
                 : RS_FAIL(USAGE, "unknown op \"%s\"; see reshoot bench op --help", name);
 }
 
+static rs_status outcome(const bench *b)
+{
+    if (b->run == 0)
+        return RS_FAIL(USAGE, "bench: no such case; --all shows the small ones too");
+    if (b->failed)
+        return RS_FAIL(NUMERIC, "bench: %lld of %lld cases failed, first: %s", (long long)b->failed,
+                       (long long)b->run, b->reason);
+    return RS_OK;
+}
+
 static rs_status bench_ops(bench *b, const rs_opspec *only)
 {
     RS_TRY(rs_peak_measure(&b->peak, b->dev));
@@ -180,12 +204,45 @@ static rs_status bench_ops(bench *b, const rs_opspec *only)
         rs_jsonw_end(b->json);
         rs_out("%s\n", rs_jsonw_text(b->json));
     }
-    if (b->run == 0)
-        return RS_FAIL(USAGE, "bench: no such case; --all shows the small ones too");
-    if (b->failed)
-        return RS_FAIL(NUMERIC, "bench: %lld of %lld cases failed, first: %s", (long long)b->failed,
-                       (long long)b->run, b->reason);
-    return RS_OK;
+    return outcome(b);
+}
+
+static void verify_case(bench *b, const rs_opspec *spec, const rs_opcase *c, double *most)
+{
+    bool cpu = strcmp(rs_device_backend(b->dev), "cpu") == 0;
+    for (int s = RS_STORE_FP32; s < (cpu ? RS_STORE_FP32 + 1 : RS_STORES); s++) {
+        rs_opcase stored;
+        double worst = 0;
+        if (!rs_opcase_stored(&stored, spec, c, (rs_opstore)s))
+            continue;
+        b->run++;
+        if (rs_opcase_verify(spec, &stored, &b->dev, 1, &worst) == RS_OK) {
+            *most = worst > *most ? worst : *most;
+            continue;
+        }
+        rs_out("FAILED: %s\n", rs_error_message());
+        if (b->failed++ == 0)
+            b->reason = rs_arena_strdup(b->arena, rs_error_message());
+    }
+}
+
+static rs_status verify_ops(bench *b, const rs_opspec *only)
+{
+    for (int i = 0; i < rs_opspec_count(); i++) {
+        const rs_opspec *spec = rs_opspec_at(i);
+        int64_t failed = b->failed, before = b->run;
+        double most = 0;
+        for (int k = 0; (!only || spec == only) && k < spec->n; k++) {
+            const rs_opcase *c = &spec->cases[k];
+            if (b->o->only ? strcmp(b->o->only, c->name) == 0 : !c->large || b->o->all)
+                verify_case(b, spec, c, &most);
+        }
+        if (b->run > before)
+            rs_out("%-15s %4lld cases, %lld failed, largest error %.2f of its limit\n", spec->op,
+                   (long long)(b->run - before), (long long)(b->failed - failed), most);
+        fflush(stdout);
+    }
+    return outcome(b);
 }
 
 static rs_status run(const rs_call *call)
@@ -200,8 +257,16 @@ static rs_status run(const rs_call *call)
         RS_TRY(find_op(&only, call->positional.items[0]));
     bench b = {.o = o, .arena = call->arena};
     rs_device_opts opts = {.threads = rs_i32(o->threads)};
+    if (strcmp(o->backend, "auto") != 0 && strcmp(o->backend, "cpu") != 0 &&
+        strcmp(o->backend, "cuda") != 0)
+        return RS_FAIL(USAGE, "--backend: \"%s\"; there are auto, cpu, cuda", o->backend);
+    RS_TRY(rs_device_choose(&opts.backend, NULL, o->backend, call->arena));
     RS_TRY(rs_device_open(&b.dev, &opts));
-    rs_status st = bench_ops(&b, only);
+    rs_status st = o->record ? rs_device_record_gemm(b.dev) : RS_OK;
+    if (st == RS_OK)
+        st = o->verify ? verify_ops(&b, only) : bench_ops(&b, only);
+    if (st == RS_OK && o->record)
+        st = rs_device_save_gemm(b.dev, o->record);
     rs_device_destroy(&b.dev);
     return st;
 }

@@ -113,7 +113,7 @@ static rs_precision g_precision;
 static rs_device *open_device(void)
 {
     rs_device *d;
-    rs_device_opts o = {.threads = 2, .precision = g_precision};
+    rs_device_opts o = {.backend = t_backend(), .threads = 2, .precision = g_precision};
     T_OK(rs_device_open(&d, &o));
     return d;
 }
@@ -132,8 +132,8 @@ static void expect(rs_device *d, rs_tensor t, const char *name, int64_t first, r
 {
     rs_arena *a = t_arena();
     int64_t n = rs_tensor_count(t);
-    bool narrow = file == RS_DTYPE_BF16 ||
-                  (file == RS_DTYPE_F16 && rs_device_precision(d) == RS_PRECISION_BF16);
+    bool narrow = file == RS_DTYPE_BF16 || (rs_device_precision(d) == RS_PRECISION_BF16 &&
+                                            (file == RS_DTYPE_F16 || !rs_device_host_memory(d)));
     rs_dtype held = matrix && narrow ? RS_DTYPE_BF16 : RS_DTYPE_F32;
     float *want = RS_NEW(a, float, n), *got = RS_NEW(a, float, n);
     void *raw = rs_arena_alloc(a, (size_t)n, rs_dtype_size(held));
@@ -195,6 +195,7 @@ static void t_homes_and_types(void)
         g_precision = i < 3 ? RS_PRECISION_FP32 : RS_PRECISION_BF16;
         check_walk(types[i % 3], RS_HOME_RESIDENT, "", false);
         check_walk(types[i % 3], RS_HOME_MAPPED, "", false);
+        check_walk(types[i % 3], RS_HOME_HOST, "", false);
         check_walk(types[i % 3], RS_HOME_AUTO, "", false);
     }
     g_precision = RS_PRECISION_FP32;

@@ -6,6 +6,8 @@
 
 #include "device/device.h"
 #include "device/device_priv.h"
+#include "device/queue.h"
+#include "device/select.h"
 #include "harness/test.h"
 
 /* t_memory asks for more than there is; under ASan that must be a NULL, not a report. */
@@ -188,6 +190,62 @@ static void t_failure_is_sticky(void)
     rs_device_destroy(&d);
 }
 
+static void t_choice_of_the_backend(void)
+{
+    const char *name, *why;
+    T_OK(rs_device_choose(&name, &why, "cpu", t_arena()));
+    T_EQ_S(name, "cpu");
+    T_CHECK(why == NULL);
+    bool gpu = rs_device_look(t_arena(), "cuda").devices > 0;
+    T_OK(rs_device_choose(&name, &why, "auto", t_arena()));
+    T_EQ_S(name, gpu ? "cuda" : "cpu");
+    T_CHECK(gpu == (why == NULL));
+    if (gpu)
+        return;
+    T_FAILS(rs_device_choose(&name, &why, "cuda", t_arena()), CONFIG, "backend cuda: ");
+    rs_device *d;
+    T_FAILS(rs_device_open(&d, &(rs_device_opts){.backend = "cuda"}), DEVICE, "");
+}
+
+/* What the weights' stream does, on whatever backend: sends overtake nothing that an event holds.
+ */
+static void t_queues(void)
+{
+    enum { N = 1 << 16, ROUNDS = 20 };
+    rs_device *d;
+    rs_event *filled, *used;
+    void *memory, *pinned, *seen;
+    T_OK(rs_device_open(&d, &(rs_device_opts){.backend = t_backend(), .threads = 1}));
+    T_OK(rs_event_create(&filled, d));
+    T_OK(rs_event_create(&used, d));
+    T_OK(rs_device_alloc(d, &memory, N));
+    T_OK(rs_device_alloc(d, &seen, N * ROUNDS));
+    T_OK(rs_device_pin(d, &pinned, N * ROUNDS));
+    for (int r = 0; r < ROUNDS; r++) {
+        memset((char *)pinned + N * r, r + 1, N);
+        rs_event_wait(used, RS_QUEUE_COPY);
+        rs_device_send(d, memory, (char *)pinned + N * r, N, RS_QUEUE_COPY);
+        rs_event_record(filled, RS_QUEUE_COPY);
+        rs_event_wait(filled, RS_QUEUE_COMPUTE);
+        rs_device_copy(d, (char *)seen + N * r, memory, N);
+        rs_event_record(used, RS_QUEUE_COMPUTE);
+    }
+    rs_device_sync(d);
+    T_CHECK(rs_event_done(filled) && rs_event_done(used));
+    char *host = rs_arena_alloc(t_arena(), N * ROUNDS, 1);
+    rs_device_get(d, host, seen, N * ROUNDS);
+    T_CHECK(memcmp(host, pinned, N * ROUNDS) == 0);
+    size_t room, all;
+    rs_device_room(d, &room, &all);
+    T_CHECK(room > 0 && room <= all);
+    T_OK(rs_device_check(d));
+    rs_event_destroy(&filled);
+    rs_event_destroy(&used);
+    T_CHECK(filled == NULL);
+    rs_device_unpin(d, pinned);
+    rs_device_destroy(&d);
+}
+
 static const rs_test_case CASES[] = {
     T_CASE(t_open),
     T_CASE(t_precision_decides_types),
@@ -195,5 +253,7 @@ static const rs_test_case CASES[] = {
     T_CASE(t_pool),
     T_CASE(t_broken_contract_names_op_and_shapes),
     T_CASE(t_failure_is_sticky),
+    T_CASE(t_choice_of_the_backend),
+    T_CASE(t_queues),
 };
 RS_TEST_MAIN(CASES)
