@@ -13,7 +13,7 @@ static double hold_bound(const rs_dtask *t, double now)
     return RS_TASK_CHECKPOINTED & RS_TASK_BIT(t->stage) ? -DBL_MAX : now + t->seconds;
 }
 
-static bool may_run(const rs_dgang *g, const rs_dtask *t, double now)
+bool rs_dgang_may_run(const rs_dgang *g, const rs_dtask *t, double now)
 {
     return (g->stages & RS_TASK_BIT(t->stage)) && g->deadline >= hold_bound(t, now);
 }
@@ -30,7 +30,10 @@ static int64_t best_of_stage(const rs_director *d, int stage, double deadline, d
 
 static int64_t best_for(const rs_director *d, const rs_dgang *g, double now)
 {
-    for (int s = RS_TASK_COUNT - 1; s >= 0; s--) {
+    int order[RS_TASK_COUNT];
+    rs_dgroups_order(order, d, g - d->gangs);
+    for (int i = 0; i < RS_TASK_COUNT; i++) {
+        int s = order[i];
         int64_t task = g->stages & RS_TASK_BIT(s) ? best_of_stage(d, s, g->deadline, now) : -1;
         if (task >= 0)
             return task;
@@ -48,21 +51,16 @@ static int64_t nearest_equal(const rs_director *d, int64_t gang, int64_t task, d
         return task;
     for (int i = 0; i < NEAR_LOOK && near >= 0; i++, near = d->tasks[near].next) {
         const rs_dtask *n = &d->tasks[near];
-        if (n->remaining == t->remaining && may_run(g, n, now) &&
+        if (n->remaining == t->remaining && rs_dgang_may_run(g, n, now) &&
             (best < 0 || n->rank < d->tasks[best].rank))
             best = near;
     }
     return best < 0 ? task : best;
 }
 
-/* The gang among those that ask (a tree of them) that gets this task: the one that is near, or the
- * first that may run it. -1: none. */
-static int64_t gang_for(const rs_director *d, const rs_maxtree *asking, const rs_dtask *t,
-                        double now)
+static int64_t first_for(const rs_director *d, const rs_maxtree *asking, const rs_dtask *t,
+                         double now)
 {
-    if (t->near >= 0 && may_run(&d->gangs[t->near], t, now) &&
-        asking->at[asking->leaves + d->gangs[t->near].leaf] > -INFINITY)
-        return t->near;
     for (int c = 0; c < d->n_classes; c++) {
         if (!(d->classes[c].stages & RS_TASK_BIT(t->stage)))
             continue;
@@ -72,6 +70,22 @@ static int64_t gang_for(const rs_director *d, const rs_maxtree *asking, const rs
             return d->gang_of_leaf[leaf];
     }
     return -1;
+}
+
+/* The gang among those that ask (a tree of them) that gets this task: one whose group does the
+ * like, the one that is near, or the first that may run it. -1: none. */
+static int64_t gang_for(const rs_director *d, const rs_maxtree *asking, const rs_dtask *t,
+                        double now)
+{
+    int kind = d->in_step && asking == &d->idle ? rs_dkind(t->stage) : -1;
+    bool near = t->near >= 0 && rs_dgang_may_run(&d->gangs[t->near], t, now) &&
+                asking->at[asking->leaves + d->gangs[t->near].leaf] > -INFINITY;
+    if (near && rs_dgroups_fits(d, t->near, kind))
+        return t->near;
+    int64_t fitting = kind >= 0 ? first_for(d, &d->fitting[kind], t, now) : -1;
+    if (fitting >= 0)
+        return fitting;
+    return near ? t->near : first_for(d, asking, t, now);
 }
 
 /* Latest deadline of those that ask and may run the stage; -infinity: nobody. */
@@ -97,7 +111,8 @@ static bool match(const rs_director *d, const rs_maxtree *asking, double now, in
         *gang = gang_for(d, asking, &d->tasks[*task], now);
         if (*gang < 0)
             continue; /* the last bit of a deadline, rounded the other way */
-        *task = nearest_equal(d, *gang, *task, now);
+        int64_t fitting = d->in_step ? best_for(d, &d->gangs[*gang], now) : -1;
+        *task = nearest_equal(d, *gang, fitting >= 0 ? fitting : *task, now);
         return true;
     }
     return false;
@@ -112,7 +127,7 @@ static void stop_asking(rs_director *d, int64_t gang)
         return;
     g->asking = false;
     d->n_asking--;
-    rs_maxtree_set(&d->idle, g->leaf, -INFINITY);
+    rs_dgroups_idle(d, gang, false);
     rs_maxtree_set(&d->busy, g->leaf, -INFINITY);
 }
 
@@ -130,9 +145,43 @@ static void give(rs_director *d, rs_answer *out, int64_t gang, int64_t task, boo
                        .edit = t->edit,
                        .stage = t->stage,
                        .follows = follows ? g->held[0] : -1,
-                       .seconds = t->seconds};
+                       .seconds = t->seconds,
+                       .leader = gang,
+                       .width = 1};
+    if (g->n_held == 0)
+        rs_dgroups_running(d, gang, task, 1);
     g->held[g->n_held++] = task;
     g->follows = follows;
+}
+
+/* To one that waits; neighbours that wait too may have to help it. */
+static void give_idle(rs_director *d, rs_answer *out, int64_t gang, int64_t task, double now)
+{
+    int width = rs_dgroups_widen(d, &gang, &d->tasks[task], now);
+    give(d, out, gang, task, false);
+    out->width = d->gangs[gang].width = width;
+    d->help_leader = gang;
+    d->help_next = gang + 1;
+    d->help_end = gang + width;
+}
+
+static void give_help(rs_director *d, rs_answer *out)
+{
+    const rs_dgang *leader = &d->gangs[d->help_leader];
+    const rs_dtask *t = &d->tasks[leader->held[0]];
+    int64_t gang = d->help_next++;
+    stop_asking(d, gang);
+    d->gangs[gang].helps = d->help_leader;
+    *out = (rs_answer){.kind = RS_ANSWER_HELP,
+                       .gang = gang,
+                       .task = leader->held[0],
+                       .video = t->video,
+                       .edit = t->edit,
+                       .stage = t->stage,
+                       .follows = -1,
+                       .seconds = t->seconds,
+                       .leader = d->help_leader,
+                       .width = leader->width};
 }
 
 /* A gang asks while it works: the next stage of its own job, unless something later waits. */
@@ -140,7 +189,7 @@ static bool answer_ahead(rs_director *d, rs_answer *out, int64_t gang, double no
 {
     const rs_dgang *g = &d->gangs[gang];
     int64_t next = rs_djobs_successor(d, g->held[0]), other = best_for(d, g, now);
-    if (next >= 0 && !may_run(g, &d->tasks[next], now))
+    if (next >= 0 && !rs_dgang_may_run(g, &d->tasks[next], now))
         next = -1;
     if (next >= 0 && d->tasks[next].state != RS_TASK_STATE_BLOCKED)
         next = -1;
@@ -191,7 +240,8 @@ static bool answer_done(rs_director *d, rs_answer *out)
                        .video = -1,
                        .edit = -1,
                        .stage = RS_TASK_COUNT,
-                       .follows = -1};
+                       .follows = -1,
+                       .leader = -1};
     stop_asking(d, out->gang);
     return true;
 }
@@ -199,9 +249,13 @@ static bool answer_done(rs_director *d, rs_answer *out)
 bool rs_director_next(rs_director *d, double now, rs_answer *out)
 {
     int64_t gang, task;
+    if (d->help_next < d->help_end) {
+        give_help(d, out);
+        return true;
+    }
     if (!d->stopping) {
         if (match(d, &d->idle, now, &gang, &task)) {
-            give(d, out, gang, task, false);
+            give_idle(d, out, gang, task, now);
             return true;
         }
         if (answer_fresh(d, out, now))
@@ -223,9 +277,11 @@ void rs_director_ask(rs_director *d, int64_t gang)
     RS_ASSERT(g->live && !g->asking && g->n_held < 2);
     g->asking = true;
     d->n_asking++;
-    if (g->n_held == 0 || d->stopping) {
-        rs_maxtree_set(g->n_held ? &d->busy : &d->idle, g->leaf, g->deadline);
-    } else if (!g->fresh) {
+    if (g->n_held == 0) {
+        rs_dgroups_idle(d, gang, g->helps < 0);
+    } else if (d->stopping) {
+        rs_maxtree_set(&d->busy, g->leaf, g->deadline);
+    } else if (!g->fresh && !rs_dgroups_late(d, gang)) {
         g->fresh = true;
         d->fresh[d->n_fresh++] = gang;
     }
@@ -258,12 +314,16 @@ bool rs_director_end(rs_director *d, int64_t gang, int64_t task, rs_task_end how
         rs_djobs_put_back(d, task);
     else
         rs_djobs_ended(d, task, gang, how == RS_TASK_OK, reason);
+    rs_dgroups_running(d, gang, task, -1);
+    rs_dgroups_free_help(d, gang);
     g->held[0] = g->held[1];
     g->n_held--;
     g->follows = false;
+    if (g->n_held > 0)
+        rs_dgroups_running(d, gang, g->held[0], 1);
     if (g->asking) { /* it asked while it worked, and works no more */
         rs_maxtree_set(&d->busy, g->leaf, -INFINITY);
-        rs_maxtree_set(&d->idle, g->leaf, g->deadline);
+        rs_dgroups_idle(d, gang, true);
     }
     return true;
 }
@@ -279,9 +339,13 @@ void rs_director_lose(rs_director *d, int64_t gang)
     d->n_live--;
     rs_djobs_forget(d, gang);
     release_ahead(d, g);
-    if (g->n_held > 0)
+    if (g->n_held > 0) {
+        rs_dgroups_running(d, gang, g->held[0], -1);
         rs_djobs_put_back(d, g->held[0]);
+    }
+    rs_dgroups_free_help(d, gang);
     g->n_held = 0;
+    g->helps = -1;
     g->follows = false;
 }
 

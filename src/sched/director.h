@@ -14,6 +14,16 @@
  * follows: should that one not end with RS_TASK_OK, the answer is void for both sides, and the gang
  * asks again. A gang holds at most two tasks and ends them in the order it got them.
  *
+ * Gangs may have neighbours, their *group*. What its members do at that moment decides then, so a
+ * question is answered when the task has ended, not ahead. Two things that groups may be:
+ *   in step  they share weights and walk the passes over them together, each as long as the longest
+ *            of them. The members keep to one kind of pass (training the motion, the appearance,
+ *            sampling) while there is work of it: a gang takes what makes no passes and comes late
+ *            (publish, decode), then the kind that most of its group work on, then the other kinds,
+ *            then ingest. Nobody waits for the sake of it.
+ *   lanes    where fewer tasks are ready than gangs wait, a task with passes is given to several
+ *            neighbours that wait: 2, 4 or 8, the first of which works on it and the others help.
+ *
  * Failures stay where they are: a failed stage fails its edit, or all edits of the video when it is
  * one of the video's; siblings go on. What succeeded is published; when ingest or motion failed
  * nothing is. Every operation is O(log n); a task's end is O(log n) for each task it makes ready.
@@ -39,6 +49,9 @@ typedef enum rs_task_stage {
 } rs_task_stage;
 
 #define RS_TASK_BIT(stage) (1u << (stage))
+/* Stages that make passes over the transformer's weights. */
+#define RS_TASK_PASSES                                                                             \
+    (RS_TASK_BIT(RS_TASK_MOTION) | RS_TASK_BIT(RS_TASK_APPEARANCE) | RS_TASK_BIT(RS_TASK_EDIT))
 #define RS_TASK_ANY        ((1u << RS_TASK_COUNT) - 1u)
 /* Stages that save their state as they go (a chain also between its stages): a time limit does not
  * keep a gang from beginning them. */
@@ -81,6 +94,10 @@ typedef struct rs_director_opts {
     int64_t n_videos;
     const rs_sched_gang *gangs; /* n_gangs of them; NULL: all of them any stage, no deadline */
     int64_t n_gangs;
+    const int64_t *groups; /* (n_gangs) neighbours with equal numbers are a group; NULL: none */
+    bool in_step;          /* groups walk passes together */
+    int widest; /* most gangs that may share a task: 2, 4 or 8; 0 or 1: none. Those of a lane of
+                   width P are w * P ... of their group, in its order. */
 } rs_director_opts;
 
 typedef struct rs_director rs_director;
@@ -93,7 +110,8 @@ void rs_director_destroy(rs_director **d); /* accepts NULL, nulls the pointer */
 
 typedef enum rs_answer_kind {
     RS_ANSWER_TASK,
-    RS_ANSWER_DONE /* nothing more for this gang: all has ended, or the run stops, or nobody that is
+    RS_ANSWER_HELP, /* with a task of the gang `leader`; it may ask at once, as if it worked */
+    RS_ANSWER_DONE  /* nothing more for this gang: all has ended, or the run stops, or nobody that is
                       left may run what is left */
 } rs_answer_kind;
 
@@ -104,7 +122,9 @@ typedef struct rs_answer {
     int64_t video, edit; /* edit -1: the video's own */
     rs_task_stage stage;
     int64_t follows; /* void unless this task, which the gang works on, ends with RS_TASK_OK; -1 */
-    double seconds;  /* expected */
+    double seconds;  /* expected, of one gang */
+    int64_t leader;  /* works on the task: the gang itself unless it helps */
+    int width;       /* gangs that share it: leader and those behind it */
 } rs_answer;
 
 /* The next answer that is due, false when there is none now: whoever has asked and got no answer
@@ -125,7 +145,8 @@ void rs_director_ask(rs_director *d, int64_t gang);
  * the gang does not hold the task: it was lost in between, or the task was void. */
 bool rs_director_end(rs_director *d, int64_t gang, int64_t task, rs_task_end how,
                      const char *reason);
-/* The gang is gone: its question is dropped, its tasks are handed out again. Twice is fine. */
+/* The gang is gone: its question is dropped, its tasks are handed out again, who helps it is free.
+ * Twice is fine. */
 void rs_director_lose(rs_director *d, int64_t gang);
 /* A lost gang is back, without memory of what it did. */
 void rs_director_join(rs_director *d, int64_t gang);

@@ -156,6 +156,7 @@ static void make_gangs(rs_director *d, const rs_sched_gang *given)
     for (int64_t g = 0; g < d->n_gangs; g++) {
         rs_dgang *gang = &d->gangs[g];
         *gang = (rs_dgang){.live = true,
+                           .width = 1,
                            .stages = given ? given[g].stages & any : any,
                            .deadline = given ? given[g].deadline : INFINITY,
                            .leaf = -1};
@@ -215,10 +216,13 @@ rs_status rs_director_create(rs_director **out, const rs_director_opts *o)
                        .spec = o->videos,
                        .n_videos = o->n_videos,
                        .n_gangs = o->n_gangs,
-                       .n_open = o->n_videos};
+                       .n_open = o->n_videos,
+                       .in_step = o->in_step && o->groups,
+                       .widest = o->widest};
     lay_out(d);
     rank_tasks(d);
     make_gangs(d, o->gangs);
+    rs_dgroups_make(d, o->groups);
     rs_status st = check_pins(d);
     if (st != RS_OK) {
         rs_arena_destroy(&a);

@@ -1,5 +1,6 @@
 /* Inside the director: tasks and gangs. director.c matches questions with tasks, director_jobs.c
- * knows which task comes after which, director_make.c lays them out. */
+ * knows which task comes after which, director_make.c lays them out, director_groups.c looks at a
+ * gang's neighbours. */
 #ifndef RS_SCHED_DIRECTOR_PRIV_H
 #define RS_SCHED_DIRECTOR_PRIV_H
 
@@ -46,7 +47,20 @@ typedef struct rs_dgang {
     double deadline;
     int64_t leaf;                /* in idle and busy */
     int64_t near[RS_TASK_COUNT]; /* lists of ready tasks whose previous stage it ran */
+    bool idle;                   /* asks, and has nothing to do */
+    int64_t group;               /* -1: none */
+    int64_t helps;               /* gang with whose task it helps, or -1 */
+    int width;                   /* gangs that share held[0], it and those behind it */
 } rs_dgang;
+
+enum { RS_KINDS = 3 }; /* of passes */
+
+/* Neighbours lo <= gang < hi. */
+typedef struct rs_dgroup {
+    int64_t lo, hi;
+    int64_t running[RS_KINDS]; /* tasks of each kind that are under way */
+    int leading;               /* the kind of most of them, the latest of equals; -1: none */
+} rs_dgroup;
 
 /* Gangs with the same stages. */
 typedef struct rs_dclass {
@@ -75,14 +89,46 @@ struct rs_director {
     int64_t n_open;  /* videos */
     int64_t n_held;  /* tasks */
     int64_t n_ready; /* tasks */
-    int64_t n_live, n_asking;
+    int64_t n_live, n_asking, n_idle;
     bool stopping;
+    rs_dgroup *groups;
+    int64_t n_groups;
+    bool in_step;
+    int widest;
+    rs_maxtree fitting[RS_KINDS]; /* as idle: gangs whose group's leading kind it is; in step only */
+    int64_t help_next, help_end;  /* gangs that have to be told to help the gang help_leader */
+    int64_t help_leader;
 };
 
 /* ---- director_make.c ---- */
 
 /* Task of a video or (edit >= 0) of an edit. */
 int64_t rs_dtask_of(const rs_director *d, int64_t video, int64_t edit, rs_task_stage stage);
+
+/* ---- director_groups.c ---- */
+
+/* Groups of the gangs, before any of them asks. groups: as in the options. */
+void rs_dgroups_make(rs_director *d, const int64_t *groups);
+/* The kind of pass of a stage, or -1. */
+int rs_dkind(rs_task_stage stage);
+/* The gang asks and has nothing to do, or not any more. */
+void rs_dgroups_idle(rs_director *d, int64_t gang, bool idle);
+/* held[0] of the gang is begun, or has ended: `by` 1 or -1. */
+void rs_dgroups_running(rs_director *d, int64_t gang, int64_t task, int by);
+/* Questions of a gang that works are answered when its task has ended. */
+bool rs_dgroups_late(const rs_director *d, int64_t gang);
+/* Stages in the order in which the gang wants them. */
+void rs_dgroups_order(int order[RS_TASK_COUNT], const rs_director *d, int64_t gang);
+/* Does a task of this kind fit to what the gang's group does? */
+bool rs_dgroups_fits(const rs_director *d, int64_t gang, int kind);
+/* How many gangs that wait share the task, which `*gang` would get: *gang becomes the first. */
+int rs_dgroups_widen(rs_director *d, int64_t *gang, const rs_dtask *t, double now);
+/* Those that help with the gang's task are free again. */
+void rs_dgroups_free_help(rs_director *d, int64_t gang);
+
+/* ---- director.c ---- */
+
+bool rs_dgang_may_run(const rs_dgang *g, const rs_dtask *t, double now);
 
 /* ---- director_jobs.c ---- */
 

@@ -12,6 +12,7 @@ typedef struct worker {
     rs_answer held[2];
     int n;
     bool live, asking;
+    int64_t helps; /* gang, or -1 */
 } worker;
 
 typedef enum record { NEW, HELD, OK, FAILED } record;
@@ -29,6 +30,9 @@ typedef struct world {
     int64_t *name; /* [video, edit + 1, stage] -> task, or -1 */
     int64_t most_edits;
     double fail, stop, lose;
+    int64_t groups[MAX_GANGS];
+    bool grouped;
+    int64_t helped;
 } world;
 
 static double draw(world *w)
@@ -115,16 +119,45 @@ static bool not_too_early(const world *w, const rs_answer *a)
     return ok;
 }
 
+/* Behind its leader, in its group, with nothing else to do, and only with a task that makes passes.
+ */
+static void help(world *w, const rs_answer *a)
+{
+    worker *g = &w->w[a->gang], *leader = &w->w[a->leader];
+    T_CHECK(g->n == 0 && g->helps < 0);
+    T_CHECK(a->gang > a->leader && a->gang < a->leader + a->width);
+    T_CHECK(w->groups[a->gang] == w->groups[a->leader]);
+    T_CHECK(leader->n > 0 && leader->held[0].task == a->task);
+    T_CHECK(RS_TASK_PASSES & RS_TASK_BIT(a->stage));
+    T_CHECK(w->given[a->gang].stages & RS_TASK_BIT(a->stage));
+    g->helps = a->leader;
+    w->helped++;
+}
+
+static void free_helpers(world *w, int64_t leader)
+{
+    for (int64_t g = 0; g < w->gangs; g++)
+        if (w->w[g].helps == leader)
+            w->w[g].helps = -1;
+}
+
 static void receive(world *w, const rs_answer *a)
 {
     worker *g = &w->w[a->gang];
     T_CHECK(g->live && g->asking && g->n < 2);
     g->asking = false;
+    T_CHECK(g->helps < 0); /* it waits for the end of that */
     if (a->kind == RS_ANSWER_DONE) {
         T_CHECK(g->n == 0 || rs_director_finished(w->d));
         return;
     }
     T_CHECK(a->task >= 0 && a->task < rs_director_tasks(w->d));
+    T_CHECK(a->kind == RS_ANSWER_HELP || a->leader == a->gang);
+    if (a->kind == RS_ANSWER_HELP) {
+        help(w, a);
+        return;
+    }
+    T_CHECK(a->width == 1 || a->gang + a->width <= w->gangs);
     T_CHECK(!skipped(w, a->video, a->edit, (int)a->stage));
     T_CHECK(a->edit < 0 || !w->v[a->video].edits[a->edit].failed);
     T_CHECK(w->given[a->gang].stages & RS_TASK_BIT(a->stage));
@@ -152,6 +185,8 @@ static void drop(world *w, worker *g)
     while (g->n > 0)
         w->tasks[g->held[--g->n].task] = NEW;
     g->asking = false;
+    g->helps = -1;
+    free_helpers(w, g - w->w);
 }
 
 static void end_first(world *w, int64_t gang)
@@ -169,6 +204,7 @@ static void end_first(world *w, int64_t gang)
     w->tasks[first.task] = how == RS_TASK_OK ? OK : how == RS_TASK_FAILED ? FAILED : NEW;
     g->held[0] = g->held[1];
     g->n--;
+    free_helpers(w, gang);
     T_CHECK(rs_director_end(w->d, gang, first.task, how, "random"));
     T_CHECK(!rs_director_end(w->d, gang, first.task, how, "random"));
 }
@@ -209,9 +245,9 @@ static void check_outcomes(const world *w)
     }
 }
 
-static void make(world *w, uint64_t seed)
+static void make(world *w, uint64_t seed, bool grouped)
 {
-    *w = (world){.rng = rs_rng_stream(seed, 1, RS_RNG_TEST, 0)};
+    *w = (world){.rng = rs_rng_stream(seed, 1, RS_RNG_TEST, 0), .grouped = grouped};
     w->n = below(w, 12);
     w->gangs = 1 + below(w, MAX_GANGS);
     w->most_edits = below(w, 5);
@@ -226,12 +262,19 @@ static void make(world *w, uint64_t seed)
         if (pinned && g > 0) /* the first one can do everything */
             w->given[g].stages = (uint32_t)below(w, RS_TASK_ANY + 1);
         w->w[g].live = true;
+        w->w[g].helps = -1;
+        w->groups[g] = draw(w) < 0.3 && g > 0 ? w->groups[g - 1] + 1 : g > 0 ? w->groups[g - 1] : 0;
     }
     rs_director_opts o = {.granularity = w->chain ? RS_GRANULARITY_CHAIN : RS_GRANULARITY_STAGE,
                           .videos = w->v,
                           .n_videos = w->n,
                           .gangs = w->given,
                           .n_gangs = w->gangs};
+    if (w->grouped) {
+        o.groups = w->groups;
+        o.in_step = draw(w) < 0.5;
+        o.widest = 1 << below(w, 4);
+    }
     T_OK(rs_director_create(&w->d, &o));
     w->tasks = RS_NEW(t_arena(), record, rs_director_tasks(w->d) + 1);
     int64_t names = w->n * (w->most_edits + 1) * RS_TASK_COUNT;
@@ -240,19 +283,33 @@ static void make(world *w, uint64_t seed)
         w->name[i] = -1;
 }
 
-static void t_everything_ends_once_and_in_order(void)
+static int64_t run_all(bool grouped)
 {
+    int64_t helped = 0;
     for (uint64_t seed = 0; seed < SHAPES; seed++) {
         world w;
-        make(&w, seed);
+        make(&w, seed, grouped);
         int64_t steps = 0;
         for (; !rs_director_finished(w.d) && steps < MOST_STEPS; steps++)
             step(&w);
         T_CHECKF(steps < MOST_STEPS, "seed %d does not end", (int)seed);
         T_EQ_I(rs_director_held(w.d), 0);
         check_outcomes(&w);
+        helped += w.helped;
         rs_director_destroy(&w.d);
     }
+    return helped;
+}
+
+static void t_everything_ends_once_and_in_order(void)
+{
+    T_EQ_I(run_all(false), 0);
+}
+
+static void t_and_so_it_does_in_groups_and_lanes(void)
+{
+    int64_t helped = run_all(true);
+    T_CHECKF(helped > SHAPES / 3, "helped %d times", (int)helped);
 }
 
 /* The catalog's order does not change what becomes of it, only who does it: one gang, all orders of
@@ -290,6 +347,7 @@ static void t_the_order_of_the_catalog_does_not_matter_where_lengths_differ(void
 
 static const rs_test_case cases[] = {
     T_CASE(t_everything_ends_once_and_in_order),
+    T_CASE(t_and_so_it_does_in_groups_and_lanes),
     T_CASE(t_the_order_of_the_catalog_does_not_matter_where_lengths_differ),
 };
 RS_TEST_MAIN(cases)
