@@ -101,6 +101,14 @@
     E(HOME_MAPPED, "mapped", "the files, mapped into memory: one copy per node")                   \
     E(HOME_SHARDED, "sharded", "a part of every block in each rank of a gang")
 
+#define RS_CFG_ENUM_lanes(E)                                                                       \
+    E(LANES_1, "1", "a rank per job")                                                              \
+    E(LANES_2, "2", "ranks per job, in the whole run")                                             \
+    E(LANES_4, "4", "ranks per job")                                                               \
+    E(LANES_8, "8", "ranks per job")                                                               \
+    E(LANES_AUTO, "auto",                                                                          \
+      "one, and up to 8 of a gang or node for a stage when fewer are ready than ranks wait")
+
 #define RS_CFG_ENUM_progress(E)                                                                    \
     E(PROGRESS_AUTO, "auto", "live on a terminal, else plain")                                     \
     E(PROGRESS_LIVE, "live", "a few lines that are redrawn in place, below the log")               \
@@ -118,7 +126,7 @@
 #define RS_CFG_ENUMS(L)                                                                            \
     L(family) L(sampling) L(mask_shape) L(first_frame) L(lora_target) L(timestep) L(schedule)      \
     L(given) L(appearance_when) L(appearance_mode) L(sampler) L(preset) L(backend) L(log_level)    \
-    L(progress) L(home) L(recompute)
+    L(progress) L(home) L(recompute) L(lanes)
 /* clang-format on */
 
 /* Settings of the top level. */
@@ -262,10 +270,8 @@
     X(cluster, INT, gang, "0", "ranks",                                                            \
       "ranks that share one copy of the weights with memory.home sharded; 0: those of a node",     \
       RANGE(0, 65536))                                                                             \
-    X(cluster, INT, lanes, "1", "ranks",                                                           \
-      "ranks that share one job by sequence parallelism: 1, 2, 4 or 8; results do not depend on "  \
-      "it",                                                                                        \
-      RANGE(1, 8))                                                                                 \
+    X(cluster, ENUM, lanes, "1", "ranks",                                                          \
+      "ranks that share one job by sequence parallelism; results do not depend on it", lanes)      \
     X(cluster, TEXT, pin, "", "",                                                                  \
       "ranks that run certain stages only: \"0-1=ingest,motion; 2=edit\"; empty: all run any",     \
       ANY)                                                                                         \

@@ -16,7 +16,12 @@ void rs_dispatch_nap(void)
 rs_status rs_dispatch_open(rs_dispatch **out, const rs_world *w, const rs_dispatch_opts *o)
 {
     rs_dispatch *d = rs_alloc(1, sizeof *d);
-    *d = (rs_dispatch){.w = w, .o = *o, .task = -1, .ended_ok = -1, .now = {.video = -1}};
+    *d = (rs_dispatch){.w = w,
+                       .o = *o,
+                       .task = -1,
+                       .ended_ok = -1,
+                       .leader = w->rank - w->rank % w->width,
+                       .now = {.video = -1, .width = 1}};
     *out = d;
     rs_status st = rs_comm_agree(w->comm, rs_world_leads(w) ? rs_lead_open(d) : RS_OK);
     if (st == RS_OK)
@@ -100,26 +105,41 @@ rs_status rs_dispatch_next(rs_dispatch *d, rs_assignment *out)
         RS_TRY(await_answer(d, &n));
         /* void when the task that it follows did not end well */
     } while (n.video >= 0 && n.follows >= 0 && n.follows != d->ended_ok);
+    d->called = false;
     d->task = n.task;
-    d->now = (rs_assignment){.video = n.video, .edit = n.edit, .stage = n.stage, .fates = d->fates};
+    d->now = (rs_assignment){.video = n.video,
+                             .edit = n.edit,
+                             .stage = n.stage,
+                             .width = n.video >= 0 ? n.width : 1,
+                             .helps = n.video >= 0 && n.helps >= 0,
+                             .fates = d->fates};
+    if (d->now.helps)
+        d->leader = n.helps;
     *out = d->now;
     return n.video >= 0 ? ask(d) : rs_dispatch_call_lane(d);
 }
 
-rs_status rs_dispatch_call_lane(rs_dispatch *d)
+static rs_status tell_lane(rs_dispatch *d, int64_t video)
 {
     const rs_world *w = d->w;
-    note n = {.kind = NOTE_JOIN, .video = d->now.video, .edit = d->now.edit, .stage = d->now.stage};
-    for (int r = w->rank + 1; r < w->rank + w->width; r++)
+    note n = {.kind = NOTE_JOIN, .video = video, .edit = d->now.edit, .stage = d->now.stage};
+    for (int r = w->rank + 1; r < w->rank + w->width * d->now.width; r++)
         RS_TRY(rs_comm_send(w->comm, &n, sizeof n, r, RS_TAG_LANE));
     return RS_OK;
+}
+
+rs_status rs_dispatch_call_lane(rs_dispatch *d)
+{
+    d->called = true;
+    return tell_lane(d, d->now.video);
 }
 
 rs_status rs_dispatch_follow(rs_dispatch *d, rs_assignment *out)
 {
     note n;
-    RS_TRY(await(d, &n, d->w->rank - d->w->rank % d->w->width, RS_TAG_LANE));
-    *out = (rs_assignment){.video = n.video, .edit = n.edit, .stage = n.stage};
+    RS_TRY(await(d, &n, d->leader, RS_TAG_LANE));
+    *out = (rs_assignment){
+        .video = n.video, .edit = n.edit, .stage = n.stage, .width = d->now.width, .helps = true};
     return RS_OK;
 }
 
@@ -140,6 +160,9 @@ rs_status rs_dispatch_end(rs_dispatch *d, const rs_edit_report *end)
               .report = *end};
     d->ended_ok = end->status == RS_OK ? d->task : -1;
     d->task = -1;
+    if (d->now.width > 1 && !d->called) /* there was nothing to do */
+        RS_TRY(tell_lane(d, -1));
+    d->now.width = 1;
     return tell(d, &n);
 }
 

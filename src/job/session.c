@@ -3,6 +3,7 @@
 #include "base/fsio.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/str.h"
 #include "comm/agree.h"
 #include "job/check.h"
 #include "job/job.h"
@@ -57,6 +58,21 @@ static rs_status load(rs_run_session *s, const rs_run_opts *o)
     return st;
 }
 
+int64_t rs_session_lanes(const rs_config *c)
+{
+    int64_t width = 0;
+    return rs_parse_i64(&width, rs_cfg_lanes_text(c->cluster.lanes)) ? width : 0;
+}
+
+void rs_session_use_lane(rs_run_session *s, int width, bool follows)
+{
+    const rs_world_lane *l = rs_world_lane_of(&s->world, width);
+    s->run.lane = l->lane;
+    s->run.half = l->half;
+    s->run.pair = l->pair;
+    s->run.follows = follows;
+}
+
 rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config *cfg, int cores,
                              rs_comm *gang)
 {
@@ -74,10 +90,8 @@ rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config
 static rs_status open_models(rs_run_session *s, int cores)
 {
     RS_TRY(rs_run_open_models(&s->run.models, &s->dev, s->cfg, cores, s->world.gang));
-    s->run.models.denoiser_opts.lane = s->run.lane = s->world.lane;
-    s->run.half = s->world.half;
-    s->run.pair = s->world.pair;
-    s->run.follows = !rs_world_leads_lane(&s->world);
+    rs_session_use_lane(s, s->world.width, !rs_world_leads_lane(&s->world));
+    s->run.models.denoiser_opts.lane = s->run.lane;
     RS_TRY(rs_session_plan(s));
     return identify_model(&s->run);
 }
@@ -119,7 +133,7 @@ rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
     RS_TRY(rs_world_watch(&s->world, s->cfg->cluster.watchdog));
     RS_TRY(rs_comm_agree(c, rs_world_cores(&cores, &s->world)));
     RS_TRY(rs_comm_agree(c, rs_world_make_gangs(&s->world, s->cfg->cluster.gang)));
-    RS_TRY(rs_comm_agree(c, rs_world_make_lanes(&s->world, s->cfg->cluster.lanes)));
+    RS_TRY(rs_comm_agree(c, rs_world_make_lanes(&s->world, rs_session_lanes(s->cfg))));
     s->deadline = rs_limit_deadline(s->cfg);
     RS_TRY(rs_comm_agree(c, rs_limit_arm(s->deadline - s->cfg->cluster.margin)));
     RS_TRY(rs_comm_agree(c, rs_world_neighbours(&s->machine_ranks, &s->world)));

@@ -52,7 +52,7 @@ typedef enum rs_task_stage {
 /* Stages that make passes over the transformer's weights. */
 #define RS_TASK_PASSES                                                                             \
     (RS_TASK_BIT(RS_TASK_MOTION) | RS_TASK_BIT(RS_TASK_APPEARANCE) | RS_TASK_BIT(RS_TASK_EDIT))
-#define RS_TASK_ANY        ((1u << RS_TASK_COUNT) - 1u)
+#define RS_TASK_ANY ((1u << RS_TASK_COUNT) - 1u)
 /* Stages that save their state as they go (a chain also between its stages): a time limit does not
  * keep a gang from beginning them. */
 #define RS_TASK_CHECKPOINTED                                                                       \
@@ -111,8 +111,8 @@ void rs_director_destroy(rs_director **d); /* accepts NULL, nulls the pointer */
 typedef enum rs_answer_kind {
     RS_ANSWER_TASK,
     RS_ANSWER_HELP, /* with a task of the gang `leader`; it may ask at once, as if it worked */
-    RS_ANSWER_DONE  /* nothing more for this gang: all has ended, or the run stops, or nobody that is
-                      left may run what is left */
+    RS_ANSWER_DONE /* nothing more for this gang: all has ended, or the run stops, or nobody that is
+                     left may run what is left */
 } rs_answer_kind;
 
 typedef struct rs_answer {

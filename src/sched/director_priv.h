@@ -95,8 +95,9 @@ struct rs_director {
     int64_t n_groups;
     bool in_step;
     int widest;
-    rs_maxtree fitting[RS_KINDS]; /* as idle: gangs whose group's leading kind it is; in step only */
-    int64_t help_next, help_end;  /* gangs that have to be told to help the gang help_leader */
+    rs_maxtree
+        fitting[RS_KINDS];       /* as idle: gangs whose group's leading kind it is; in step only */
+    int64_t help_next, help_end; /* gangs that have to be told to help the gang help_leader */
     int64_t help_leader;
 };
 

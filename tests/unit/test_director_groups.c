@@ -236,8 +236,7 @@ static void t_ready_tasks_come_before_help(void)
 static void t_who_is_pinned_to_something_else_does_not_help(void)
 {
     static const int64_t one[2] = {0};
-    rs_sched_gang given[2] = {{RS_TASK_ANY, INFINITY},
-                              {RS_TASK_BIT(RS_TASK_INGEST), INFINITY}};
+    rs_sched_gang given[2] = {{RS_TASK_ANY, INFINITY}, {RS_TASK_BIT(RS_TASK_INGEST), INFINITY}};
     rs_director *d;
     rs_director_opts o = {.videos = ingested(1, 1, false),
                           .n_videos = 1,
