@@ -253,7 +253,7 @@ bool rs_director_next(rs_director *d, double now, rs_answer *out)
         give_help(d, out);
         return true;
     }
-    if (!d->stopping) {
+    if (!d->stopping && d->n_silent == 0) {
         if (match(d, &d->idle, now, &gang, &task)) {
             give_idle(d, out, gang, task, now);
             return true;
@@ -270,6 +270,12 @@ bool rs_director_next(rs_director *d, double now, rs_answer *out)
 
 /* ---- events ---- */
 
+static void hear(rs_director *d, rs_dgang *g)
+{
+    d->n_silent -= g->silent;
+    g->silent = false;
+}
+
 void rs_director_ask(rs_director *d, int64_t gang)
 {
     RS_ASSERT(gang >= 0 && gang < d->n_gangs);
@@ -277,6 +283,7 @@ void rs_director_ask(rs_director *d, int64_t gang)
     RS_ASSERT(g->live && !g->asking && g->n_held < 2);
     g->asking = true;
     d->n_asking++;
+    hear(d, g);
     if (g->n_held == 0) {
         rs_dgroups_idle(d, gang, g->helps < 0);
     } else if (d->stopping) {
@@ -335,6 +342,7 @@ void rs_director_lose(rs_director *d, int64_t gang)
     if (!g->live)
         return;
     stop_asking(d, gang);
+    hear(d, g);
     g->live = false;
     d->n_live--;
     rs_djobs_forget(d, gang);

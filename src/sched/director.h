@@ -19,10 +19,12 @@
  *   in step  they share weights and walk the passes over them together, each as long as the longest
  *            of them. The members keep to one kind of pass (training the motion, the appearance,
  *            sampling) while there is work of it: a gang takes what makes no passes and comes late
- *            (publish, decode), then the kind that most of its group work on, then the other kinds,
- *            then ingest. Nobody waits for the sake of it.
+ *            (publish, decode), then the kind that most of its group work on, then ingest while
+ *            fewer than four videos per gang are under way, then the other kinds. Nobody waits for
+ *            the sake of it.
  *   lanes    where fewer tasks are ready than gangs wait, a task with passes is given to several
  *            neighbours that wait: 2, 4 or 8, the first of which works on it and the others help.
+ *            Nothing is handed out before all gangs have asked once, so that this is known.
  *
  * Failures stay where they are: a failed stage fails its edit, or all edits of the video when it is
  * one of the video's; siblings go on. What succeeded is published; when ingest or motion failed

@@ -3,6 +3,10 @@
 
 #include "sched/director_priv.h"
 
+/* Videos that may be under way at a time, for every gang: the more, the longer a group stays at one
+ * kind of pass before it changes, and the later the first video is done. */
+enum { ROUND = 4 };
+
 int rs_dkind(rs_task_stage stage)
 {
     return RS_TASK_PASSES & RS_TASK_BIT(stage) ? (int)(stage - RS_TASK_MOTION) : -1;
@@ -27,6 +31,9 @@ void rs_dgroups_make(rs_director *d, const int64_t *groups)
         d->groups[d->n_groups - 1].hi++;
         d->gangs[g].group = d->n_groups - 1;
     }
+    for (int64_t g = 0; d->widest > 1 && g < d->n_gangs; g++)
+        d->gangs[g].silent = true;
+    d->n_silent = d->widest > 1 ? d->n_gangs : 0;
     for (int k = 0; d->in_step && k < RS_KINDS; k++)
         d->fitting[k] = rs_maxtree_create(d->arena, d->n_gangs);
 }
@@ -85,20 +92,28 @@ bool rs_dgroups_fits(const rs_director *d, int64_t gang, int kind)
     return !g || kind < 0 || g->leading < 0 || g->leading == kind;
 }
 
+/* Another video is begun rather than a pass of a kind that nobody of the group is at: that makes no
+ * passes, and what comes after it will. */
+static bool begins(const rs_director *d, const rs_dgroup *g)
+{
+    return g->leading >= 0 && d->n_going < ROUND * d->n_live;
+}
+
 void rs_dgroups_order(int order[RS_TASK_COUNT], const rs_director *d, int64_t gang)
 {
     const rs_dgroup *g = d->in_step ? group_of(d, gang) : NULL;
+    double weight[RS_TASK_COUNT];
     int n = 0;
-    for (int s = RS_TASK_COUNT - 1; s >= 0; s--)
-        order[n++] = s;
-    for (int i = 1; g && i < n; i++) { /* kinds of pass by how many of the group are at them */
-        int s = order[i], kind = rs_dkind((rs_task_stage)s), at = i;
-        for (; kind >= 0 && at > 0; at--) {
-            int before = rs_dkind((rs_task_stage)order[at - 1]);
-            if (before < 0 || g->running[before] >= g->running[kind])
-                break;
+    for (int s = RS_TASK_COUNT - 1; s >= 0; s--) {
+        int kind = rs_dkind((rs_task_stage)s), at = n++;
+        if (!g)
+            weight[s] = 0;
+        else if (s == RS_TASK_INGEST)
+            weight[s] = begins(d, g) ? 0.5 : -1;
+        else
+            weight[s] = kind < 0 ? INFINITY : (double)g->running[kind];
+        for (; at > 0 && weight[order[at - 1]] < weight[s]; at--)
             order[at] = order[at - 1];
-        }
         order[at] = s;
     }
 }

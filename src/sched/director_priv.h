@@ -35,6 +35,7 @@ typedef struct rs_dvideo {
     int64_t first_task, first_edit;
     int64_t open_edits; /* that have not ended */
     int64_t last;
+    bool begun;  /* some task of it was handed out */
     bool closed; /* nothing more to do for it */
 } rs_dvideo;
 
@@ -47,6 +48,7 @@ typedef struct rs_dgang {
     double deadline;
     int64_t leaf;                /* in idle and busy */
     int64_t near[RS_TASK_COUNT]; /* lists of ready tasks whose previous stage it ran */
+    bool silent;                 /* it has never asked */
     bool idle;                   /* asks, and has nothing to do */
     int64_t group;               /* -1: none */
     int64_t helps;               /* gang with whose task it helps, or -1 */
@@ -87,6 +89,7 @@ struct rs_director {
     int64_t *fresh;        /* stack of busy gangs whose question was not looked at yet */
     int64_t n_fresh;
     int64_t n_open;  /* videos */
+    int64_t n_going; /* of them begun */
     int64_t n_held;  /* tasks */
     int64_t n_ready; /* tasks */
     int64_t n_live, n_asking, n_idle;
@@ -95,6 +98,7 @@ struct rs_director {
     int64_t n_groups;
     bool in_step;
     int widest;
+    int64_t n_silent; /* live gangs that have never asked, where there are lanes */
     rs_maxtree
         fitting[RS_KINDS];       /* as idle: gangs whose group's leading kind it is; in step only */
     int64_t help_next, help_end; /* gangs that have to be told to help the gang help_leader */
