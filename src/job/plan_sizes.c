@@ -162,6 +162,7 @@ static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
     z->weights[RS_PLAN_RESIDENT] = scaled(k, whole);
     z->weights[RS_PLAN_MAPPED] = scaled(k, f.mapped);
     z->weights[RS_PLAN_SHARDED] = sharded(k, &f, &w);
+    z->block_image = k->value_bytes == FP32 ? (int64_t)f.image : scaled(k, w.block);
     choose_home(k, &f, gang, room->machine / rs_max_i64(1, room->ranks));
     return RS_OK;
 }
@@ -281,6 +282,8 @@ static void add_work(maker *k)
     double rows = (double)rs_min_i64(PROMPT_ROWS, k->text.rows) / (double)k->text.rows;
     w->step = step_flops(k, k->Fw, true);
     w->one_frame = step_flops(k, 1, true);
+    w->step_forward = step_flops(k, k->Fw, false);
+    w->one_frame_forward = step_flops(k, 1, false);
     w->forward = step_flops(k, k->F, false);
     w->text.gemm = k->text.flops.gemm * rows;
     w->text.attention = k->text.flops.attention * rows * rows;

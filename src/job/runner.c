@@ -8,6 +8,7 @@
 #include "comm/agree.h"
 #include "job/held.h"
 #include "job/index.h"
+#include "job/plan.h"
 #include "job/record.h"
 #include "job/report.h"
 #include "job/summary.h"
@@ -118,7 +119,7 @@ static rs_status run_list(rs_work *w, bool *finished)
                           .n_videos = n,
                           .ranks = w->ranks,
                           .in_step = w->s->sizes.home == RS_PLAN_SHARDED,
-                          .widest = rs_work_widest(w),
+                          .widest = rs_plan_widest(w->s->run.cfg, &w->s->sizes),
                           .on_task = rs_work_take_end,
                           .on_report = rs_work_take_report,
                           .ctx = w,

@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "job/check.h"
 #include "job/pin.h"
-#include "nn/lane.h"
 
 static rs_status parse_only(rs_stage_id *last, bool *publish_too, const char *only)
 {
@@ -163,13 +162,4 @@ rs_status rs_work_limit_ranks(rs_work *w)
     for (int r = 0; r < s->world.size; r++)
         w->ranks[r] = (rs_sched_gang){.stages = RS_TASK_ANY, .deadline = s->deadline};
     return rs_pin_parse(w->ranks, s->world.size, s->run.cfg->cluster.pin);
-}
-
-int rs_work_widest(const rs_work *w)
-{
-    const rs_plan_sizes *z = &w->s->sizes;
-    int widest = rs_session_lanes(w->s->run.cfg) == 0 ? RS_LANE_MAX : 1;
-    while (widest > 1 && (z->heads % widest || z->tokens / z->frames[0] < widest))
-        widest /= 2; /* steps on one frame have the fewest tokens */
-    return widest;
 }

@@ -44,8 +44,6 @@ rs_status rs_work_choose(rs_work *w, const rs_run_opts *o) RS_NODISCARD;
 rs_status rs_work_check_media(rs_work *w, const rs_run_opts *o) RS_NODISCARD;
 /* What the ranks may do: all of it, but for pins and the time limit. */
 rs_status rs_work_limit_ranks(rs_work *w) RS_NODISCARD;
-/* cluster.lanes auto: the widest lane that the model's heads and tokens allow; else 1. */
-int rs_work_widest(const rs_work *w);
 
 /* ---- outcomes.c ---- */
 
