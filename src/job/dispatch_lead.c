@@ -182,6 +182,10 @@ rs_status rs_lead_open(rs_dispatch *d)
     o.groups = l->gang_of;
     o.in_step = d->o.in_step;
     o.widest = d->o.widest;
+    if (o.in_step && rs_comm_size(d->w->gang) > 1)
+        RS_LOG(DETAIL, "gangs keep to one kind of pass");
+    if (o.widest > 1)
+        RS_LOG(DETAIL, "lanes of up to %d ranks, where some would wait", o.widest);
     if (d->o.ranks) {
         l->lanes = rs_alloc((size_t)o.n_gangs, sizeof *l->lanes);
         for (int i = 0; i < l->n_lanes; i++)
