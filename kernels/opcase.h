@@ -7,12 +7,13 @@
  * plain loops, never optimised. References write only outputs that are given.
  *
  * Tolerance of an output, as relative L2 error against the reference: 2^-24 * (steps +
- * sqrt(reduction)). steps = roundings in a row that an element goes through, reduction = length of
- * the longest sum; random rounding errors of a sum of n terms grow like sqrt(n). Both 0: bit for
- * bit equal to the rounded reference. */
+ * sqrt(reduction)), and 2^-9 if it is stored in bf16. steps = roundings in a row that an element
+ * goes through, reduction = length of the longest sum; random rounding errors of a sum of n terms
+ * grow like sqrt(n). Both 0: bit for bit equal to the rounded reference. */
 #ifndef RS_KERNELS_OPCASE_H
 #define RS_KERNELS_OPCASE_H
 
+#include "base/num.h"
 #include "kernels/ops_all.h"
 
 /* The double-precision references, one per row of OPS.def. */
@@ -35,6 +36,7 @@ typedef struct rs_opcase {
     double value[4];
     const char *alias; /* "y=x": output y lies on input x (in place); equal shape and pad */
     bool large;        /* real size: benchmark only, verified in parts (rs_opspec.part) */
+    bool rounds;       /* the reference rounds operands: a step function, without gradient check */
 } rs_opcase;
 
 typedef enum rs_role { RS_IN, RS_OUT, RS_INOUT } rs_role;
@@ -63,7 +65,8 @@ typedef struct rs_opplan {
 } rs_opplan;
 
 /* Declare a tensor of the case: its place in p->args, shape, and `pad` = ld - columns. Memory comes
- * later. */
+ * later. It is F32 unless the field's dtype is set to BF16 afterwards; then values are rounded to
+ * bf16, and an output's tolerance has room for that. */
 rs_optensor *rs_op_in(rs_opplan *p, const char *name, rs_tensor *field, int64_t pad, int ndim,
                       const int64_t *shape);
 rs_optensor *rs_op_out(rs_opplan *p, const char *name, rs_tensor *field, int64_t pad, int ndim,
@@ -122,6 +125,5 @@ typedef struct rs_opspec {
     {                                                                                              \
         rs_ref_##name(args);                                                                       \
     }
-#define RS_COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 #endif

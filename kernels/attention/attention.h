@@ -12,6 +12,10 @@
  * softmax needs its own o and lse, so such callers keep both. Gradients overwrite unless
  * accumulate. FLOP forward 4*Sq*Sk*N*D, backward 10*Sq*Sk*N*D.
  *
+ * With `bf16` products are of bf16 values and sums are fp32; the softmax's exponentials, their sum,
+ * lse and D are fp32 of what the products gave. P of the forward is rounded as exp(score - m) with
+ * m the largest score so far, that of the backward as exp(score - lse), dS with its scale.
+ *
  * Bits depend on nothing but the contents: those of o and lse at a query on its own q and all keys
  * and values, those of dq there on these and d_o, o and lse at the query; those of dk and dv on all
  * queries in order. Not on the other heads, their number, the other queries or the threads. */
@@ -31,6 +35,7 @@ typedef struct rs_attention_fwd_args {
     int64_t last_key_count; /* 0 means 1 */
     float scale;
     bool o_accumulate;
+    bool bf16; /* q, k, v and P are rounded to bf16 before they are multiplied */
 } rs_attention_fwd_args;
 
 typedef struct rs_attention_bwd_args {
@@ -47,6 +52,7 @@ typedef struct rs_attention_bwd_args {
     int64_t last_key_count; /* 0 means 1 */
     float scale;
     bool dq_accumulate;
+    bool bf16; /* q, k, v, d_o, P and dS are rounded to bf16 before they are multiplied */
 } rs_attention_bwd_args;
 
 #endif

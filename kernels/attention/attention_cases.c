@@ -4,7 +4,7 @@
 
 /* dim: Sq Sk N D, then the pad of every (S, N*D) tensor, count of the last key. */
 enum { SQ, SK, HEADS, D, PAD, COUNT };
-enum { LSE = 1, BIAS = 2, ACCUMULATE = 4, NO_DKV = 8, SHARP = 16, NEGATIVE = 32 };
+enum { LSE = 1, BIAS = 2, ACCUMULATE = 4, NO_DKV = 8, SHARP = 16, NEGATIVE = 32, BF16 = 64 };
 
 static const rs_opcase FWD[] = {
     {.name = "one", .dim = {1, 1, 1, 2}, .flags = LSE},
@@ -34,6 +34,60 @@ static const rs_opcase FWD[] = {
     {.name = "self_4096_d128", .dim = {4096, 4096, 6, 128}, .flags = LSE, .large = true},
     {.name = "self_1head_d128", .dim = {2048, 2048, 1, 128}, .flags = LSE, .large = true},
     {.name = "cross_512", .dim = {1024, 512, 12, 128}, .flags = LSE, .large = true},
+    {.name = "bf16_one", .dim = {1, 1, 1, 2}, .flags = BF16 | LSE, .rounds = true},
+    {.name = "bf16_one_key", .dim = {70, 1, 1, 8}, .flags = BF16, .rounds = true},
+    {.name = "bf16_odd", .dim = {67, 131, 2, 10}, .flags = BF16 | LSE, .rounds = true},
+    {.name = "bf16_d6_ld", .dim = {33, 45, 3, 6, 7}, .flags = BF16 | LSE, .rounds = true},
+    {.name = "bf16_d40", .dim = {130, 129, 2, 40}, .flags = BF16 | LSE, .rounds = true},
+    {.name = "bf16_d126", .dim = {129, 260, 1, 126, 2}, .flags = BF16 | LSE, .rounds = true},
+    {.name = "bf16_d128", .dim = {260, 300, 2, 128}, .flags = BF16 | LSE, .rounds = true},
+    {.name = "bf16_d64", .dim = {513, 640, 2, 64}, .flags = BF16, .rounds = true},
+    {.name = "bf16_d32",
+     .dim = {140, 385, 2, 32, 5},
+     .flags = BF16 | ACCUMULATE | LSE,
+     .rounds = true},
+    {.name = "bf16_bias", .dim = {37, 200, 3, 64}, .flags = BF16 | BIAS | LSE, .rounds = true},
+    {.name = "bf16_sharp", .dim = {140, 257, 2, 32}, .flags = BF16 | SHARP | LSE, .rounds = true},
+    {.name = "bf16_negative",
+     .dim = {70, 210, 2, 24},
+     .flags = BF16 | NEGATIVE | LSE,
+     .rounds = true},
+    {.name = "bf16_padding", .dim = {33, 385, 1, 16, 0, 492}, .flags = BF16 | LSE, .rounds = true},
+    {.name = "bf16_1024_d32",
+     .dim = {1024, 1024, 12, 32},
+     .flags = BF16 | LSE,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_1024_d64",
+     .dim = {1024, 1024, 6, 64},
+     .flags = BF16 | LSE,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_1024_d128",
+     .dim = {1024, 1024, 12, 128},
+     .flags = BF16 | LSE,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_4096_d32",
+     .dim = {4096, 4096, 12, 32},
+     .flags = BF16 | LSE,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_4096_d64",
+     .dim = {4096, 4096, 6, 64},
+     .flags = BF16 | LSE,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_4096_d128",
+     .dim = {4096, 4096, 6, 128},
+     .flags = BF16 | LSE,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_1head_d128",
+     .dim = {2048, 2048, 1, 128},
+     .flags = BF16 | LSE,
+     .large = true,
+     .rounds = true},
 };
 
 static const rs_opcase BWD[] = {
@@ -63,6 +117,60 @@ static const rs_opcase BWD[] = {
     {.name = "self_4096_d128", .dim = {4096, 4096, 6, 128}, .large = true},
     {.name = "self_1head_d128", .dim = {2048, 2048, 1, 128}, .large = true},
     {.name = "cross_512", .dim = {1024, 512, 12, 128}, .flags = NO_DKV, .large = true},
+    {.name = "bf16_one", .dim = {1, 1, 1, 2}, .flags = BF16, .rounds = true},
+    {.name = "bf16_one_query", .dim = {1, 300, 3, 16}, .flags = BF16, .rounds = true},
+    {.name = "bf16_odd", .dim = {67, 131, 2, 10}, .flags = BF16, .rounds = true},
+    {.name = "bf16_d6_ld", .dim = {33, 45, 3, 6, 7}, .flags = BF16, .rounds = true},
+    {.name = "bf16_d40", .dim = {130, 129, 2, 40}, .flags = BF16, .rounds = true},
+    {.name = "bf16_d126", .dim = {129, 260, 1, 126, 2}, .flags = BF16, .rounds = true},
+    {.name = "bf16_d128", .dim = {260, 300, 2, 128}, .flags = BF16, .rounds = true},
+    {.name = "bf16_one_head_long", .dim = {300, 1100, 1, 64}, .flags = BF16, .rounds = true},
+    {.name = "bf16_many_heads", .dim = {40, 50, 26, 8}, .flags = BF16, .rounds = true},
+    {.name = "bf16_accumulate",
+     .dim = {140, 257, 2, 32, 5},
+     .flags = BF16 | ACCUMULATE,
+     .rounds = true},
+    {.name = "bf16_only_dq",
+     .dim = {141, 257, 2, 32},
+     .flags = BF16 | ACCUMULATE | NO_DKV,
+     .rounds = true},
+    {.name = "bf16_sharp", .dim = {140, 257, 2, 32}, .flags = BF16 | SHARP, .rounds = true},
+    {.name = "bf16_padding", .dim = {33, 385, 1, 16, 0, 2}, .flags = BF16, .rounds = true},
+    {.name = "bf16_1024_d32",
+     .dim = {1024, 1024, 12, 32},
+     .flags = BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_1024_d64",
+     .dim = {1024, 1024, 6, 64},
+     .flags = BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_1024_d128",
+     .dim = {1024, 1024, 12, 128},
+     .flags = BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_4096_d32",
+     .dim = {4096, 4096, 12, 32},
+     .flags = BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_4096_d64",
+     .dim = {4096, 4096, 6, 64},
+     .flags = BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_4096_d128",
+     .dim = {4096, 4096, 6, 128},
+     .flags = BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_1head_d128",
+     .dim = {2048, 2048, 1, 128},
+     .flags = BF16,
+     .large = true,
+     .rounds = true},
 };
 
 /* sharp: scores far above 1, so that the maximum must be subtracted and rescaled. */
@@ -73,6 +181,9 @@ static float scale_of(const rs_opcase *c)
         s *= 0.5f;
     return c->flags & SHARP ? 16 : c->flags & NEGATIVE ? -2 * s : 2 * s;
 }
+
+/* An operand that is rounded to bf16 on its way (P, dS), in roundings of fp32. */
+static const double k_bf16_steps = 1 << 16;
 
 /* Roundings: score (sum of D terms, then exp, whose relative error is the score's absolute error),
  * sums over keys or queries. */
@@ -92,7 +203,11 @@ static void make_fwd(rs_opplan *p, const rs_opcase *c)
     a->scale = scale_of(c);
     a->o_accumulate = c->flags & ACCUMULATE;
     a->last_key_count = c->dim[COUNT];
-    exactness(rs_op_out_acc(p, a->o_accumulate, "o", &a->o, pad, RS_SHAPE(sq, w)), c, sk);
+    a->bf16 = c->flags & BF16;
+    rs_optensor *o = rs_op_out_acc(p, a->o_accumulate, "o", &a->o, pad, RS_SHAPE(sq, w));
+    exactness(o, c, sk);
+    if (a->bf16)
+        o->steps += k_bf16_steps;
     if (c->flags & LSE)
         exactness(rs_op_out(p, "lse", &a->lse, pad, RS_SHAPE(n, sq)), c, sk);
     rs_op_in(p, "q", &a->q, pad, RS_SHAPE(sq, w));
@@ -104,6 +219,8 @@ static void make_fwd(rs_opplan *p, const rs_opcase *c)
         rs_op_feature(p, "o_accumulate");
     if (a->last_key_count > 1)
         rs_op_feature(p, "last_key_count");
+    if (a->bf16)
+        rs_op_feature(p, "bf16");
 }
 
 static double flops_fwd(const rs_opcase *c)
@@ -153,7 +270,7 @@ const rs_opspec rs_opspec_attention_fwd = {
     .ref = ref_attention_fwd,
     .part = part_fwd,
     .flops = flops_fwd,
-    .option = {"lse", "bias_rel", "o_accumulate", "last_key_count"},
+    .option = {"lse", "bias_rel", "o_accumulate", "last_key_count", "bf16"},
 };
 
 /* dS = P (dP - D), and D is nearly dP of a key that has most of the weight: the roundings of both
@@ -161,6 +278,8 @@ const rs_opspec rs_opspec_attention_fwd = {
 static void exactness_bwd(rs_optensor *t, const rs_opcase *c, int64_t summed)
 {
     exactness(t, c, summed);
+    if (c->flags & BF16)
+        t->steps += k_bf16_steps;
     if (c->dim[COUNT] > 1)
         t->steps += 2.0 * (double)(c->dim[COUNT] + c->dim[SK] - 1) / (double)(c->dim[SK] - 1);
 }
@@ -173,6 +292,7 @@ static void make_bwd(rs_opplan *p, const rs_opcase *c)
     a->heads = n;
     a->scale = scale_of(c);
     a->dq_accumulate = c->flags & ACCUMULATE;
+    a->bf16 = c->flags & BF16;
     a->last_key_count = c->dim[COUNT];
     exactness_bwd(rs_op_out_acc(p, a->dq_accumulate, "dq", &a->dq, pad, RS_SHAPE(sq, w)), c, sk);
     if (!(c->flags & NO_DKV)) {
@@ -189,6 +309,8 @@ static void make_bwd(rs_opplan *p, const rs_opcase *c)
         rs_op_feature(p, "dq_accumulate");
     if (a->last_key_count > 1)
         rs_op_feature(p, "last_key_count");
+    if (a->bf16)
+        rs_op_feature(p, "bf16");
 }
 
 /* The forward's arguments of a backward case. */
@@ -277,7 +399,7 @@ const rs_opspec rs_opspec_attention_bwd = {
     .prepare = prepare_bwd,
     .part = part_bwd,
     .flops = flops_bwd,
-    .option = {"dk", "dv", "dq_accumulate", "last_key_count"},
+    .option = {"dk", "dv", "dq_accumulate", "last_key_count", "bf16"},
     .loss = loss_bwd,
     .grad = {{"dq", "q"}, {"dk", "k"}, {"dv", "v"}},
 };

@@ -2,11 +2,17 @@
 
 #include "kernels/opcase.h"
 
-static double dot(const double *x, const double *y, int64_t n)
+/* As an operand of a product. */
+static double operand(double x, bool bf16)
+{
+    return bf16 ? (double)rs_f32_from_bf16(rs_bf16_from_f32((float)x)) : x;
+}
+
+static double dot(const double *x, const double *y, int64_t n, bool bf16)
 {
     double sum = 0;
     for (int64_t i = 0; i < n; i++)
-        sum += x[i] * y[i];
+        sum += operand(x[i], bf16) * operand(y[i], bf16);
     return sum;
 }
 
@@ -22,7 +28,7 @@ static void fwd_row(const rs_attention_fwd_args *a, int64_t head, int64_t i)
     double top = -INFINITY, sum = 0;
     for (int pass = 0; pass < 3; pass++)
         for (int64_t j = 0; j < sk; j++) {
-            double s = (double)a->scale * dot(row(a->q, i, c0), row(a->k, j, c0), d);
+            double s = (double)a->scale * dot(row(a->q, i, c0), row(a->k, j, c0), d, a->bf16);
             if (j == sk - 1 && a->last_key_count > 1)
                 s += log((double)a->last_key_count);
             if (rs_has(a->bias_rel))
@@ -33,7 +39,8 @@ static void fwd_row(const rs_attention_fwd_args *a, int64_t head, int64_t i)
                 sum += exp(s - top);
             for (int64_t c = 0; pass == 2 && c < d; c++) {
                 double *o = row(a->o, i, c0 + c);
-                *o = (j || a->o_accumulate ? *o : 0) + exp(s - top) / sum * *row(a->v, j, c0 + c);
+                *o = (j || a->o_accumulate ? *o : 0) +
+                     exp(s - top) / sum * operand(*row(a->v, j, c0 + c), a->bf16);
             }
         }
     if (rs_has(a->lse))
@@ -47,10 +54,11 @@ void rs_ref_attention_fwd(const rs_attention_fwd_args *a)
             fwd_row(a, head, i);
 }
 
-static void add_row(rs_tensor t, int64_t i, int64_t c0, double factor, const double *x, int64_t d)
+static void add_row(rs_tensor t, int64_t i, int64_t c0, double factor, const double *x, int64_t d,
+                    bool bf16)
 {
     for (int64_t c = 0; rs_has(t) && c < d; c++)
-        *row(t, i, c0 + c) += factor * x[c];
+        *row(t, i, c0 + c) += factor * operand(x[c], bf16);
 }
 
 static void zero(rs_tensor t)
@@ -72,17 +80,17 @@ void rs_ref_attention_bwd(const rs_attention_bwd_args *a)
         for (int64_t i = 0; i < sq; i++) {
             int64_t c0 = head * d;
             const double *q = row(a->q, i, c0), *d_o = row(a->d_o, i, c0);
-            double delta = dot(d_o, row(a->o, i, c0), d);
+            double delta = dot(d_o, row(a->o, i, c0), d, false);
             for (int64_t j = 0; j < sk; j++) {
                 const double *k = row(a->k, j, c0);
-                double s = (double)a->scale * dot(q, k, d);
+                double s = (double)a->scale * dot(q, k, d, a->bf16);
                 if (j == sk - 1 && a->last_key_count > 1)
                     s += log((double)a->last_key_count);
                 double p = exp(s - rs_f64(a->lse)[head * a->lse.ld + i]);
-                double ds = p * (dot(d_o, row(a->v, j, c0), d) - delta) * (double)a->scale;
-                add_row(a->dq, i, c0, ds, k, d);
-                add_row(a->dk, j, c0, ds, q, d);
-                add_row(a->dv, j, c0, p, d_o, d);
+                double ds = p * (dot(d_o, row(a->v, j, c0), d, a->bf16) - delta) * (double)a->scale;
+                add_row(a->dq, i, c0, ds, k, d, a->bf16);
+                add_row(a->dk, j, c0, ds, q, d, a->bf16);
+                add_row(a->dv, j, c0, p, d_o, d, a->bf16);
             }
         }
 }

@@ -16,6 +16,8 @@ typedef struct rs_attn_rows {
     void (*scaled)(float *y, const float *x, int64_t n, float f, int add);
     /* sum x*y */
     float (*dot)(const float *x, const float *y, int64_t n);
+    /* x <- x rounded to bf16, to nearest even */
+    void (*round)(float *x, int64_t n);
 } rs_attn_rows;
 
 extern const rs_attn_rows rs_attn_rows_avx512;

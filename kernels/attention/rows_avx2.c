@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "base/dtype.h"
 #include "kernels/attention/rows.h"
 #include "kernels/cpu/simd_avx2.h"
 

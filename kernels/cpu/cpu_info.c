@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/gemm/micro.h"
+#include "kernels/gemm/block.h"
 
 static rs_isa hardware_isa(void)
 {
@@ -36,9 +36,21 @@ rs_isa rs_cpu_isa(void)
     return have;
 }
 
-void rs_cpu_describe(char *out, size_t cap)
+bool rs_cpu_bf16(void)
+{
+#if defined(__x86_64__)
+    const char *want = getenv("RS_CPU");
+    __builtin_cpu_init();
+    return rs_cpu_isa() == RS_ISA_AVX512 && __builtin_cpu_supports("avx512bf16") &&
+           !(want && strcmp(want, "avx512") == 0);
+#else
+    return false;
+#endif
+}
+
+void rs_cpu_describe(char *out, size_t cap, bool bf16)
 {
     rs_isa isa = rs_cpu_isa();
-    snprintf(out, cap, "cpu isa=%s gemm=%s attention=%s", rs_isa_name(isa), rs_micro_get()->name,
-             rs_isa_name(isa));
+    snprintf(out, cap, "cpu isa=%s gemm=%s attention=%s%s", rs_isa_name(isa),
+             rs_gemm_engine_get(bf16)->name(), rs_isa_name(isa), bf16 ? " precision=bf16" : "");
 }

@@ -44,14 +44,10 @@ typedef uint32_t rs_uvec __attribute__((vector_size(64)));
 #define V_EVEN(a, b) _mm512_shuffle_f32x4(a, b, 0x88)
 #define V_ODD(a, b)  _mm512_shuffle_f32x4(a, b, 0xdd)
 
-/* 4x4 blocks inside the 128-bit lanes first, then the lanes. */
-V_TARGET static inline void rs_v_transpose16(float *dst, int64_t dst_row, const float *src,
-                                             int64_t src_row)
+/* Rows in r, which is overwritten. 4x4 blocks inside the 128-bit lanes first, then the lanes. */
+V_TARGET static inline void rs_v_transpose16_of(float *dst, int64_t dst_row, __m512 r[16])
 {
-    __m512 r[16], t[16];
-    RS_UNROLL
-    for (int i = 0; i < 16; i++)
-        r[i] = _mm512_loadu_ps(src + i * src_row);
+    __m512 t[16];
     RS_UNROLL
     for (int i = 0; i < 16; i += 2) {
         t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
@@ -73,6 +69,16 @@ V_TARGET static inline void rs_v_transpose16(float *dst, int64_t dst_row, const 
         _mm512_storeu_ps(dst + (i + 8) * dst_row, V_ODD(e0, e1));
         _mm512_storeu_ps(dst + (i + 12) * dst_row, V_ODD(o0, o1));
     }
+}
+
+V_TARGET static inline void rs_v_transpose16(float *dst, int64_t dst_row, const float *src,
+                                             int64_t src_row)
+{
+    __m512 r[16];
+    RS_UNROLL
+    for (int i = 0; i < 16; i++)
+        r[i] = _mm512_loadu_ps(src + i * src_row);
+    rs_v_transpose16_of(dst, dst_row, r);
 }
 #endif
 

@@ -6,6 +6,11 @@
  *   gradient to its input dx(M,K) = dy(M,N) w(N,K)
  *   LoRA factors          dA(R,K) = dh(M,R)^T x(M,K)             trans_a
  *
+ * a and b may each be F32 or BF16. With `bf16` both are rounded to bf16 (to nearest even) before
+ * they are multiplied; products and sums are fp32 in either case. Without it BF16 operands are
+ * widened, which is exact. Devices that store activations in BF16 also take y and pre of that type
+ * (rounded once, after the activation for y, before it for pre).
+ *
  * y0 is the previous content of y when beta != 0, otherwise y is not read. When `pre` is given it
  * receives the value before the activation. bias (N) is added to every row. Accumulation fp32.
  * An element of y depends on its row of a and its column of b only, in value and in bits: not on M,
@@ -19,13 +24,14 @@
 #include "kernels/kernel.h"
 
 typedef struct rs_gemm_args {
-    rs_tensor y;    /* (M,N) (ld) fp32 */
+    rs_tensor y;    /* (M,N) (ld) */
     rs_tensor a;    /* (M,K), or (K,M) with trans_a (ld) */
     rs_tensor b;    /* (K,N), or (N,K) with trans_b (ld) */
     rs_tensor bias; /* optional (N) */
     rs_tensor pre;  /* optional (M,N) contiguous */
     bool trans_a;
     bool trans_b;
+    bool bf16;
     float alpha; /* 0 means 1 */
     float beta;
     rs_act act; /* RS_ACT_NONE by default */

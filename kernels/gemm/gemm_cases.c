@@ -11,6 +11,9 @@ enum {
     GELU = 16,
     GELU_ERF = 32,
     SILU = 64,
+    BF16 = 128,   /* operands rounded to bf16 */
+    A_BF16 = 256, /* stored in bf16 */
+    B_BF16 = 512,
 };
 
 static const rs_opcase CASES[] = {
@@ -37,6 +40,30 @@ static const rs_opcase CASES[] = {
     {.name = "pre_only", .dim = {9, 10, 11, 4}, .flags = PRE},
     {.name = "lora_down", .dim = {260, 16, 384}, .flags = TRANS_B},
     {.name = "lora_grad", .dim = {16, 384, 260}, .flags = TRANS_A},
+    {.name = "nn_bf16", .dim = {37, 53, 29}, .flags = BF16},
+    {.name = "tn_bf16", .dim = {37, 53, 29}, .flags = BF16 | TRANS_A},
+    {.name = "nt_bf16", .dim = {37, 53, 29}, .flags = BF16 | TRANS_B},
+    {.name = "tt_bf16", .dim = {37, 53, 29}, .flags = BF16 | TRANS_A | TRANS_B},
+    {.name = "nn_bf16_b", .dim = {33, 49, 17, 3, 5, 7}, .flags = BF16 | B_BF16},
+    {.name = "nt_bf16_b", .dim = {33, 49, 67, 3, 5, 7}, .flags = BF16 | B_BF16 | TRANS_B},
+    {.name = "nn_bf16_ab", .dim = {9, 95, 66, 3, 5, 8}, .flags = BF16 | A_BF16 | B_BF16},
+    {.name = "nt_bf16_ab", .dim = {9, 95, 34, 3, 5, 7}, .flags = BF16 | A_BF16 | B_BF16 | TRANS_B},
+    {.name = "tn_bf16_a", .dim = {33, 49, 35, 3, 5, 7}, .flags = BF16 | A_BF16 | TRANS_A},
+    {.name = "one_bf16", .dim = {1, 1, 1}, .flags = BF16},
+    {.name = "row_bf16", .dim = {1, 301, 257}, .flags = BF16 | B_BF16 | TRANS_B | BIAS},
+    {.name = "column_bf16", .dim = {301, 1, 257}, .flags = BF16 | TRANS_B},
+    {.name = "wide_nn", .dim = {37, 53, 29, 1, 2, 3}, .flags = A_BF16 | B_BF16},
+    {.name = "wide_tn", .dim = {37, 53, 29, 1, 2, 3}, .flags = A_BF16 | B_BF16 | TRANS_A},
+    {.name = "wide_nt", .dim = {37, 53, 29, 1, 2, 3}, .flags = B_BF16 | TRANS_B | BIAS},
+    {.name = "wide_tt", .dim = {37, 53, 29}, .flags = A_BF16 | B_BF16 | TRANS_A | TRANS_B},
+    {.name = "wide_blocks", .dim = {530, 600, 1100}, .flags = B_BF16 | TRANS_B},
+    {.name = "lora_down_bf16", .dim = {260, 16, 384}, .flags = BF16 | TRANS_B},
+    {.name = "lora_grad_bf16", .dim = {16, 384, 260}, .flags = BF16 | TRANS_A},
+    {.name = "blocks_nt_bf16",
+     .dim = {530, 600, 1700},
+     .flags = BF16 | B_BF16 | TRANS_B | BIAS | GELU | PRE},
+    {.name = "blocks_nn_bf16", .dim = {530, 600, 1701}, .value = {0, 1}, .flags = BF16 | B_BF16},
+    {.name = "blocks_tn_bf16", .dim = {530, 100, 1701}, .flags = BF16 | TRANS_A},
     {.name = "blocks_nt", .dim = {530, 600, 1100}, .flags = TRANS_B | BIAS | GELU | PRE},
     {.name = "blocks_nn", .dim = {530, 600, 1100}},
     {.name = "fwd_384", .dim = {1024, 384, 384}, .flags = TRANS_B | BIAS, .large = true},
@@ -60,6 +87,46 @@ static const rs_opcase CASES[] = {
      .flags = TRANS_B,
      .large = true},
     {.name = "lora_grad_1536", .dim = {16, 1536, 1024}, .flags = TRANS_A, .large = true},
+    {.name = "fwd_384_bf16",
+     .dim = {1024, 384, 384},
+     .flags = BF16 | B_BF16 | TRANS_B | BIAS,
+     .large = true},
+    {.name = "dgrad_384_bf16", .dim = {1024, 384, 384}, .flags = BF16 | B_BF16, .large = true},
+    {.name = "fwd_1536_bf16",
+     .dim = {1024, 1536, 1536},
+     .flags = BF16 | B_BF16 | TRANS_B | BIAS,
+     .large = true},
+    {.name = "fwd_1536_m4096_bf16",
+     .dim = {4096, 1536, 1536},
+     .flags = BF16 | B_BF16 | TRANS_B | BIAS,
+     .large = true},
+    {.name = "dgrad_1536_bf16", .dim = {1024, 1536, 1536}, .flags = BF16 | B_BF16, .large = true},
+    {.name = "ffn_1536_bf16",
+     .dim = {1024, 6144, 1536},
+     .flags = BF16 | B_BF16 | TRANS_B | BIAS | GELU | PRE,
+     .large = true},
+    {.name = "fwd_1536_wide",
+     .dim = {1024, 1536, 1536},
+     .flags = B_BF16 | TRANS_B | BIAS,
+     .large = true},
+    {.name = "lora_down_1536_bf16",
+     .dim = {1024, 16, 1536},
+     .flags = BF16 | TRANS_B,
+     .large = true},
+    {.name = "lora_up_1536_bf16",
+     .dim = {1024, 1536, 16},
+     .value = {1, 1},
+     .flags = BF16 | TRANS_B,
+     .large = true},
+    {.name = "lora_grad_1536_bf16",
+     .dim = {16, 1536, 1024},
+     .flags = BF16 | TRANS_A,
+     .large = true},
+    {.name = "fwd_5120_bf16",
+     .dim = {1024, 5120, 5120},
+     .flags = BF16 | B_BF16 | TRANS_B | BIAS,
+     .large = true},
+    {.name = "dgrad_5120_bf16", .dim = {1024, 5120, 5120}, .flags = BF16 | B_BF16, .large = true},
     {.name = "fwd_5120_m256", .dim = {256, 5120, 5120}, .flags = TRANS_B | BIAS, .large = true},
     {.name = "fwd_5120_m1024", .dim = {1024, 5120, 5120}, .flags = TRANS_B | BIAS, .large = true},
     {.name = "dgrad_5120", .dim = {1024, 5120, 5120}, .large = true},
@@ -71,6 +138,7 @@ static void make(rs_opplan *p, const rs_opcase *c)
     const int64_t *d = c->dim;
     g->trans_a = c->flags & TRANS_A;
     g->trans_b = c->flags & TRANS_B;
+    g->bf16 = c->flags & BF16;
     g->alpha = (float)c->value[ALPHA];
     g->beta = (float)c->value[BETA];
     g->act = c->flags & GELU       ? RS_ACT_GELU_TANH
@@ -88,6 +156,10 @@ static void make(rs_opplan *p, const rs_opcase *c)
         rs_op_in(p, "b", &g->b, d[PAD_B], RS_SHAPE(d[N], d[K]));
     else
         rs_op_in(p, "b", &g->b, d[PAD_B], RS_SHAPE(d[K], d[N]));
+    if (c->flags & A_BF16)
+        g->a.dtype = RS_DTYPE_BF16;
+    if (c->flags & B_BF16)
+        g->b.dtype = RS_DTYPE_BF16;
     if (c->flags & BIAS)
         rs_op_in(p, "bias", &g->bias, 0, RS_SHAPE(d[N]));
     if (c->flags & PRE)
@@ -99,6 +171,12 @@ static void make(rs_opplan *p, const rs_opcase *c)
         rs_op_feature(p, "trans_a");
     if (g->trans_b)
         rs_op_feature(p, "trans_b");
+    if (g->bf16)
+        rs_op_feature(p, "bf16");
+    if (g->a.dtype == RS_DTYPE_BF16)
+        rs_op_feature(p, "stored_a");
+    if (g->b.dtype == RS_DTYPE_BF16)
+        rs_op_feature(p, "stored_b");
     if (g->alpha != 0)
         rs_op_feature(p, "alpha");
     if (g->beta != 0)
@@ -134,5 +212,5 @@ const rs_opspec rs_opspec_gemm = {
     .part = part,
     .flops = flops,
     .option = {"bias", "pre", "trans_a", "trans_b", "alpha", "beta", "gelu_tanh", "gelu_erf",
-               "silu"},
+               "silu", "bf16", "stored_a", "stored_b"},
 };

@@ -1,18 +1,19 @@
-/* GEMM on the CPU: tiles of y are independent tasks. A task walks over K in blocks, packs its
- * columns of B, and sums up in a private tile; alpha, beta, bias and activation are applied while
- * that tile is in cache. Blocks of K depend on K only, and the micro-kernel's bits do not depend on
- * the tiling: a row of y has the same bits whatever M, the tile size and the number of threads. */
+/* GEMM on the CPU: tiles of y are independent tasks. A task walks over K in blocks (block.h) and
+ * sums up in a private tile; alpha, beta, bias and activation are applied while that tile is in
+ * cache. Blocks of K depend on K only, and an engine's bits do not depend on the tiling: a row of y
+ * has the same bits whatever M, the tile size and the number of threads. */
 #include "base/num.h"
 #include "kernels/act/act_cpu.h"
 #include "kernels/cpu/cpu_ops.h"
-#include "kernels/gemm/micro.h"
+#include "kernels/gemm/block.h"
 
-/* A tile of 512x384 sums with 384x384 of B and 512x384 of A stays within 2 MiB. */
-enum { TILE_M = 512, TILE_N = 384, BLOCK_K = 384, MIN_M = 64, MIN_N = 96, TASKS_PER_THREAD = 4 };
+/* A tile of 512x384 sums with a block of B and one of A stays within 2 MiB. */
+enum { TILE_M = RS_GEMM_TILE_M, TILE_N = RS_GEMM_TILE_N };
+enum { MIN_M = 64, MIN_N = 96, TASKS_PER_THREAD = 4 };
 
 typedef struct gemm_job {
     rs_kctx *ctx;
-    const rs_micro *u;
+    const rs_gemm_engine *e;
     const rs_gemm_args *g;
     rs_range_fn *finish;
     int64_t m, n, k;
@@ -75,53 +76,37 @@ static int64_t cut(int64_t n, int64_t unit, int64_t parts, int64_t i)
     return rs_min_i64(n, rs_ceil_div(n, unit) * i / parts * unit);
 }
 
-/* (k, m) as stored -> [m/mr][k][mr], so that rows of a panel lie together. */
-static void pack_a(float *dst, int mr, const float *a, int64_t lda, int64_t k, int64_t m)
+/* Of t, its element (row, col). */
+static rs_gemm_operand operand(rs_tensor t, bool trans, int64_t row, int64_t col)
 {
-    for (int64_t i = 0; i < m; i += mr) {
-        int64_t rows = rs_min_i64(mr, m - i);
-        for (int64_t p = 0; p < k; p++, dst += mr)
-            for (int64_t r = 0; r < rows; r++)
-                dst[r] = a[p * lda + i + r];
-    }
-}
-
-/* a points at element (0,0) of the block. Rows of A are read in place; columns are brought
- * together. */
-static void multiply(const gemm_job *t, int64_t mb, int64_t nb, int64_t kb, const float *a,
-                     float *a_packed, const float *panels, float *sum, bool accumulate)
-{
-    const rs_micro *u = t->u;
-    const int64_t lda = t->g->a.ld;
-    if (!t->g->trans_a) {
-        rs_micro_block(u, mb, nb, kb, a, lda, 1, panels, u->nr * kb, sum, TILE_N, accumulate);
-        return;
-    }
-    pack_a(a_packed, u->mr, a, lda, kb, mb);
-    for (int64_t j = 0; j < nb; j += u->nr)
-        for (int64_t i = 0; i < mb; i += u->mr)
-            u->tile(kb, a_packed + i * kb, 1, u->mr, panels + j * kb, sum + i * TILE_N + j, TILE_N,
-                    rs_min_i64(u->mr, mb - i), rs_min_i64(u->nr, nb - j), accumulate);
+    rs_gemm_operand o = {t.data, t.ld, t.dtype == RS_DTYPE_BF16, trans};
+    o.data = trans ? rs_gemm_at(&o, col, row) : rs_gemm_at(&o, row, col);
+    return o;
 }
 
 static void tile_task(void *arg, int64_t task, int thread)
 {
     const gemm_job *t = arg;
     const rs_gemm_args *g = t->g;
-    const rs_micro *u = t->u;
+    const rs_gemm_engine *e = t->e;
     int64_t bi = task / t->blocks_n, bj = task % t->blocks_n;
-    int64_t i0 = cut(t->m, u->mr, t->blocks_m, bi), j0 = cut(t->n, u->nr, t->blocks_n, bj);
-    int64_t mb = cut(t->m, u->mr, t->blocks_m, bi + 1) - i0;
-    int64_t nb = cut(t->n, u->nr, t->blocks_n, bj + 1) - j0;
-    float *sum =
-        rs_scratch(t->ctx, thread, (TILE_M * TILE_N + (TILE_M + TILE_N) * BLOCK_K) * sizeof(float));
-    float *panels = sum + TILE_M * TILE_N, *a_packed = panels + TILE_N * BLOCK_K;
+    int64_t i0 = cut(t->m, e->rows(), t->blocks_m, bi), j0 = cut(t->n, e->cols(), t->blocks_n, bj);
+    int64_t mb = cut(t->m, e->rows(), t->blocks_m, bi + 1) - i0;
+    int64_t nb = cut(t->n, e->cols(), t->blocks_n, bj + 1) - j0;
+    float *sum = rs_scratch(t->ctx, thread, TILE_M * TILE_N * sizeof(float) + e->work);
     for (int64_t bk = 0; bk < t->blocks_k; bk++) {
-        int64_t k0 = cut(t->k, 1, t->blocks_k, bk), kb = cut(t->k, 1, t->blocks_k, bk + 1) - k0;
-        const float *a = rs_f32(g->a) + (g->trans_a ? k0 * g->a.ld + i0 : i0 * g->a.ld + k0);
-        const float *b = rs_f32(g->b) + (g->trans_b ? j0 * g->b.ld + k0 : k0 * g->b.ld + j0);
-        (g->trans_b ? u->pack_cols : u->pack_rows)(panels, u->nr * kb, b, g->b.ld, kb, nb);
-        multiply(t, mb, nb, kb, a, a_packed, panels, sum, bk > 0);
+        int64_t k0 = cut(t->k, e->unit_k, t->blocks_k, bk);
+        rs_gemm_block b = {.a = operand(g->a, g->trans_a, i0, k0),
+                           .b = operand(g->b, g->trans_b, k0, j0),
+                           .m = mb,
+                           .n = nb,
+                           .k = cut(t->k, e->unit_k, t->blocks_k, bk + 1) - k0,
+                           .round = g->bf16,
+                           .sum = sum,
+                           .ld = TILE_N,
+                           .accumulate = bk > 0,
+                           .work = sum + TILE_M * TILE_N};
+        e->run(&b);
     }
     t->finish(&(gemm_tile){g, sum, i0, j0, nb}, 0, mb, thread);
 }
@@ -130,10 +115,11 @@ static void tile_task(void *arg, int64_t task, int thread)
 static void choose_tiles(gemm_job *t)
 {
     int64_t want = rs_kctx_threads(t->ctx) == 1 ? 1 : TASKS_PER_THREAD * rs_kctx_threads(t->ctx);
-    int64_t tile_m = TILE_M / t->u->mr * t->u->mr, tile_n = TILE_N / t->u->nr * t->u->nr;
+    int64_t tile_m = TILE_M / t->e->rows() * t->e->rows();
+    int64_t tile_n = TILE_N / t->e->cols() * t->e->cols();
     t->blocks_m = rs_max_i64(1, rs_ceil_div(t->m, tile_m));
     t->blocks_n = rs_max_i64(1, rs_ceil_div(t->n, tile_n));
-    t->blocks_k = rs_max_i64(1, rs_ceil_div(t->k, BLOCK_K));
+    t->blocks_k = rs_max_i64(1, rs_ceil_div(t->k, t->e->block_k));
     while (t->blocks_m * t->blocks_n < want) {
         if (t->n / t->blocks_n >= 2 * MIN_N)
             t->blocks_n++;
@@ -147,7 +133,7 @@ static void choose_tiles(gemm_job *t)
 void rs_cpu_gemm(rs_kctx *k, const rs_gemm_args *g)
 {
     gemm_job t = {.ctx = k,
-                  .u = rs_micro_get(),
+                  .e = rs_gemm_engine_get(g->bf16),
                   .g = g,
                   .finish = finish(),
                   .m = rs_tensor_rows(g->y),

@@ -2,9 +2,10 @@
 
 #include "kernels/opcase.h"
 
-static double at(rs_tensor t, bool trans, int64_t i, int64_t j)
+static double at(rs_tensor t, bool trans, bool bf16, int64_t i, int64_t j)
 {
-    return trans ? rs_f64(t)[j * t.ld + i] : rs_f64(t)[i * t.ld + j];
+    double x = trans ? rs_f64(t)[j * t.ld + i] : rs_f64(t)[i * t.ld + j];
+    return bf16 ? (double)rs_f32_from_bf16(rs_bf16_from_f32((float)x)) : x;
 }
 
 static double act_of(double x, rs_act act)
@@ -31,7 +32,7 @@ void rs_ref_gemm(const rs_gemm_args *g)
         for (int64_t j = 0; j < n; j++) {
             double sum = 0;
             for (int64_t c = 0; c < k; c++)
-                sum += at(g->a, g->trans_a, i, c) * at(g->b, g->trans_b, c, j);
+                sum += at(g->a, g->trans_a, g->bf16, i, c) * at(g->b, g->trans_b, g->bf16, c, j);
             double *y = rs_f64(g->y) + i * g->y.ld + j;
             double v = alpha * sum + (g->beta != 0 ? (double)g->beta * *y : 0) +
                        (rs_has(g->bias) ? rs_f64(g->bias)[j] : 0);

@@ -25,6 +25,8 @@ typedef struct rs_micro {
                       int64_t n);
     void (*pack_cols)(float *panels, int64_t panel, const float *b, int64_t ldb, int64_t k,
                       int64_t n);
+    /* n values, fp32 or bf16 as stored, to fp32: as they are, or rounded to bf16 first. */
+    void (*widen)(float *dst, const void *src, bool from_bf16, bool round, int64_t n);
 } rs_micro;
 
 extern const rs_micro rs_micro_avx512;

@@ -1,5 +1,6 @@
 /* 6x16: 12 accumulators, 2 vectors of B and a broadcast in 16 registers. */
 #include "kernels/cpu/simd_avx2.h"
+#include "base/dtype.h"
 #include "kernels/gemm/micro.h"
 
 #if defined(__x86_64__)

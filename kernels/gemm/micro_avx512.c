@@ -1,6 +1,7 @@
 /* 8x48: 24 accumulators, 3 vectors of B, 8 broadcasts per 24 FMAs. Alone it reaches 97 to 99 % of
  * the FMA peak, with B's panel in L1 or L2. */
 #include "kernels/cpu/simd_avx512.h"
+#include "base/dtype.h"
 #include "kernels/gemm/micro.h"
 
 #if defined(__x86_64__)

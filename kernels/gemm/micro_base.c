@@ -1,5 +1,6 @@
 /* 4x8: 8 accumulators, 2 vectors of B and a broadcast in 16 registers. */
 #include "kernels/cpu/simd_base.h"
+#include "base/dtype.h"
 #include "kernels/gemm/micro.h"
 
 #define MICRO      rs_micro_base

@@ -8,6 +8,8 @@
 
 #include "base/status.h"
 
+#define RS_COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
+
 static inline int64_t rs_ceil_div(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;

@@ -100,7 +100,7 @@ void rs_error_clear(void)
     t_trace[0] = 0;
 }
 
-_Noreturn void rs_assert_fail(const char *file, int line, const char *fmt, ...)
+RS_NORETURN void rs_assert_fail(const char *file, int line, const char *fmt, ...)
 {
     va_list ap;
     fprintf(stderr, "reshoot: internal error at %s:%d: ", file, line);

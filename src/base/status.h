@@ -36,6 +36,7 @@ typedef enum rs_status {
 
 #define RS_NODISCARD       __attribute__((warn_unused_result))
 #define RS_PRINTF(fmt, va) __attribute__((format(printf, fmt, va)))
+#define RS_NORETURN        __attribute__((noreturn))
 
 /* Short name ("FORMAT"), text, and process exit code of a status. */
 const char *rs_status_name(rs_status st);
@@ -79,7 +80,7 @@ void rs_error_clear(void);
     } while (0)
 
 /* Our own bug: prints and aborts, always on. Never for user input. */
-_Noreturn void rs_assert_fail(const char *file, int line, const char *fmt, ...) RS_PRINTF(3, 4);
+RS_NORETURN void rs_assert_fail(const char *file, int line, const char *fmt, ...) RS_PRINTF(3, 4);
 #define RS_ASSERT(cond)                                                                            \
     do {                                                                                           \
         if (!(cond))                                                                               \

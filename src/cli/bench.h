@@ -9,7 +9,8 @@
 #include "job/world.h"
 #include "store/json_writer.h"
 
-extern const rs_command rs_bench_op, rs_bench_comm, rs_bench_io, rs_bench_catalog, rs_bench_stream;
+extern const rs_command rs_bench_op, rs_bench_comm, rs_bench_io, rs_bench_catalog, rs_bench_stream,
+    rs_bench_info, rs_bench_step, rs_bench_tower;
 
 /* "model name" of the first processor, or "unknown". */
 const char *rs_bench_cpu(rs_arena *a);
@@ -34,6 +35,12 @@ const char *rs_bench_site_text(rs_arena *a, const rs_bench_site *s);
  * of one process (s NULL), or of a world. */
 void rs_bench_json_head(rs_jsonw *w, rs_arena *a, const char *format, const rs_bench_site *s);
 
+/* The same for one process, and the start of "results"; its end, and the whole text printed. */
+rs_jsonw *rs_bench_json_results(rs_arena *a, const char *format, int threads);
+void rs_bench_json_print(rs_jsonw *w);
+
+/* RS_USAGE unless lo <= v <= hi. */
+rs_status rs_bench_in_range(const char *option, int64_t v, int64_t lo, int64_t hi) RS_NODISCARD;
 /* Bytes: a whole number with K, M or G (1024 each) behind it or not. RS_USAGE names the option. */
 rs_status rs_bench_size(int64_t *out, const char *option, const char *text) RS_NODISCARD;
 /* "1,2,4": whole numbers from lo to hi, in the arena. */

@@ -52,3 +52,11 @@ rs_status rs_bench_numbers(int64_t **out, int64_t *n, rs_arena *a, const char *o
                            words[i], (long long)lo, (long long)hi);
     return RS_OK;
 }
+
+rs_status rs_bench_in_range(const char *option, int64_t v, int64_t lo, int64_t hi)
+{
+    if (v < lo || v > hi)
+        return RS_FAIL(USAGE, "%s must be %lld..%lld, got %lld", option, (long long)lo,
+                       (long long)hi, (long long)v);
+    return RS_OK;
+}

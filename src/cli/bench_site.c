@@ -128,3 +128,20 @@ rs_status rs_bench_program(const char **out, rs_arena *a)
 {
     return rs_bench_absolute(out, a, "/proc/self/exe");
 }
+
+rs_jsonw *rs_bench_json_results(rs_arena *a, const char *format, int threads)
+{
+    rs_jsonw *w = rs_jsonw_create(a, true);
+    rs_bench_json_head(w, a, format, NULL);
+    rs_jsonw_string(w, "cpu", rs_bench_cpu(a));
+    rs_jsonw_i64(w, "threads", threads);
+    rs_jsonw_array(w, "results");
+    return w;
+}
+
+void rs_bench_json_print(rs_jsonw *w)
+{
+    rs_jsonw_end(w);
+    rs_jsonw_end(w);
+    rs_out("%s\n", rs_jsonw_text(w));
+}

@@ -1,7 +1,7 @@
 /* reshoot bench stream: what it costs that ranks share the weights. */
-#include <stdio.h>
 #include <string.h>
 
+#include "bench/process.h"
 #include "bench/stream.h"
 #include "cli/bench.h"
 #include "comm/agree.h"
@@ -26,20 +26,6 @@ static const rs_opt k_opts[] = {
      "a rank that waits for another longer than this ends it: 600"},
 };
 
-/* "VmHWM" of this process, in bytes; 0 where the system does not say. */
-static int64_t memory_of(const char *key)
-{
-    char line[256];
-    long long kb = 0;
-    FILE *f = fopen("/proc/self/status", "r");
-    while (f && fgets(line, sizeof line, f))
-        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), ": %lld", &kb) == 1)
-            break;
-    if (f)
-        fclose(f);
-    return kb * 1024;
-}
-
 static void print_text(rs_arena *a, const rs_bench_site *s, const char *model,
                        const rs_stream_rate *r, int ranks)
 {
@@ -59,7 +45,7 @@ static void print_text(rs_arena *a, const rs_bench_site *s, const char *model,
            ranks, (double)r->bytes_read * 1e-6, r->gathered_step * 1e-6, r->gather_s, r->exposed_s,
            r->boundary_s);
     rs_out("memory of rank 0, both homes open: %.1f MB at most\n",
-           (double)memory_of("VmHWM") * 1e-6);
+           (double)rs_process_memory("VmHWM") * 1e-6);
 }
 
 static void write_spread(rs_jsonw *w, const char *key, rs_spread s)

@@ -4,7 +4,8 @@
 #include "base/str.h"
 #include "cli/bench.h"
 
-static const rs_command *const k_benches[] = {&rs_bench_op,      &rs_bench_comm,   &rs_bench_io,
+static const rs_command *const k_benches[] = {&rs_bench_info,    &rs_bench_op,     &rs_bench_step,
+                                              &rs_bench_tower,   &rs_bench_comm,   &rs_bench_io,
                                               &rs_bench_catalog, &rs_bench_stream, NULL};
 
 static const char *name_of(const rs_command *c)

@@ -8,7 +8,7 @@
 #include "cli/cli.h"
 #include "cli/version.h"
 #include "comm/comm.h"
-#include "device/device.h"
+#include "device/select.h"
 
 #define COMMAND_ROW(name) &rs_cmd_##name,
 static const rs_command *const k_commands[] = {RS_COMMANDS(COMMAND_ROW)};
@@ -81,9 +81,16 @@ static void print_version(void)
     if (rs_device_open(&d, &(rs_device_opts){.threads = 1}) == RS_OK)
         printf("backend: %s\n", rs_device_fingerprint(d));
     rs_arena *a = rs_arena_create();
+    rs_device_info cuda = rs_device_look(a, "cuda");
+    for (int i = 0; i < cuda.devices; i++)
+        printf("cuda device %d: %s\n", i, cuda.device[i]);
+    if (cuda.devices == 0)
+        printf("cuda: %s\n", cuda.why_none);
+    if (cuda.libraries)
+        printf("cuda libraries: %s\n", cuda.libraries);
     printf("mpi: %s\n", rs_comm_mpi_library(a));
+    printf("nccl: %s\n", rs_comm_nccl_library(a));
     rs_arena_destroy(&a);
-    printf("not in this version: cuda, nccl\n");
     rs_device_destroy(&d);
 }
 

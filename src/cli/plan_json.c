@@ -23,6 +23,8 @@ static void write_bytes(rs_jsonw *w, const rs_plan_sizes *z)
         {"block_attention", z->block_attention},
         {"conditions", z->conditions},
         {"adapter_training", z->adapter},
+        {"companions", z->companions},
+        {"activations_batch", z->together},
         {"clip", z->clip},
         {"total", z->total},
         {"budget", z->budget},
@@ -50,6 +52,10 @@ static void write_sizes(rs_jsonw *w, const rs_plan *p)
     rs_jsonw_string(w, "name", rs_plan_home_name(z->home));
     rs_jsonw_string(w, "reason", z->home_reason);
     rs_jsonw_i64(w, "gang", z->gang);
+    rs_jsonw_end(w);
+    rs_jsonw_object(w, "batch");
+    rs_jsonw_i64(w, "jobs", z->batch);
+    rs_jsonw_string(w, "reason", z->batch_reason);
     rs_jsonw_end(w);
     rs_jsonw_object(w, "blocks");
     rs_jsonw_i64(w, "store", z->kept.store);

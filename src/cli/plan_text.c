@@ -76,6 +76,13 @@ static void print_bytes(const rs_plan_report *r, rs_arena *a)
     print_row_bytes(a, "activations, sampling", z->sample, "instead, when sampling");
     print_row_bytes(a, "conditions", z->conditions, "prompts and pictures, at most");
     print_row_bytes(a, "adapter, training", z->adapter, "factors, gradients, moments");
+    if (z->batch > 1) {
+        print_row_bytes(
+            a, "companions", z->companions,
+            rs_arena_printf(a, "%d appearances at a time: %s", z->batch, z->batch_reason));
+        print_row_bytes(a, "activations, batch", z->together,
+                        "instead, when their single frames train");
+    }
     if (z->clip)
         print_row_bytes(a, "clip", z->clip, "frames and latents on the host");
     print_row_bytes(a, "total", z->total,

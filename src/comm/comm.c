@@ -207,6 +207,7 @@ void rs_comm_close(rs_comm **c)
 {
     if (!*c)
         return;
+    rs_comm_close(&(*c)->data);
     (*c)->ops->close(*c);
     rs_comm_free(*c);
     *c = NULL;

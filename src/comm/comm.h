@@ -9,10 +9,7 @@
  *   time makes them on one communicator. Messages (send, probe, take, receive), test, wait and
  *   progress may be used by any thread.
  * - Counts and lists of counts are host memory. Bulk data (dst and src of the collectives) is in
- *   the memory of the communicator's rs_comm_space: with all three backends the host's. Messages
- *   are host memory everywhere. That is the only place where the memory matters: a device backend
- *   brings another space, and a call that is over then means "readable by this rank's next work on
- *   the device".
+ *   host memory. Data in the memory of a GPU goes through a communicator's twin (device_data.h).
  * - dst and src of one call do not overlap except where a call says so.
  * - `what` says in a few words what the call is for ("block stream"); error texts, the watchdog and
  *   traces show it. Borrowed until the call, or its request, is over. NULL for nothing.
@@ -65,6 +62,8 @@ typedef struct rs_comm_opts {
  * OMPI_COMM_WORLD_SIZE (mpirun of Open MPI), PMIX_RANK (srun --mpi=pmix, prterun) and PMI_RANK
  * (srun --mpi=pmi2, mpiexec of Hydra). A batch script and what it calls directly have none. */
 const char *rs_comm_launcher(void);
+/* This process's number among the ranks of its host, as the launcher says; 0 without one. */
+int rs_comm_local_rank(void);
 /* The world: MPI's when a launcher is found, else one rank. MPI is initialised here and only then,
  * with MPI_THREAD_MULTIPLE, so a process without a launcher never pays for it. opts may be NULL.
  * RS_USAGE: srun started several tasks without PMI, or MPI sees another number of ranks than the
@@ -76,6 +75,8 @@ rs_status rs_comm_open(rs_comm **out, const rs_comm_opts *opts) RS_NODISCARD;
 void rs_comm_close(rs_comm **c);
 /* "Open MPI v4.1.4": the library this program runs with, in the arena; works without a launcher. */
 const char *rs_comm_mpi_library(rs_arena *a);
+/* "NCCL 2.28.9", or that there is none; in the arena. */
+const char *rs_comm_nccl_library(rs_arena *a);
 
 /* The function of one rank; its communicator is closed for it afterwards. */
 typedef rs_status rs_comm_rank_fn(rs_comm *c, void *ctx);

@@ -81,6 +81,9 @@ typedef struct rs_comm_ops {
     rs_status (*derive)(rs_comm *out, rs_comm *c, const rs_comm_members *m);
     void (*abort)(rs_comm *c, int exit_code, const char *message);
     void (*close)(rs_comm *c);
+    /* Twins only (device_data.h). reap, under the board's lock: marks of what has ended go. */
+    void (*reap)(rs_comm *c);
+    void (*stop)(rs_comm *c);
     bool processes; /* a rank is a process */
 } rs_comm_ops;
 
@@ -129,6 +132,7 @@ struct rs_comm {
     void *work;      /* allreduce's, in space */
     size_t work_bytes;
     char name[RS_COMM_NAME_MAX];
+    rs_comm *data; /* its twin for device memory, or NULL */
     rs_comm *next; /* shared->comms */
 };
 
@@ -156,6 +160,10 @@ void rs_comm_mark_remove(rs_comm_request *r, rs_comm_mark *m);
 void rs_comm_describe(char *text, size_t room, const rs_comm_request *r);
 void rs_comm_add_layer(rs_comm *c, const rs_comm_layer *layer);
 size_t rs_comm_type_size(rs_comm_type type);
+
+/* device_data.c */
+rs_comm *rs_comm_twin_new(rs_comm *c, const rs_comm_ops *ops);
+void rs_comm_twin_list(rs_comm *c, rs_comm *twin);
 
 rs_comm *rs_comm_open_serial(const rs_comm_opts *opts);
 rs_status rs_comm_open_mpi(rs_comm **out, const rs_comm_opts *opts) RS_NODISCARD;

@@ -14,6 +14,19 @@ const char *rs_comm_launcher(void)
     return NULL;
 }
 
+int rs_comm_local_rank(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID",
+                                        "SLURM_LOCALID"};
+    int64_t rank;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && rs_comm_launcher(); i++) {
+        const char *text = getenv(names[i]);
+        if (text && rs_parse_i64(&rank, text) && rank >= 0 && rank < INT32_MAX)
+            return (int)rank;
+    }
+    return 0;
+}
+
 rs_status rs_comm_launcher_check(bool serial)
 {
     /* Set by srun only; the batch script itself has SLURM_PROCID too, so that says nothing. */

@@ -54,6 +54,9 @@ static void longest_wait(watch_wait *w, rs_comm_shared *s, int *members)
 {
     *w = (watch_wait){.peer = -1, .world_rank = members};
     pthread_mutex_lock(&s->board);
+    for (rs_comm *c = s->comms; c; c = c->next)
+        if (c->ops->reap)
+            c->ops->reap(c);
     const rs_comm_mark *oldest = s->marks;
     for (const rs_comm_mark *m = s->marks; m; m = m->next)
         if (m->since < oldest->since)
@@ -169,6 +172,14 @@ static bool all_answered(const rs_watchdog *w, const watch_wait *wait)
     return true;
 }
 
+/* Threads that wait for a device get their way. Nothing is closed while a rank waits. */
+static void stop_devices(rs_comm_shared *s)
+{
+    for (rs_comm *c = s->comms; c; c = c->next)
+        if (c->ops->stop)
+            c->ops->stop(c);
+}
+
 /* Questions go out a grace before the answers are needed; who has not answered then gets another.
  */
 static rs_status look(rs_watchdog *w, double *asked_for, double *asked_due)
@@ -194,6 +205,7 @@ static rs_status look(rs_watchdog *w, double *asked_for, double *asked_due)
         set_warned(w->shared, wait.since);
         return RS_OK;
     }
+    stop_devices(w->shared);
     rs_comm_abort(w->comm, w->opts.exit_code, text);
     w->fired = true;
     return RS_OK;

@@ -21,6 +21,10 @@
 /* Words.  E(CONSTANT, "word", doc)  gives  RS_CFG_<CONSTANT>  of type  rs_cfg_<list>. */
 #define RS_CFG_ENUM_family(E) E(FAMILY_WAN21, "wan21", "Wan2.1 image-to-video or text-to-video")
 
+#define RS_CFG_ENUM_precision(E)                                                                   \
+    E(PRECISION_FP32, "fp32", "fp32 products")                                                     \
+    E(PRECISION_BF16, "bf16", "products of operands rounded to bf16, summed in fp32: faster")
+
 #define RS_CFG_ENUM_sampling(E)                                                                    \
     E(SAMPLING_EVEN, "even", "spread evenly over the source")                                      \
     E(SAMPLING_FIRST, "first", "the first frames of the source")
@@ -86,7 +90,8 @@
 
 #define RS_CFG_ENUM_backend(E)                                                                     \
     E(BACKEND_AUTO, "auto", "the fastest that is built in and has hardware")                       \
-    E(BACKEND_CPU, "cpu", "host processors")
+    E(BACKEND_CPU, "cpu", "host processors")                                                       \
+    E(BACKEND_CUDA, "cuda", "NVIDIA GPUs, one per rank of a host; an error where there is none")
 
 #define RS_CFG_ENUM_log_level(E)                                                                   \
     E(LOG_LEVEL_ERROR, "error", "errors only")                                                     \
@@ -109,11 +114,29 @@
     E(LANES_AUTO, "auto",                                                                          \
       "one, and up to 8 of a gang or node for a stage when fewer are ready than ranks wait")
 
+/* Constants from BATCH_OFF on are numbers of jobs. */
+#define RS_CFG_ENUM_batch(E)                                                                       \
+    E(BATCH_AUTO, "auto",                                                                          \
+      "as many as are ready and fit, up to 8, where weights are gathered or converted in passes")  \
+    E(BATCH_OFF, "off", "one")                                                                     \
+    E(BATCH_2, "2", "up to so many, whatever the weights' home")                                   \
+    E(BATCH_3, "3", "up to so many")                                                               \
+    E(BATCH_4, "4", "up to so many")                                                               \
+    E(BATCH_5, "5", "up to so many")                                                               \
+    E(BATCH_6, "6", "up to so many")                                                               \
+    E(BATCH_7, "7", "up to so many")                                                               \
+    E(BATCH_8, "8", "up to so many")
+
 #define RS_CFG_ENUM_progress(E)                                                                    \
     E(PROGRESS_AUTO, "auto", "live on a terminal, else plain")                                     \
     E(PROGRESS_LIVE, "live", "a few lines that are redrawn in place, below the log")               \
     E(PROGRESS_PLAIN, "plain", "a log line now and then")                                          \
     E(PROGRESS_NONE, "none", "none of either")
+
+#define RS_CFG_ENUM_ahead(E)                                                                       \
+    E(AHEAD_AUTO, "auto", "where a rank has more cores than threads, or computes on a GPU")        \
+    E(AHEAD_ALWAYS, "always", "in any case")                                                       \
+    E(AHEAD_NEVER, "never", "every stage reads its own")
 
 #define RS_CFG_ENUM_recompute(E)                                                                   \
     E(RECOMPUTE_AUTO, "auto", "what computes least in memory.limit, block by block")               \
@@ -126,7 +149,7 @@
 #define RS_CFG_ENUMS(L)                                                                            \
     L(family) L(sampling) L(mask_shape) L(first_frame) L(lora_target) L(timestep) L(schedule)      \
     L(given) L(appearance_when) L(appearance_mode) L(sampler) L(preset) L(backend) L(log_level)    \
-    L(progress) L(home) L(recompute) L(lanes)
+    L(progress) L(home) L(ahead) L(recompute) L(precision) L(lanes) L(batch)
 /* clang-format on */
 
 /* Settings of the top level. */
@@ -144,7 +167,10 @@
 
 #define RS_CFG_ROWS_model(X)                                                                       \
     X(model, ENUM, family, "wan21", "", "model family", family)                                    \
-    X(model, PATH, path, "", "", "model folder in the Diffusers layout", BESIDE_REQUIRED)
+    X(model, PATH, path, "", "", "model folder in the Diffusers layout", BESIDE_REQUIRED)          \
+    X(model, ENUM, precision, "fp32", "",                                                          \
+      "of large products in transformer and encoders; what is small or kept stays fp32",           \
+      precision)
 
 #define RS_CFG_ROWS_clip(X)                                                                        \
     X(clip, INT, frames, "49", "frames", "clip length, 4n+1", RANGE(1, 401))                       \
@@ -265,6 +291,9 @@
 
 #define RS_CFG_ROWS_cluster(X)                                                                     \
     X(cluster, ENUM, backend, "auto", "", "where the model computes", backend)                     \
+    X(cluster, TEXT, gemm_table, "", "",                                                           \
+      "cuda: algorithms recorded by reshoot bench op gemm --record; empty: the library's advice",  \
+      ANY)                                                                                         \
     X(cluster, INT, threads, "0", "threads", "CPU threads per rank; 0: an even share",             \
       RANGE(0, 4096))                                                                              \
     X(cluster, INT, gang, "0", "ranks",                                                            \
@@ -272,6 +301,11 @@
       RANGE(0, 65536))                                                                             \
     X(cluster, ENUM, lanes, "1", "ranks",                                                          \
       "ranks that share one job by sequence parallelism; results do not depend on it", lanes)      \
+    X(cluster, ENUM, batch, "auto", "jobs",                                                        \
+      "appearance stages that a rank trains side by side, steps on single frames in one pass "     \
+      "over "                                                                                      \
+      "the weights; results do not depend on it",                                                  \
+      batch)                                                                                       \
     X(cluster, TEXT, pin, "", "",                                                                  \
       "ranks that run certain stages only: \"0-1=ingest,motion; 2=edit\"; empty: all run any",     \
       ANY)                                                                                         \
@@ -279,6 +313,13 @@
       "wall time of the run; 0: what Slurm says (SLURM_JOB_END_TIME), else none", RANGE(0, 1e9))   \
     X(cluster, NUM, margin, "120", "s",                                                            \
       "stop, with all states saved, this long before the time limit", RANGE(0, 1e6))               \
+    X(cluster, NUM, headroom, "1.5", "",                                                           \
+      "a stage is begun while so many times the seconds that it is expected to take, or to take "  \
+      "until it can save its state, are left before the time limit",                               \
+      RANGE(0, 1e12))                                                                              \
+    X(cluster, ENUM, ahead, "auto", "",                                                            \
+      "media of the next video are decoded on a thread of their own while a stage computes",       \
+      ahead)                                                                                       \
     X(cluster, NUM, watchdog, "600", "s", "a rank that waits for another longer ends the run",     \
       ABOVE(0, 1e9))                                                                               \
     X(cluster, NUM, lease, "60", "s",                                                              \

@@ -6,9 +6,14 @@
 
 #include "device/device_priv.h"
 
-static const rs_backend *const BACKENDS[] = {&rs_backend_cpu};
+static const rs_backend *const BACKENDS[] = {
+    &rs_backend_cpu,
+#ifdef RS_HAVE_CUDA
+    &rs_backend_cuda,
+#endif
+};
 
-static const rs_backend *find_backend(const char *name)
+const rs_backend *rs_backend_find(const char *name)
 {
     for (size_t i = 0; i < sizeof BACKENDS / sizeof BACKENDS[0]; i++)
         if (strcmp(BACKENDS[i]->name, name) == 0)
@@ -22,15 +27,19 @@ rs_status rs_device_open(rs_device **out, const rs_device_opts *opts)
     if (!opts)
         opts = &none;
     const char *name = opts->backend ? opts->backend : "cpu";
-    const rs_backend *b = find_backend(name);
+    const rs_backend *b = rs_backend_find(name);
     if (!b)
-        return RS_FAIL(DEVICE, "backend '%s' is not built in (have: cpu)", name);
+        return RS_FAIL(DEVICE, "backend '%s' is not built in", name);
     if (opts->threads < 0)
         return RS_FAIL(DEVICE, "backend '%s': %d threads", name, opts->threads);
     rs_device *d = rs_alloc(1, sizeof *d);
     d->backend = b;
+    d->precision = opts->precision;
+    d->activation = RS_DTYPE_F32;
+    pthread_mutex_init(&d->failing, NULL);
     rs_status st = b->open(d, opts);
     if (st != RS_OK) {
+        pthread_mutex_destroy(&d->failing);
         rs_dealloc(d);
         return rs_relay_at(st, __FILE__, __LINE__, __func__);
     }
@@ -45,8 +54,33 @@ void rs_device_destroy(rs_device **d)
     while ((*d)->blocks)
         rs_device_free(*d, (*d)->blocks->memory);
     (*d)->backend->close(*d);
+    pthread_mutex_destroy(&(*d)->failing);
     rs_dealloc(*d);
     *d = NULL;
+}
+
+const char *rs_precision_name(rs_precision p)
+{
+    return p == RS_PRECISION_BF16 ? "bf16" : "fp32";
+}
+
+rs_precision rs_device_precision(const rs_device *d)
+{
+    return d->precision;
+}
+
+rs_dtype rs_device_activation_dtype(const rs_device *d)
+{
+    return d->activation;
+}
+
+rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored)
+{
+    if (stored == RS_DTYPE_BF16)
+        return RS_DTYPE_BF16;
+    if (d->precision == RS_PRECISION_FP32 || (stored == RS_DTYPE_F32 && d->host_memory))
+        return RS_DTYPE_F32;
+    return RS_DTYPE_BF16;
 }
 
 const char *rs_device_backend(const rs_device *d)
@@ -127,17 +161,21 @@ void rs_device_zero(rs_device *d, void *p, size_t bytes)
 
 void rs_device_fail(rs_device *d, rs_status st, const char *fmt, ...)
 {
-    if (d->failed != RS_OK)
-        return;
-    d->failed = st;
     va_list ap;
+    pthread_mutex_lock(&d->failing);
     va_start(ap, fmt);
-    vsnprintf(d->failure, sizeof d->failure, fmt, ap);
+    if (d->failed == RS_OK) {
+        vsnprintf(d->failure, sizeof d->failure, fmt, ap);
+        d->failed = st;
+    }
     va_end(ap);
+    pthread_mutex_unlock(&d->failing);
 }
 
 rs_status rs_device_check(rs_device *d)
 {
+    if (d->backend->queues)
+        d->backend->queues->check(d);
     if (d->failed == RS_OK)
         return RS_OK;
     return rs_fail_at(d->failed, __FILE__, __LINE__, __func__, "%s", d->failure);

@@ -13,17 +13,39 @@
 
 typedef struct rs_device rs_device;
 
+/* What large products (gemm, attention, conv3d) are made of: the policy that models follow. Sums
+ * are fp32 in either case, and so are the residual stream, statistics of norms, modulation, LoRA
+ * factors and their gradients, latents and the loss.
+ *   fp32  fp32 operands
+ *   bf16  operands rounded to bf16. The CPU backend rounds them inside the ops and stores
+ *         activations in fp32; others may store them in bf16. */
+typedef enum rs_precision { RS_PRECISION_FP32, RS_PRECISION_BF16 } rs_precision;
+
+const char *rs_precision_name(rs_precision p);
+
 typedef struct rs_device_opts {
-    const char *backend; /* "cpu" (default when NULL) */
-    int threads;         /* CPU worker threads; 0 = all cores this process may use */
+    const char *backend;    /* "cpu" (default when NULL), "cuda" */
+    int threads;            /* CPU worker threads; 0 = all cores this process may use */
+    int local_rank;         /* among the ranks of this host, which share its devices out */
+    const char *gemm_table; /* cuda: recorded algorithms (kernels/cuda/blas.h), or NULL */
+    rs_precision precision;
 } rs_device_opts;
 
 /* RS_DEVICE if the backend is not built in or has no hardware. */
 rs_status rs_device_open(rs_device **out, const rs_device_opts *opts) RS_NODISCARD;
 void rs_device_destroy(rs_device **d);
-const char *rs_device_backend(const rs_device *d); /* "cpu" */
+const char *rs_device_backend(const rs_device *d); /* "cpu", "cuda" */
 int rs_device_threads(const rs_device *d);
-/* What bits depend on: kernel variants, CPU features, library versions. Borrowed, one line. */
+rs_precision rs_device_precision(const rs_device *d);
+/* Type of activations and their gradients in device memory, but for the residual stream and what
+ * else rs_precision keeps in fp32: F32, or BF16 where the backend stores them so. */
+rs_dtype rs_device_activation_dtype(const rs_device *d);
+/* Type that a matrix of frozen weights, stored in a file as `stored`, has in device memory: operand
+ * b of gemm and nothing else. Everything else is F32. A bf16 matrix is never widened; an fp32 one
+ * is not narrowed on the CPU, where it is used in the file's mapping. */
+rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored);
+/* What bits depend on: precision, kernel variants, CPU features, library versions. Borrowed, one
+ * line. */
 const char *rs_device_fingerprint(const rs_device *d);
 
 /* Device memory, 64-byte aligned, uninitialised. RS_NOMEM with the size in the message. */
@@ -36,7 +58,12 @@ void rs_device_put(rs_device *d, void *dst_device, const void *src_host, size_t 
 void rs_device_get(rs_device *d, void *dst_host, const void *src_device, size_t bytes);
 void rs_device_copy(rs_device *d, void *dst, const void *src, size_t bytes); /* device to device */
 void rs_device_zero(rs_device *d, void *p, size_t bytes);
+/* Waits until everything is done that was enqueued before. */
 rs_status rs_device_check(rs_device *d) RS_NODISCARD;
+/* Record the fastest algorithm of every product from now on, and write them all to a file for
+ * gemm_table. RS_USAGE: the backend has no such choice. */
+rs_status rs_device_record_gemm(rs_device *d) RS_NODISCARD;
+rs_status rs_device_save_gemm(rs_device *d, const char *path) RS_NODISCARD;
 
 /* One function per op: rs_op_gemm(d, &(rs_gemm_args){...}), or with named arguments
  *   RS_OP(d, gemm, .y = y, .a = x, .b = w, .trans_b = true, .bias = b);  */

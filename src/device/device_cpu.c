@@ -24,8 +24,9 @@ static int usable_cores(void)
 static rs_status cpu_open(rs_device *d, const rs_device_opts *opts)
 {
     d->threads = opts->threads > 0 ? opts->threads : usable_cores();
+    d->host_memory = true;
     d->state = rs_kctx_create(d->threads);
-    rs_cpu_describe(d->fingerprint, sizeof d->fingerprint);
+    rs_cpu_describe(d->fingerprint, sizeof d->fingerprint, d->precision == RS_PRECISION_BF16);
     return RS_OK;
 }
 

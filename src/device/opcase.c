@@ -7,7 +7,9 @@
 #include "base/rng.h"
 #include "device/opcase_priv.h"
 
-static const uint32_t POISON = 0x7fc00badu; /* a NaN that no arithmetic makes */
+/* NaNs that no arithmetic makes. */
+static const uint32_t POISON = 0x7fc00badu;
+static const uint16_t POISON_BF16 = 0x7fadu;
 
 typedef void run_fn(rs_device *d, const void *args);
 #define OP(name, folder)                                                                           \
@@ -85,9 +87,16 @@ int rs_opinstance_find(const rs_opinstance *in, const char *name, bool needed)
     return -1;
 }
 
-double rs_optensor_tolerance(const rs_optensor *t)
+double rs_optensor_tolerance(const rs_optensor *t, rs_dtype stored)
 {
-    return 0x1p-24 * (t->steps + sqrt(t->reduction));
+    double fp32 = 0x1p-24 * (t->steps + sqrt(t->reduction));
+    return stored == RS_DTYPE_BF16 ? fp32 + 0x1p-9 : fp32;
+}
+
+double rs_opelement(const void *data, size_t size, int64_t e)
+{
+    return size == 2 ? (double)rs_f32_from_bf16(((const uint16_t *)data)[e])
+                     : (double)((const float *)data)[e];
 }
 
 /* "y=x": y lies on x. */
@@ -101,17 +110,21 @@ static void resolve_alias(rs_opinstance *in)
     RS_ASSERTF(eq, "alias '%s' is not out=in", in->c->alias);
     *eq = 0;
     int y = rs_opinstance_find(in, out, true), x = rs_opinstance_find(in, eq + 1, true);
-    RS_ASSERTF(in->buf[y].elements == in->buf[x].elements, "%s: shapes differ", in->c->alias);
+    RS_ASSERTF(in->buf[y].elements == in->buf[x].elements &&
+                   in->buf[y].shape.dtype == in->buf[x].shape.dtype,
+               "%s: shapes differ", in->c->alias);
     in->buf[y].on = x;
 }
 
-static void round_to_f32(rs_tensor t)
+static void round_to_stored(rs_tensor t, bool bf16)
 {
     double *x = rs_f64(t);
     int64_t rows = rs_tensor_rows(t), cols = rs_tensor_cols(t);
     for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < cols; j++)
-            x[i * t.ld + j] = (double)(float)x[i * t.ld + j];
+        for (int64_t j = 0; j < cols; j++) {
+            float f = (float)x[i * t.ld + j];
+            x[i * t.ld + j] = (double)(bf16 ? rs_f32_from_bf16(rs_bf16_from_f32(f)) : f);
+        }
 }
 
 /* Double (or id) data of tensor i; the fill is a function of op, case and tensor name. */
@@ -140,27 +153,34 @@ static void make_ref_tensor(rs_opinstance *in, int i)
     r->data = x;
 }
 
+/* Element e of the image, guards counted. */
+static void put_element(const rs_opbuffer *b, int64_t e, float f)
+{
+    uint16_t h = rs_bf16_from_f32(f);
+    memcpy((char *)b->image + (size_t)e * b->size, b->size == 2 ? (const void *)&h : &f, b->size);
+}
+
 static void make_image(rs_opinstance *in, int i)
 {
     const rs_optensor *t = &in->plan->t[i];
     rs_opbuffer *b = &in->buf[i];
     rs_tensor r = *rs_opfield(in->ref, t);
-    b->bytes = (size_t)(b->elements + 2 * RS_OPCASE_GUARD) * 4;
+    b->size = b->shape.dtype == RS_DTYPE_BF16 ? 2 : 4;
+    b->bytes = (size_t)(b->elements + 2 * RS_OPCASE_GUARD) * b->size;
     b->image = rs_arena_alloc(in->arena, b->bytes, 1);
-    for (size_t j = 0; j < b->bytes / 4; j++)
-        b->image[j] = POISON;
+    for (size_t j = 0; j < b->bytes / b->size; j++)
+        memcpy((char *)b->image + j * b->size, b->size == 2 ? (const void *)&POISON_BF16 : &POISON,
+               b->size);
     if (t->role == RS_OUT)
         return;
-    uint32_t *at = b->image + RS_OPCASE_GUARD;
     int64_t rows = rs_tensor_rows(r), cols = rs_tensor_cols(r);
     for (int64_t row = 0; row < rows; row++)
         for (int64_t col = 0; col < cols; col++) {
             int64_t e = row * r.ld + col;
             float f = t->ids ? 0 : (float)rs_f64(r)[e];
             if (t->ids)
-                memcpy(&at[e], (int32_t *)r.data + e, 4);
-            else
-                memcpy(&at[e], &f, 4);
+                memcpy(&f, (int32_t *)r.data + e, 4);
+            put_element(b, RS_OPCASE_GUARD + e, f);
         }
 }
 
@@ -181,7 +201,8 @@ void rs_opinstance_make(rs_opinstance *in, const rs_opspec *spec, const rs_opcas
         spec->prepare(c, in->ref);
     for (int i = 0; i < in->plan->n; i++) {
         if (!in->plan->t[i].ids)
-            round_to_f32(*rs_opfield(in->ref, &in->plan->t[i]));
+            round_to_stored(*rs_opfield(in->ref, &in->plan->t[i]),
+                            in->buf[i].shape.dtype == RS_DTYPE_BF16);
         make_image(in, i);
     }
 }
@@ -216,7 +237,7 @@ rs_status rs_opoperands_make(rs_opoperands *o, const rs_opinstance *in, rs_devic
     }
     for (int i = 0; i < in->plan->n; i++)
         rs_opfield(o->args, &in->plan->t[i])->data =
-            (char *)o->memory[in->buf[i].on] + RS_OPCASE_GUARD * 4;
+            (char *)o->memory[in->buf[i].on] + RS_OPCASE_GUARD * in->buf[i].size;
 out:
     if (st != RS_OK)
         rs_opoperands_free(o, d);
@@ -230,7 +251,7 @@ void rs_opoperands_free(rs_opoperands *o, rs_device *d)
     *o = (rs_opoperands){0};
 }
 
-rs_status rs_opcase_run(rs_opinstance *in, rs_device *d, uint32_t *result[RS_OPPLAN_TENSORS])
+rs_status rs_opcase_run(rs_opinstance *in, rs_device *d, void *result[RS_OPPLAN_TENSORS])
 {
     rs_status st = RS_OK;
     rs_opoperands o;

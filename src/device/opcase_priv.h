@@ -9,8 +9,9 @@ enum { RS_OPCASE_GUARD = 16 }; /* poisoned elements in front of and behind every
 typedef struct rs_opbuffer {
     rs_tensor shape;  /* as planned, no data */
     int64_t elements; /* rows * ld */
-    size_t bytes;     /* image: guards and elements, 4 bytes each */
-    uint32_t *image;  /* what the device gets */
+    size_t size;      /* of an element: 4, or 2 if it is stored in bf16 */
+    size_t bytes;     /* image: guards and elements */
+    void *image;      /* what the device gets */
     int on;           /* the buffer this tensor lies on: itself, or the input of an in-place case */
 } rs_opbuffer;
 
@@ -45,8 +46,10 @@ void rs_opcase_call(const rs_opspec *spec, rs_device *d, const void *args);
 
 /* Run once on d; result[i] = image of buffer i afterwards (arena). */
 rs_status rs_opcase_run(rs_opinstance *in, rs_device *d,
-                        uint32_t *result[RS_OPPLAN_TENSORS]) RS_NODISCARD;
-double rs_optensor_tolerance(const rs_optensor *t);
+                        void *result[RS_OPPLAN_TENSORS]) RS_NODISCARD;
+double rs_optensor_tolerance(const rs_optensor *t, rs_dtype stored);
+/* Element e of an image's tensor, or of a tensor. */
+double rs_opelement(const void *data, size_t size, int64_t e);
 /* "op gemm, case nt_odd (37x53x29)" */
 const char *rs_opinstance_title(const rs_opinstance *in);
 

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "device/opcase_priv.h"
+#include "device/queue.h"
 
 enum { MAX_COPIES = 16, MAX_SAMPLES = 400, MIN_SAMPLES = 5 };
 static const double ROTATE_BYTES =
@@ -33,6 +34,7 @@ static double run_times(const rs_opspec *spec, rs_device *d, const rs_opoperands
     clock_t used = clock();
     for (int64_t i = 0; i < calls; i++)
         rs_opcase_call(spec, d, copy[(*turn)++ % copies].args);
+    rs_device_sync(d);
     *process = (double)(clock() - used) / CLOCKS_PER_SEC / (double)calls;
     return (rs_now() - start) / (double)calls;
 }

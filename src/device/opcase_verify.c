@@ -6,7 +6,7 @@
 #include "device/opcase_priv.h"
 
 /* Bits that the op had no business to change: inputs, guards, gaps between rows. */
-static rs_status check_untouched(const rs_opinstance *in, uint32_t *const *result)
+static rs_status check_untouched(const rs_opinstance *in, void *const *result)
 {
     for (int i = 0; i < in->plan->n; i++) {
         const rs_opbuffer *b = &in->buf[i];
@@ -14,12 +14,14 @@ static rs_status check_untouched(const rs_opinstance *in, uint32_t *const *resul
         bool input = t->role == RS_IN;
         for (int j = 0; j < in->plan->n; j++)
             input = input && (j == i || in->buf[j].on != i); /* an output lies on it */
-        const uint32_t *before = in->buf[b->on].image;
-        int64_t cols = rs_tensor_cols(b->shape), n = (int64_t)(b->bytes / 4);
+        const char *before = in->buf[b->on].image, *after = result[i];
+        int64_t cols = rs_tensor_cols(b->shape), n = (int64_t)(b->bytes / b->size);
         for (int64_t e = 0; e < n; e++) {
             int64_t at = e - RS_OPCASE_GUARD;
             bool guard = at < 0 || at >= b->elements;
-            if ((input || guard || at % b->shape.ld >= cols) && result[i][e] != before[e])
+            size_t byte = (size_t)e * b->size;
+            if ((input || guard || at % b->shape.ld >= cols) &&
+                memcmp(after + byte, before + byte, b->size) != 0)
                 return RS_FAIL(NUMERIC, "%s: %s %s was overwritten at element %lld",
                                rs_opinstance_title(in), guard || !input ? "memory around" : "input",
                                t->name, (long long)at);
@@ -28,26 +30,34 @@ static rs_status check_untouched(const rs_opinstance *in, uint32_t *const *resul
     return RS_OK;
 }
 
+static double stored(double x, rs_dtype dtype)
+{
+    return dtype == RS_DTYPE_BF16 ? (double)rs_f32_from_bf16(rs_bf16_from_f32((float)x))
+                                  : (double)(float)x;
+}
+
 static rs_status compare(const rs_opinstance *in, const rs_optensor *t, rs_tensor got,
                          rs_tensor want, double *worst)
 {
     double diff = 0, norm = 0, far = -1;
+    size_t size = rs_dtype_size(got.dtype);
     int64_t cols = rs_tensor_cols(want), place = 0;
     bool exact = t->steps == 0 && t->reduction == 0, equal = true, finite = true;
     for (int64_t i = 0; i < rs_tensor_rows(want); i++)
         for (int64_t j = 0; j < cols; j++) {
-            float g = rs_f32(got)[i * got.ld + j];
-            double w = rs_f64(want)[i * want.ld + j], d = fabs((double)g - w);
+            double g = rs_opelement(got.data, size, i * got.ld + j);
+            double w = rs_f64(want)[i * want.ld + j], d = fabs(g - w);
             diff += d * d;
             norm += w * w;
-            equal = equal && g == (float)w;
+            equal = equal && g == stored(w, got.dtype);
             finite = finite && isfinite(g);
             if (!(d <= far)) {
                 far = d;
                 place = i * cols + j;
             }
         }
-    double limit = rs_optensor_tolerance(t), error = norm > 0 ? sqrt(diff / norm) : sqrt(diff);
+    double limit = rs_optensor_tolerance(t, got.dtype),
+           error = norm > 0 ? sqrt(diff / norm) : sqrt(diff);
     if (worst && !exact && error / limit > *worst)
         *worst = error / limit;
     if (finite && (exact ? equal : error <= limit))
@@ -57,7 +67,7 @@ static rs_status compare(const rs_opinstance *in, const rs_optensor *t, rs_tenso
                    "%.9g, want %.9g",
                    rs_opinstance_title(in), t->name, error, limit, (long long)(place / cols),
                    (long long)(place % cols),
-                   (double)rs_f32(got)[place / cols * got.ld + place % cols],
+                   rs_opelement(got.data, size, place / cols * got.ld + place % cols),
                    rs_f64(want)[place / cols * want.ld + place % cols]);
 }
 
@@ -74,15 +84,16 @@ static rs_status compare_outputs(const rs_opinstance *in, void *got, void *want,
     return RS_OK;
 }
 
-static char *host_args(const rs_opinstance *in, uint32_t *const *result)
+static char *host_args(const rs_opinstance *in, void *const *result)
 {
     char *args = rs_arena_memdup(in->arena, in->plan->args, RS_OPPLAN_ARGS);
     for (int i = 0; i < in->plan->n; i++)
-        rs_opfield(args, &in->plan->t[i])->data = result[i] + RS_OPCASE_GUARD;
+        rs_opfield(args, &in->plan->t[i])->data =
+            (char *)result[i] + RS_OPCASE_GUARD * in->buf[i].size;
     return args;
 }
 
-static rs_status check_values(const rs_opinstance *in, uint32_t *const *result, double *worst)
+static rs_status check_values(const rs_opinstance *in, void *const *result, double *worst)
 {
     if (!in->c->large || !in->spec->part)
         return compare_outputs(in, host_args(in, result), rs_opinstance_ref_args(in), worst);
@@ -95,8 +106,8 @@ static rs_status check_values(const rs_opinstance *in, uint32_t *const *result, 
     }
 }
 
-static rs_status check_same_bits(const rs_opinstance *in, uint32_t *const *one,
-                                 uint32_t *const *two, const rs_device *d)
+static rs_status check_same_bits(const rs_opinstance *in, void *const *one, void *const *two,
+                                 const rs_device *d)
 {
     for (int i = 0; i < in->plan->n; i++)
         if (memcmp(one[i], two[i], in->buf[i].bytes) != 0)
@@ -111,7 +122,7 @@ rs_status rs_opcase_verify(const rs_opspec *spec, const rs_opcase *c, rs_device 
     rs_status st = RS_OK;
     rs_opinstance in;
     rs_opinstance_make(&in, spec, c);
-    uint32_t *first[RS_OPPLAN_TENSORS], *next[RS_OPPLAN_TENSORS];
+    void *first[RS_OPPLAN_TENSORS], *next[RS_OPPLAN_TENSORS];
     if (worst)
         *worst = 0;
     for (int i = 0; i < n_devices; i++) {
@@ -134,7 +145,7 @@ static const double GRAD_STEP = 1e-5, GRAD_LIMIT = 1e-6, GRAD_MAX_FLOPS = 8e6;
 
 bool rs_opcase_has_grad(const rs_opspec *spec, const rs_opcase *c)
 {
-    return spec->loss && !c->large && (!spec->flops || spec->flops(c) <= GRAD_MAX_FLOPS);
+    return spec->loss && !c->large && !c->rounds && (!spec->flops || spec->flops(c) <= GRAD_MAX_FLOPS);
 }
 
 /* Derivative of the loss along v (one value per element of x). */
@@ -181,7 +192,7 @@ static rs_status check_direction(const rs_opinstance *in, const rs_opgrad *pair,
 }
 
 static rs_status check_pair(rs_opinstance *in, const rs_opgrad *pair, char *ref_args,
-                            uint32_t *const *result)
+                            void *const *result)
 {
     int out = rs_opinstance_find(in, pair->out, false);
     if (out < 0)
@@ -195,15 +206,14 @@ static rs_status check_pair(rs_opinstance *in, const rs_opgrad *pair, char *ref_
     double *v = RS_NEW(in->arena, double, n), sum = 0;
     for (int64_t e = 0; e < n; e++) {
         int64_t at = e / cols * after.ld + e % cols;
-        float f;
-        memcpy(&f, result[out] + RS_OPCASE_GUARD + at, 4);
         double start = t->role == RS_INOUT ? rs_f64(before)[at] : 0;
         ref[e] = rs_f64(after)[at] - start;
-        dev[e] = (double)f - start;
+        dev[e] = rs_opelement(result[out], in->buf[out].size, RS_OPCASE_GUARD + at) - start;
         sum += rs_f64(after)[at] * rs_f64(after)[at];
     }
     /* Inputs are of order 1; a gradient that vanishes is exact to that scale only. */
-    gradient g = {ref, dev, fmax(sqrt(sum), 1), n, rs_optensor_tolerance(t)};
+    gradient g = {ref, dev, fmax(sqrt(sum), 1), n,
+                  rs_optensor_tolerance(t, in->buf[out].shape.dtype)};
     rs_rng r = rs_rng_stream(17, (uint64_t)n, RS_RNG_TEST, (uint32_t)out);
     for (int k = 0; k < GRAD_ELEMENTS; k++) {
         int64_t e = n <= GRAD_ELEMENTS ? k % n : (int64_t)(rs_rng_bits(&r, (uint64_t)k) % n);
@@ -223,7 +233,7 @@ rs_status rs_opcase_grad(const rs_opspec *spec, const rs_opcase *c, rs_device *d
 {
     rs_status st = RS_OK;
     rs_opinstance in;
-    uint32_t *result[RS_OPPLAN_TENSORS];
+    void *result[RS_OPPLAN_TENSORS];
     rs_opinstance_make(&in, spec, c);
     char *ref = rs_opinstance_ref_args(&in);
     RS_TRY_OUT(rs_opcase_run(&in, d, result));

@@ -37,6 +37,27 @@ static bool rows_f32(rs_tensor t)
     return bound(t) && t.dtype == RS_DTYPE_F32;
 }
 
+/* An activation: fp32, or bf16 on devices that store them so (the others assert in the op). */
+static bool rows_act(rs_tensor t)
+{
+    return bound(t) && (t.dtype == RS_DTYPE_F32 || t.dtype == RS_DTYPE_BF16);
+}
+
+static bool flat_act(rs_tensor t)
+{
+    return rows_act(t) && rs_tensor_contiguous(t);
+}
+
+static bool is_act_mat(rs_tensor t, int64_t rows, int64_t cols)
+{
+    return rows_act(t) && rs_tensor_rows(t) == rows && rs_tensor_cols(t) == cols;
+}
+
+static bool like_act(rs_tensor t, rs_tensor x)
+{
+    return flat_act(t) && rs_tensor_count(t) == rs_tensor_count(x);
+}
+
 static bool flat_f32(rs_tensor t)
 {
     return rows_f32(t) && rs_tensor_contiguous(t);
@@ -76,11 +97,12 @@ void rs_check_gemm(const rs_gemm_args *g)
 {
     int64_t m = rs_tensor_rows(g->y), n = rs_tensor_cols(g->y);
     int64_t k = g->trans_a ? rs_tensor_rows(g->a) : rs_tensor_cols(g->a);
-    NEED("gemm", rows_f32(g->y), g->y, g->a, g->b);
-    NEED("gemm", g->trans_a ? is_mat(g->a, k, m) : is_mat(g->a, m, k), g->y, g->a, g->b);
-    NEED("gemm", g->trans_b ? is_mat(g->b, n, k) : is_mat(g->b, k, n), g->y, g->a, g->b);
+    NEED("gemm", rows_act(g->y), g->y, g->a, g->b);
+    NEED("gemm", g->trans_a ? is_act_mat(g->a, k, m) : is_act_mat(g->a, m, k), g->y, g->a, g->b);
+    NEED("gemm", g->trans_b ? is_act_mat(g->b, n, k) : is_act_mat(g->b, k, n), g->y, g->a, g->b);
     NEED("gemm", opt_vec(g->bias, n), g->y, g->bias);
-    NEED("gemm", !rs_has(g->pre) || is_vec(g->pre, m * n), g->y, g->pre);
+    NEED("gemm", !rs_has(g->pre) || (flat_act(g->pre) && rs_tensor_count(g->pre) == m * n), g->y,
+         g->pre);
     NEED("gemm", g->y.data != g->a.data && g->y.data != g->b.data, g->y, g->a, g->b);
     NEED("gemm", is_act(g->act), g->y);
 }
@@ -88,7 +110,7 @@ void rs_check_gemm(const rs_gemm_args *g)
 /* Heads divide the columns into even parts. */
 static bool has_heads(rs_tensor t, int64_t heads)
 {
-    return rows_f32(t) && heads >= 1 && rs_tensor_cols(t) % (2 * heads) == 0;
+    return rows_act(t) && heads >= 1 && rs_tensor_cols(t) % (2 * heads) == 0;
 }
 
 void rs_check_attention_fwd(const rs_attention_fwd_args *a)
@@ -96,8 +118,8 @@ void rs_check_attention_fwd(const rs_attention_fwd_args *a)
     int64_t sq = rs_tensor_rows(a->q), sk = rs_tensor_rows(a->k), c = rs_tensor_cols(a->q);
     NEED("attention_fwd", has_heads(a->q, a->heads) && sk >= 1, a->q, a->k);
     NEED("attention_fwd", a->last_key_count >= 0, a->q, a->k);
-    NEED("attention_fwd", is_mat(a->o, sq, c), a->o, a->q);
-    NEED("attention_fwd", is_mat(a->k, sk, c) && is_mat(a->v, sk, c), a->q, a->k, a->v);
+    NEED("attention_fwd", is_act_mat(a->o, sq, c), a->o, a->q);
+    NEED("attention_fwd", is_act_mat(a->k, sk, c) && is_act_mat(a->v, sk, c), a->q, a->k, a->v);
     NEED("attention_fwd", !rs_has(a->lse) || is_mat(a->lse, a->heads, sq), a->lse, a->q);
     NEED("attention_fwd", opt_vec(a->bias_rel, a->heads * (sq + sk - 1)), a->bias_rel, a->q, a->k);
     NEED("attention_fwd",
@@ -110,19 +132,19 @@ void rs_check_attention_bwd(const rs_attention_bwd_args *a)
     int64_t sq = rs_tensor_rows(a->q), sk = rs_tensor_rows(a->k), c = rs_tensor_cols(a->q);
     NEED("attention_bwd", has_heads(a->q, a->heads) && sk >= 1, a->q, a->k);
     NEED("attention_bwd", a->last_key_count >= 0, a->q, a->k);
-    NEED("attention_bwd", is_mat(a->d_o, sq, c) && is_mat(a->o, sq, c), a->d_o, a->o, a->q);
-    NEED("attention_bwd", is_mat(a->dq, sq, c), a->dq, a->q);
-    NEED("attention_bwd", is_mat(a->k, sk, c) && is_mat(a->v, sk, c), a->q, a->k, a->v);
+    NEED("attention_bwd", is_act_mat(a->d_o, sq, c) && is_act_mat(a->o, sq, c), a->d_o, a->o, a->q);
+    NEED("attention_bwd", is_act_mat(a->dq, sq, c), a->dq, a->q);
+    NEED("attention_bwd", is_act_mat(a->k, sk, c) && is_act_mat(a->v, sk, c), a->q, a->k, a->v);
     NEED("attention_bwd", is_mat(a->lse, a->heads, sq), a->lse, a->q);
     NEED("attention_bwd", rs_has(a->dk) == rs_has(a->dv), a->dk, a->dv);
-    NEED("attention_bwd", !rs_has(a->dk) || (is_mat(a->dk, sk, c) && is_mat(a->dv, sk, c)), a->dk,
-         a->dv, a->k);
+    NEED("attention_bwd", !rs_has(a->dk) || (is_act_mat(a->dk, sk, c) && is_act_mat(a->dv, sk, c)),
+         a->dk, a->dv, a->k);
 }
 
 void rs_check_layernorm_fwd(const rs_layernorm_fwd_args *a)
 {
     int64_t c = rs_tensor_cols(a->x);
-    NEED("layernorm_fwd", flat_f32(a->x) && like(a->y, a->x), a->y, a->x);
+    NEED("layernorm_fwd", flat_act(a->x) && like_act(a->y, a->x), a->y, a->x);
     NEED("layernorm_fwd", opt_vec(a->weight, c) && opt_vec(a->bias, c), a->x, a->weight, a->bias);
     NEED("layernorm_fwd", opt_vec(a->scale, c) && opt_vec(a->shift, c), a->x, a->scale, a->shift);
     NEED("layernorm_fwd", !rs_has(a->weight) || !rs_has(a->scale), a->weight, a->scale);
@@ -131,8 +153,8 @@ void rs_check_layernorm_fwd(const rs_layernorm_fwd_args *a)
 void rs_check_layernorm_bwd(const rs_layernorm_bwd_args *a)
 {
     int64_t c = rs_tensor_cols(a->x);
-    NEED("layernorm_bwd", flat_f32(a->x) && like(a->dx, a->x) && like(a->dy, a->x), a->dx, a->dy,
-         a->x);
+    NEED("layernorm_bwd", flat_act(a->x) && like_act(a->dx, a->x) && like_act(a->dy, a->x), a->dx,
+         a->dy, a->x);
     NEED("layernorm_bwd", opt_vec(a->weight, c) && opt_vec(a->scale, c), a->x, a->weight, a->scale);
     NEED("layernorm_bwd", !rs_has(a->weight) || !rs_has(a->scale), a->weight, a->scale);
 }
@@ -140,15 +162,16 @@ void rs_check_layernorm_bwd(const rs_layernorm_bwd_args *a)
 void rs_check_rmsnorm_fwd(const rs_rmsnorm_fwd_args *a)
 {
     int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
-    NEED("rmsnorm_fwd", is_mat(a->x, r, c) && is_mat(a->y, r, c), a->y, a->x);
+    NEED("rmsnorm_fwd", is_act_mat(a->x, r, c) && is_act_mat(a->y, r, c), a->y, a->x);
     NEED("rmsnorm_fwd", is_vec(a->weight, c) && is_act(a->act), a->x, a->weight);
 }
 
 void rs_check_rmsnorm_bwd(const rs_rmsnorm_bwd_args *a)
 {
     int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
-    NEED("rmsnorm_bwd", is_mat(a->x, r, c) && is_mat(a->dx, r, c) && is_mat(a->dy, r, c), a->dx,
-         a->dy, a->x);
+    NEED("rmsnorm_bwd",
+         is_act_mat(a->x, r, c) && is_act_mat(a->dx, r, c) && is_act_mat(a->dy, r, c), a->dx, a->dy,
+         a->x);
     NEED("rmsnorm_bwd", is_vec(a->weight, c), a->x, a->weight);
 }
 
@@ -160,7 +183,7 @@ static bool is_rope_table(rs_tensor t)
 static void check_rope(const char *op, const rs_rope_fwd_args *a)
 {
     int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
-    NEED(op, is_mat(a->x, r, c) && is_mat(a->y, r, c), a->y, a->x);
+    NEED(op, is_act_mat(a->x, r, c) && is_act_mat(a->y, r, c), a->y, a->x);
     NEED(op, is_rope_table(a->table_f) && is_rope_table(a->table_h) && is_rope_table(a->table_w),
          a->table_f, a->table_h, a->table_w);
     int64_t pairs = a->table_f.shape[1] + a->table_h.shape[1] + a->table_w.shape[1];
@@ -181,30 +204,33 @@ void rs_check_rope_bwd(const rs_rope_bwd_args *a)
 
 void rs_check_gate_add(const rs_gate_add_args *a)
 {
-    NEED("gate_add", flat_f32(a->x) && like(a->y, a->x) && like(a->o, a->x), a->y, a->x, a->o);
+    NEED("gate_add", flat_act(a->x) && like_act(a->y, a->x) && like_act(a->o, a->x), a->y, a->x,
+         a->o);
     NEED("gate_add", opt_vec(a->gate, rs_tensor_cols(a->x)), a->x, a->gate);
 }
 
 void rs_check_gate_mul(const rs_gate_mul_args *a)
 {
-    NEED("gate_mul", flat_f32(a->x) && like(a->y, a->x), a->y, a->x);
+    NEED("gate_mul", flat_act(a->x) && like_act(a->y, a->x), a->y, a->x);
     NEED("gate_mul", is_vec(a->gate, rs_tensor_cols(a->x)), a->x, a->gate);
 }
 
 void rs_check_act_fwd(const rs_act_fwd_args *a)
 {
-    NEED("act_fwd", flat_f32(a->x) && like(a->y, a->x) && is_act(a->act), a->y, a->x);
+    NEED("act_fwd", flat_act(a->x) && like_act(a->y, a->x) && is_act(a->act), a->y, a->x);
 }
 
 void rs_check_act_bwd(const rs_act_bwd_args *a)
 {
-    NEED("act_bwd", flat_f32(a->x) && like(a->dx, a->x) && like(a->dy, a->x), a->dx, a->dy, a->x);
+    NEED("act_bwd", flat_act(a->x) && like_act(a->dx, a->x) && like_act(a->dy, a->x), a->dx, a->dy,
+         a->x);
     NEED("act_bwd", is_act(a->act), a->x);
 }
 
 void rs_check_glu_fwd(const rs_glu_fwd_args *a)
 {
-    NEED("glu_fwd", flat_f32(a->a) && like(a->b, a->a) && like(a->y, a->a), a->y, a->a, a->b);
+    NEED("glu_fwd", flat_act(a->a) && like_act(a->b, a->a) && like_act(a->y, a->a), a->y, a->a,
+         a->b);
     NEED("glu_fwd", is_act(a->act), a->a);
 }
 
@@ -314,5 +340,5 @@ void rs_check_transpose(const rs_transpose_args *a)
 void rs_check_copy(const rs_copy_args *a)
 {
     int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
-    NEED("copy", is_mat(a->x, r, c) && is_mat(a->y, r, c), a->y, a->x);
+    NEED("copy", is_act_mat(a->x, r, c) && is_act_mat(a->y, r, c), a->y, a->x);
 }

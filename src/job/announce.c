@@ -37,9 +37,10 @@ static void log_memory(const rs_plan_sizes *z, rs_arena *a)
         {"transformer", z->weights[z->home]},
         {"vae", z->vae + z->vae_work},
         {"encoders", z->text + z->image},
-        {"activations", rs_max_i64(z->train, z->sample)},
+        {"activations", rs_max_i64(rs_max_i64(z->train, z->together), z->sample)},
         {"conditions", z->conditions},
         {"adapters", z->adapter},
+        {"companions", z->companions},
         {"clip", z->clip},
     };
     rs_strbuf text = rs_strbuf_on(a);
@@ -49,6 +50,9 @@ static void log_memory(const rs_plan_sizes *z, rs_arena *a)
     RS_LOG(INFO, "memory of a rank: %s = %s of %s", text.data, rs_bytes_text(a, z->total),
            rs_bytes_text(a, z->budget));
     RS_LOG(INFO, "weights: %s: %s", rs_plan_home_name(z->home), z->home_reason);
+    if (z->batch > 1)
+        RS_LOG(INFO, "appearances: up to %d at a time in a rank (%s); activations %s", z->batch,
+               z->batch_reason, rs_bytes_text(a, z->together));
     RS_LOG(INFO,
            "blocks: %lld store, %lld keep attention, %lld recompute; activations %s training, %s "
            "sampling",
@@ -57,6 +61,8 @@ static void log_memory(const rs_plan_sizes *z, rs_arena *a)
            rs_bytes_text(a, z->sample));
     RS_LOG(DETAIL, "planned bytes: training %lld, sampling %lld, weights %lld", (long long)z->train,
            (long long)z->sample, (long long)z->weights[z->home]);
+    if (z->batch > 1)
+        RS_LOG(DETAIL, "planned bytes of a batch: %lld", (long long)z->together);
     if (!z->fits)
         RS_LOG(WARN, "this run may need more memory than there is: %s of %s; see memory.limit",
                rs_bytes_text(a, z->total), rs_bytes_text(a, z->budget));
@@ -91,7 +97,8 @@ static rs_status log_seconds(rs_run_session *s)
     rs_plan_prediction *p = &s->expected;
     rs_device *own; /* what is held to measure is no memory of the run */
     rs_device_opts like = {.backend = rs_device_backend(s->dev),
-                           .threads = rs_device_threads(s->dev)};
+                           .threads = rs_device_threads(s->dev),
+                           .precision = rs_device_precision(s->dev)};
     demand d = demand_of(&s->run);
     RS_TRY(rs_device_open(&own, &like));
     rs_status st = rs_plan_rates_measure(&r, own, &s->sizes);

@@ -5,6 +5,9 @@
  *
  *   every rank:  open -> { next -> work -> report* -> end }... -> close
  *
+ * An appearance may come with companions (sched/director.h: batches), each of which has an end of
+ * its own.
+ *
  * With lanes of several ranks their leaders do so, and call the others to the stages that a lane
  * shares:  open -> { follow -> work }... -> close
  * Where lanes are found for each stage, a rank may be told by next that it helps another one. Then
@@ -22,6 +25,11 @@
 
 typedef struct rs_dispatch rs_dispatch;
 
+/* A further appearance, to be worked on at the same time as the assignment. */
+typedef struct rs_companion {
+    int64_t video, edit;
+} rs_companion;
+
 typedef struct rs_assignment {
     int64_t video; /* index into the list of open; -1: there is nothing more for this rank */
     int64_t edit;  /* -1: the video's own */
@@ -31,6 +39,8 @@ typedef struct rs_assignment {
     /* PUBLISH: what became of the video's edits so far (n_edits); valid until the next call of
      * next. Of those that failed: status, stage and reason. */
     const struct rs_edit_report *fates;
+    rs_companion with[RS_SCHED_BATCH - 1]; /* companions, of the same stage */
+    int n_with;
 } rs_assignment;
 
 /* What became of one edit, as a rank tells it to rank 0, or of a task. */
@@ -59,7 +69,8 @@ typedef struct rs_dispatch_opts {
     const rs_sched_gang *ranks; /* (world size) what they may do; NULL: everything */
     bool in_step;               /* ranks of a gang walk their passes together */
     int widest;                 /* lanes of a gang's ranks that are found for each stage; 1: none */
-    rs_task_end_fn *on_task;    /* rank 0: called for the tasks of all ranks */
+    int batch; /* most appearances of a rank at a time (equal on all ranks); 0, 1: one */
+    rs_task_end_fn *on_task; /* rank 0: called for the tasks of all ranks */
     rs_report_fn *on_report;
     void *ctx;
     const volatile sig_atomic_t
@@ -71,12 +82,16 @@ rs_status rs_dispatch_open(rs_dispatch **out, const rs_world *w,
                            const rs_dispatch_opts *o) RS_NODISCARD;
 /* The next task of this rank. Waits for rank 0's answer. */
 rs_status rs_dispatch_next(rs_dispatch *d, rs_assignment *out) RS_NODISCARD;
+/* Any thread: what next will give, if the answer is there already; `fates` are left out. The answer
+ * may turn out to be void. */
+bool rs_dispatch_peek(rs_dispatch *d, rs_assignment *out);
 /* One edit of the video that this rank publishes. */
 rs_status rs_dispatch_report(rs_dispatch *d, int64_t edit,
                              const rs_edit_report *report) RS_NODISCARD;
 /* The task has ended: end->status RS_OK, RS_STOPPED (its state is saved), or why it failed. It
- * follows every task that next has given. */
-rs_status rs_dispatch_end(rs_dispatch *d, const rs_edit_report *end) RS_NODISCARD;
+ * follows every task that next has given. k: 0, or 1 + i of the companion with[i], in any order,
+ * each as soon as it has ended. */
+rs_status rs_dispatch_end(rs_dispatch *d, int k, const rs_edit_report *end) RS_NODISCARD;
 /* Leader of a lane: the others begin this task too, with follow. */
 rs_status rs_dispatch_call_lane(rs_dispatch *d) RS_NODISCARD;
 /* The other ranks of a lane, in place of next: the task that the leader calls for; video -1: there

@@ -14,9 +14,7 @@ typedef struct rs_lead {
     pthread_cond_t heard;
     pthread_t thread;
     bool threaded, leave;
-    note *box; /* notes for rank 0's own worker: [read,written) */
-    int64_t read, written;
-    size_t box_cap;
+    note_box box;         /* for rank 0's own worker */
     rs_sched_gang *lanes; /* what they may do: what their leaders may */
     int64_t *gang_of;     /* (lanes) gangs of their ranks */
     int n_lanes;
@@ -26,27 +24,13 @@ typedef struct rs_lead {
 
 /* ---- to the ranks ---- */
 
-static void put_in_box(rs_lead *l, const note *n)
-{
-    if ((size_t)l->written == l->box_cap) {
-        size_t cap = 2 * l->box_cap + 8;
-        note *more = rs_alloc(cap, sizeof *more);
-        if (l->box)
-            memcpy(more, l->box, l->box_cap * sizeof *more);
-        rs_dealloc(l->box);
-        l->box = more;
-        l->box_cap = cap;
-    }
-    l->box[l->written++] = *n;
-    pthread_cond_signal(&l->heard);
-}
-
 static rs_status send(rs_dispatch *d, int64_t lane, const note *n)
 {
     int64_t rank = lane * d->w->width;
     if (rank != d->w->rank)
         return rs_comm_send(d->w->comm, n, sizeof *n, (int)rank, RS_TAG_TO_RANK);
-    put_in_box(d->lead, n);
+    rs_box_put(&d->lead->box, n);
+    pthread_cond_signal(&d->lead->heard);
     return RS_OK;
 }
 
@@ -67,12 +51,13 @@ static rs_status answer_all(rs_dispatch *d)
 {
     rs_answer a;
     while (rs_director_next(d->lead->director, rs_now(), &a)) {
-        note n = {.kind = NOTE_ANSWER,
+        note n = {.kind = a.kind == RS_ANSWER_WITH ? NOTE_WITH : NOTE_ANSWER,
                   .task = a.task,
                   .follows = a.follows,
                   .video = a.kind == RS_ANSWER_DONE ? -1 : a.video,
                   .edit = a.edit,
                   .stage = a.stage,
+                  .room = a.room,
                   .width = a.width,
                   .helps = a.kind == RS_ANSWER_HELP ? (int32_t)a.leader : -1};
         if (a.kind == RS_ANSWER_TASK && a.stage == RS_TASK_PUBLISH)
@@ -171,7 +156,8 @@ rs_status rs_lead_open(rs_dispatch *d)
     rs_director_opts o = {.granularity = RS_GRANULARITY_STAGE,
                           .videos = d->o.videos,
                           .n_videos = d->o.n_videos,
-                          .n_gangs = d->w->size / d->w->width};
+                          .n_gangs = d->w->size / d->w->width,
+                          .batch = d->o.batch};
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->heard, NULL);
     l->fates = rs_alloc((size_t)d->o.n_videos + 1, sizeof *l->fates);
@@ -214,7 +200,7 @@ void rs_lead_close(rs_dispatch *d)
     for (int64_t v = 0; v < d->o.n_videos; v++)
         rs_dealloc(l->fates[v]);
     rs_dealloc(l->fates);
-    rs_dealloc(l->box);
+    rs_box_free(&l->box);
     rs_dealloc(l->lanes);
     rs_dealloc(l->gang_of);
     rs_dealloc(l);
@@ -233,12 +219,17 @@ void rs_lead_hear(rs_dispatch *d, note *n)
 {
     rs_lead *l = d->lead;
     pthread_mutex_lock(&l->lock);
-    while (l->read == l->written)
+    while (!rs_box_take(&l->box, n))
         pthread_cond_wait(&l->heard, &l->lock);
-    *n = l->box[l->read++];
-    if (l->read == l->written)
-        l->read = l->written = 0;
     pthread_mutex_unlock(&l->lock);
+}
+
+bool rs_lead_peek(rs_dispatch *d, note *n)
+{
+    pthread_mutex_lock(&d->lead->lock);
+    bool there = rs_box_peek(&d->lead->box, n);
+    pthread_mutex_unlock(&d->lead->lock);
+    return there;
 }
 
 void rs_lead_wait(rs_dispatch *d)

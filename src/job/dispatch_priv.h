@@ -2,6 +2,8 @@
 #ifndef RS_JOB_DISPATCH_PRIV_H
 #define RS_JOB_DISPATCH_PRIV_H
 
+#include <pthread.h>
+
 #include "job/dispatch.h"
 
 typedef enum note_kind {
@@ -10,6 +12,7 @@ typedef enum note_kind {
     NOTE_END,    /* a task has ended */
     NOTE_OUT,    /* this rank says no more */
     NOTE_FATE,   /* from rank 0, in front of the answer PUBLISH: what became of an edit */
+    NOTE_WITH,   /* from rank 0, in front of the answer: a companion */
     NOTE_ANSWER, /* take this task; video -1: there are no more */
     NOTE_JOIN /* from the leader of a lane: begin this stage with me; video -1: no more, or not */
 } note_kind;
@@ -22,24 +25,45 @@ typedef struct note {
     rs_task_stage stage;
     int32_t width; /* ANSWER */
     int32_t helps; /* ANSWER: the rank that works on it; -1: it is for the one that asked */
+    double room;   /* ANSWER: that must be left of the time when the task is begun */
     rs_edit_report report;
 } note;
+
+/* Notes in the order in which they came. */
+typedef struct note_box {
+    note *items;
+    int64_t read, written;
+    size_t cap;
+} note_box;
 
 struct rs_lead;
 
 struct rs_dispatch {
     const rs_world *w;
     rs_dispatch_opts o;
-    rs_assignment now; /* that this rank works on */
-    int64_t task;      /* its number; -1 */
-    int64_t ended_ok;  /* the last task, if it ended well; -1 */
-    int leader;        /* rank that calls this one */
-    bool called;       /* the others of the lane were called to the present task */
-    bool asked;        /* an answer is on its way, or there */
+    rs_assignment now;                       /* that this rank works on */
+    int64_t task[RS_SCHED_BATCH];            /* numbers of it and of its companions; -1 */
+    rs_companion coming[RS_SCHED_BATCH - 1]; /* of the answer that is on its way */
+    int64_t coming_task[RS_SCHED_BATCH - 1];
+    int n_coming;
+    int64_t ended_ok; /* the last task, if it ended well; -1 */
+    int leader;       /* rank that calls this one */
+    bool called;      /* the others of the lane were called to the present task */
+    bool asked;       /* an answer is on its way, or there */
     rs_edit_report *fates;
     size_t fates_cap;
+    pthread_mutex_t lock; /* guards the box, into which whoever looks first puts what has come */
+    note_box box;         /* from the director, ranks other than 0 */
     struct rs_lead *lead; /* rank 0 */
 };
+
+/* ---- dispatch_box.c ---- */
+
+void rs_box_put(note_box *b, const note *n);
+bool rs_box_take(note_box *b, note *n); /* false: it is empty */
+/* The first answer in it. */
+bool rs_box_peek(const note_box *b, note *n);
+void rs_box_free(note_box *b);
 
 /* ---- dispatch_lead.c: rank 0 ---- */
 
@@ -48,6 +72,7 @@ void rs_lead_close(rs_dispatch *d);
 /* A note of rank 0's own worker, and the next one for it. */
 rs_status rs_lead_tell(rs_dispatch *d, const note *n) RS_NODISCARD;
 void rs_lead_hear(rs_dispatch *d, note *n);
+bool rs_lead_peek(rs_dispatch *d, note *n);
 /* Until every rank is out. */
 void rs_lead_wait(rs_dispatch *d);
 bool rs_lead_finished(const rs_dispatch *d);

@@ -32,25 +32,6 @@ static void nap(void)
     nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
 }
 
-/* Did any rank see the signal? */
-static rs_status ask_stop(bool *any, const rs_run_session *s)
-{
-    int size = s->world.size;
-    rs_status st = RS_OK;
-    rs_arena *a = rs_arena_create();
-    char mine = *s->run.stop != 0, *all = rs_arena_alloc(a, (size_t)size, 1);
-    size_t *bytes = RS_NEW(a, size_t, size);
-    for (int r = 0; r < size; r++)
-        bytes[r] = 1;
-    RS_TRY_OUT(rs_comm_allgather(all, s->world.comm, &mine, bytes, "requests to stop"));
-    *any = false;
-    for (int r = 0; r < size; r++)
-        *any = *any || all[r];
-out:
-    rs_arena_destroy(&a);
-    return st;
-}
-
 /* One look of rank 0, known to all. */
 static rs_status look(rs_held *h, rs_run_session *s, const char *const *ids, int64_t n,
                       const char **holder)
@@ -88,7 +69,7 @@ rs_status rs_held_await(rs_held *h, bool *stopped, rs_run_session *s, const char
                    (long long)n, holder, said - begin);
         }
         nap();
-        RS_TRY(ask_stop(stopped, s));
+        RS_TRY(rs_world_any(stopped, &s->world, *s->run.stop != 0, "requests to stop"));
     }
     return RS_OK;
 }

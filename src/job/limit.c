@@ -35,3 +35,25 @@ rs_status rs_limit_arm(double when)
         return RS_FAIL(INTERNAL, "no timer for the time limit: %s", strerror(errno));
     return RS_OK;
 }
+
+/* What a stage computes before its first step: all of it but its steps. */
+static double preparation(const rs_config *cfg, const rs_plan_prediction *p, rs_task_stage stage,
+                          double seconds)
+{
+    if (stage == RS_TASK_MOTION)
+        return seconds - (double)cfg->motion.steps * p->step[stage];
+    if (stage == RS_TASK_EDIT)
+        return seconds - (double)cfg->edit.steps * p->step[stage];
+    return 0; /* an appearance stage encodes pictures: little against its step on the clip */
+}
+
+double rs_limit_room(const rs_config *cfg, const rs_plan_prediction *p, rs_task_stage stage,
+                     double seconds)
+{
+    double until = seconds;
+    if (RS_TASK_CHECKPOINTED & RS_TASK_BIT(stage)) {
+        double step = stage == RS_TASK_EDIT ? p->step[stage] : p->clip_step;
+        until = fmin(seconds, fmax(0, preparation(cfg, p, stage, seconds)) + step);
+    }
+    return cfg->cluster.headroom * until;
+}

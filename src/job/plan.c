@@ -145,7 +145,8 @@ static rs_status find_rates(rs_plan *p, const rs_plan_opts *o)
         return RS_OK;
     if (threads == 0)
         threads = rs_max_i64(1, sysconf(_SC_NPROCESSORS_ONLN) / o->per_node);
-    RS_TRY(rs_device_open(&dev, &(rs_device_opts){.threads = rs_i32(threads)}));
+    RS_TRY(rs_device_open(&dev, &(rs_device_opts){.threads = rs_i32(threads),
+                                                  .precision = rs_plan_precision(p->cfg)}));
     rs_status st = rs_plan_rates_measure(&p->rates, dev, &p->sizes);
     rs_device_destroy(&dev);
     return st;

@@ -70,7 +70,8 @@ static void bind(void *object, rs_carver *c)
 
 static double gemm(const probe *p)
 {
-    RS_OP(p->d, gemm, .y = p->o, .a = p->x, .b = p->w, .trans_b = true);
+    RS_OP(p->d, gemm, .y = p->o, .a = p->x, .b = p->w, .trans_b = true,
+          .bf16 = rs_device_precision(p->d) == RS_PRECISION_BF16);
     return 2.0 * (double)p->rows * (double)p->dim * (double)p->dim;
 }
 

@@ -3,7 +3,9 @@
 
 #include "base/num.h"
 #include "base/str.h"
+#include "sched/director.h"
 #include "stage/samples.h"
+#include "stage/stage.h"
 
 enum { FP32 = 4, MOMENTS = 4 /* factor, gradient, two moments */, PROMPT_ROWS = 64 /* typical */ };
 static const double SHARE = 0.8; /* of the machine; the rest is the system's and the files' */
@@ -59,13 +61,14 @@ static rs_status open_parts(maker *k)
     const float one = 1;
     rs_denoiser_opts describe = {.describe = true};
     const char *dir = c->model.path;
-    RS_TRY(rs_device_open(&k->dev, &(rs_device_opts){.threads = 1}));
+    RS_TRY(rs_device_open(&k->dev,
+                          &(rs_device_opts){.threads = 1, .precision = rs_plan_precision(c)}));
     RS_TRY(rs_vae_describe(&k->vae, k->dev, dir));
     RS_TRY(rs_denoiser_open(&k->m, k->dev, dir, &describe));
     const rs_denoiser_info *i = rs_denoiser_get_info(k->m);
-    RS_TRY(rs_text_encoder_sizes(&k->text, dir, i->text_len));
+    RS_TRY(rs_text_encoder_sizes(&k->text, k->dev, dir, i->text_len));
     if (i->image_dim > 0)
-        RS_TRY(rs_image_encoder_sizes(&k->image, dir));
+        RS_TRY(rs_image_encoder_sizes(&k->image, k->dev, dir));
     rs_denoiser_expect_image_rows(k->m, k->image.rows);
     RS_TRY(rs_adapter_create(&k->adapter, k->m, c->lora.rank, (float)c->lora.alpha,
                              c->lora.targets.items, rs_i32(c->lora.targets.n), true));
@@ -103,13 +106,19 @@ static void add_shape(maker *k)
                          .window_tokens = k->Fw / i->patch[0] * area};
 }
 
+rs_precision rs_plan_precision(const rs_config *c)
+{
+    return c->model.precision == RS_CFG_PRECISION_BF16 ? RS_PRECISION_BF16 : RS_PRECISION_FP32;
+}
+
 bool rs_plan_sharded(const rs_config *c)
 {
     return c->memory.home == RS_CFG_HOME_SHARDED ||
            (c->memory.home == RS_CFG_HOME_AUTO && c->cluster.gang > 1);
 }
 
-/* A CPU uses fp32 files where they are; a copy of its own must be small for the memory there is. */
+/* A CPU uses files where they are if it can; a copy of its own must be small for the memory there
+ * is. */
 static void choose_home(maker *k, const rs_weight_files *f, int64_t gang, int64_t share)
 {
     rs_plan_sizes *z = k->z;
@@ -125,18 +134,18 @@ static void choose_home(maker *k, const rs_weight_files *f, int64_t gang, int64_
         z->home_reason = "a whole copy on the device";
     } else if (f->in_place) {
         z->home = RS_PLAN_MAPPED;
-        z->home_reason = "the files are fp32 and used where they are, one copy for all ranks";
+        z->home_reason = "the files are used where they are, one copy for all ranks";
     } else if (z->weights[RS_PLAN_RESIDENT] <= share / 4) {
         z->home = RS_PLAN_RESIDENT;
-        z->home_reason = "a copy in fp32 is less than a quarter of the rank's memory";
+        z->home_reason = "a converted copy is less than a quarter of the rank's memory";
     } else {
         z->home = RS_PLAN_MAPPED;
-        z->home_reason = "a copy in fp32 would be more than a quarter of the rank's memory";
+        z->home_reason = "a converted copy would be more than a quarter of the rank's memory";
     }
 }
 
-/* Parts of the blocks and two whole ones. A CPU keeps parts in the files' types and puts a block
- * that is not fp32 together before it is converted. */
+/* Parts of the blocks and two whole ones. A CPU keeps both in the files' types, and what of a block
+ * has to be converted behind it. */
 static int64_t sharded(const maker *k, const rs_weight_files *f, const rs_layout_sizes *w)
 {
     enum { PAD = 64 };
@@ -145,8 +154,13 @@ static int64_t sharded(const maker *k, const rs_weight_files *f, const rs_layout
         return scaled(k, w->outside + (size_t)(blocks * rs_ceil_div((int64_t)w->block, gang)) +
                              2 * w->block);
     int64_t part = rs_ceil_div(rs_ceil_div((int64_t)f->image, PAD), gang) * PAD;
-    int64_t whole = (int64_t)(f->block > 0 ? f->image + 2 * w->block : 2 * f->image);
+    int64_t whole = (int64_t)(2 * (f->image + f->block));
     return (int64_t)f->outside + blocks * part + whole;
+}
+
+static bool is_streamed(const rs_plan_sizes *z, const rs_weight_files *f)
+{
+    return z->home == RS_PLAN_SHARDED || (z->home == RS_PLAN_MAPPED && f->block > 0);
 }
 
 static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
@@ -159,25 +173,32 @@ static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
     z->weights_present = f.present;
     z->files = f.stored;
     z->gang = rs_max_i64(1, gang);
-    z->weights[RS_PLAN_RESIDENT] = scaled(k, whole);
+    z->weights[RS_PLAN_RESIDENT] = k->value_bytes == FP32 ? (int64_t)f.whole : scaled(k, whole);
     z->weights[RS_PLAN_MAPPED] = scaled(k, f.mapped);
     z->weights[RS_PLAN_SHARDED] = sharded(k, &f, &w);
     z->block_image = k->value_bytes == FP32 ? (int64_t)f.image : scaled(k, w.block);
     choose_home(k, &f, gang, room->machine / rs_max_i64(1, room->ranks));
+    z->streamed = is_streamed(z, &f);
     return RS_OK;
 }
 
-static int64_t conditions(const maker *k)
+/* Of a training job: those of its clip or its windows, or those of its references. */
+static int64_t train_conditions(const maker *k)
 {
     int64_t text = rs_denoiser_get_info(k->m)->text_len, image = k->image.rows;
     int64_t windows =
         rs_window_count(k->frames, k->cfg->motion.window, k->cfg->motion.window_stride);
     int64_t references = most_references(k->cfg, k->catalog);
-    size_t whole = rs_denoiser_cond_bytes(k->m, k->F, k->H, k->W, text, image);
     size_t part = rs_denoiser_cond_bytes(k->m, k->Fw, k->H, k->W, text, image);
     size_t one = rs_denoiser_cond_bytes(k->m, 1, k->H, k->W, text, image);
-    int64_t train = rs_max_i64(windows * scaled(k, part), references * scaled(k, one));
-    return rs_max_i64(train, (k->cfg->edit.guidance != 1 ? 2 : 1) * scaled(k, whole));
+    return rs_max_i64(windows * scaled(k, part), references * scaled(k, one));
+}
+
+static int64_t conditions(const maker *k)
+{
+    int64_t text = rs_denoiser_get_info(k->m)->text_len;
+    size_t whole = rs_denoiser_cond_bytes(k->m, k->F, k->H, k->W, text, k->image.rows);
+    return rs_max_i64(train_conditions(k), (k->cfg->edit.guidance != 1 ? 2 : 1) * scaled(k, whole));
 }
 
 static void add_bytes(maker *k)
@@ -197,7 +218,8 @@ static void add_bytes(maker *k)
     z->conditions = conditions(k);
     z->adapter = adapter + (frozen ? adapter / MOMENTS : 0);
     z->checkpoint = (MOMENTS - 1) * values * FP32;
-    z->clip = k->value_bytes == FP32 ? k->frames * c->clip.height * c->clip.width * PIXEL : 0;
+    int pixel = PIXEL + (c->cluster.ahead == RS_CFG_AHEAD_NEVER ? 0 : 3 + 1);
+    z->clip = k->value_bytes == FP32 ? k->frames * c->clip.height * c->clip.width * pixel : 0;
     z->sample = scaled(k, rs_denoiser_plan(k->m, k->F, k->H, k->W, false));
 }
 
@@ -259,6 +281,63 @@ static void add_budget(rs_plan_sizes *z, const rs_plan_room *room)
                     rs_max_i64(1, room->ranks);
 }
 
+/* ---- batches of one-frame steps ---- */
+
+static int64_t count_appearances(const rs_config *c, const rs_catalog *l)
+{
+    int64_t n = 0;
+    rs_run run = {.cfg = c, .catalog = l};
+    for (int64_t i = 0; i < l->n_videos; i++)
+        for (int64_t e = 0; e < l->videos[i].n_edits; e++)
+            n += rs_job_references(
+                     &run, &(rs_job){.video = &l->videos[i], .edit = &l->videos[i].edits[e]}) > 0;
+    return n;
+}
+
+static int64_t together_bytes(const maker *k, rs_kept kept, int n)
+{
+    rs_denoiser_set_kept(k->m, kept);
+    return n > 1 ? scaled(k, rs_denoiser_plan_many(k->m, n, 1, k->H, k->W)) : 0;
+}
+
+/* As many as fit into a quarter of what is left without them: blocks that are stored or keep their
+ * attention save something, too. */
+static int most_that_fit(const maker *k, int most, int64_t each, int64_t left)
+{
+    int64_t alone = train_bytes(k, (rs_kept){0});
+    for (; most > 1; most--) {
+        int64_t more = rs_max_i64(0, together_bytes(k, (rs_kept){0}, most) - alone);
+        if ((most - 1) * each + more <= (left - alone) / 4)
+            break;
+    }
+    return most;
+}
+
+_Static_assert(RS_CFG_BATCH_AUTO == 0 && RS_CFG_BATCH_OFF == 1 &&
+                   (int)RS_CFG_BATCH_8 == RS_SCHED_BATCH,
+               "words of cluster.batch are numbers of jobs");
+
+/* fixed: bytes without activations. */
+static void add_batch(maker *k, int64_t fixed)
+{
+    rs_plan_sizes *z = k->z;
+    int64_t jobs = count_appearances(k->cfg, k->catalog);
+    int64_t each = z->adapter + train_conditions(k) + z->clip;
+    int asked = (int)k->cfg->cluster.batch;
+    z->batch = rs_i32(rs_min_i64(asked ? asked : (int)RS_CFG_BATCH_8, rs_max_i64(1, jobs)));
+    z->batch_reason = asked ? "asked for" : "as many as fit, as the weights are streamed";
+    if (k->cfg->cluster.lanes > 1) {
+        z->batch = 1;
+        z->batch_reason = "the ranks of a lane share one job";
+    } else if (!asked && !z->streamed) {
+        z->batch = 1;
+        z->batch_reason = "the weights are not streamed";
+    } else if (!asked) {
+        z->batch = most_that_fit(k, z->batch, each, z->budget - fixed);
+    }
+    z->companions = (z->batch - 1) * each;
+}
+
 static void add_activations(maker *k)
 {
     rs_plan_sizes *z = k->z;
@@ -269,10 +348,13 @@ static void add_activations(maker *k)
     }
     int64_t fixed = z->weights[z->home] + z->vae + z->vae_work + z->text + z->image +
                     z->conditions + z->adapter + z->clip;
+    add_batch(k, fixed);
+    fixed += z->companions;
     rs_denoiser_set_kept(k->m, kept_of(k, z->budget - fixed));
     z->kept = rs_denoiser_kept(k->m);
     z->train = train_bytes(k, z->kept);
-    z->total = fixed + rs_max_i64(z->train, z->sample);
+    z->together = together_bytes(k, z->kept, z->batch);
+    z->total = fixed + rs_max_i64(rs_max_i64(z->train, z->together), z->sample);
     z->fits = z->total <= z->budget;
 }
 

@@ -43,6 +43,7 @@ typedef struct rs_plan_sizes {
     int64_t blocks, dim, heads, params;
     int64_t frames[3];             /* latent F', h, w of a whole clip */
     int64_t tokens, window_tokens; /* of a sampling and of a training step */
+    bool streamed;                 /* blocks are gathered or converted in every pass */
     bool weights_present;          /* false: configurations only */
     int64_t files;                 /* bytes of the transformer's weights in their files */
 
@@ -56,6 +57,11 @@ typedef struct rs_plan_sizes {
     int64_t train, sample;          /* activations, one after the other */
     int64_t block_store, block_attention; /* of one more block that is stored, keeps attention */
     int64_t conditions;
+    /* Appearance stages whose one-frame steps a rank takes together, at most; 1: each alone. */
+    int batch;
+    const char *batch_reason;
+    int64_t companions; /* of batch - 1 more jobs: conditions, adapters, clips */
+    int64_t together;   /* activations of batch one-frame samples, instead of `train` */
     int64_t adapter;    /* factors, gradients and moments; frozen ones beneath it */
     int64_t clip;       /* frames and latents on the host */
     int64_t total;      /* most that is held at once */
@@ -67,6 +73,8 @@ typedef struct rs_plan_sizes {
     rs_plan_work work;
 } rs_plan_sizes;
 
+/* model.precision as the device takes it. */
+rs_precision rs_plan_precision(const rs_config *c);
 /* Asked for, or there are gangs and nothing else is asked for. */
 bool rs_plan_sharded(const rs_config *c);
 /* value_bytes: of weights and activations: 4, or 2 for a device that computes in 16 bits. gang:

@@ -5,6 +5,7 @@
 
 #include "base/fsio.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "comm/agree.h"
 #include "job/held.h"
 #include "job/index.h"
@@ -15,6 +16,7 @@
 #include "job/video.h"
 #include "job/viewer.h"
 #include "job/work.h"
+#include "stage/ahead.h"
 
 static rs_status publish(rs_work *w, rs_dispatch *d, rs_video_work *v, const rs_assignment *t,
                          rs_edit_report *end)
@@ -38,12 +40,78 @@ static double exposed(const rs_work *w)
     return m ? rs_denoiser_stream_stats(m).exposed_s : 0;
 }
 
+/* What the thread that decodes media ahead asks. */
+typedef struct upcoming {
+    const rs_work *w;
+    rs_dispatch *d;
+} upcoming;
+
+static const rs_catalog_video *next_ingest(void *ctx)
+{
+    rs_assignment t;
+    const upcoming *u = ctx;
+    if (!rs_dispatch_peek(u->d, &t) || t.video < 0 || t.stage != RS_TASK_INGEST)
+        return NULL;
+    return rs_work_video(u->w, rs_work_picked(u->w, t.video));
+}
+
+/* ---- an appearance with companions ---- */
+
+typedef struct company {
+    rs_dispatch *d;
+    rs_video_part parts[RS_SCHED_BATCH];
+    rs_video_work *others[RS_SCHED_BATCH]; /* videos besides that of the first part */
+    int n_others;
+    rs_status told; /* of the exchange with rank 0 */
+    char error[512];
+} company;
+
+static void tell_end(void *ctx, int k, const rs_edit_report *end)
+{
+    company *c = ctx;
+    if (c->told != RS_OK)
+        return;
+    c->told = rs_dispatch_end(c->d, k, end);
+    if (c->told != RS_OK)
+        snprintf(c->error, sizeof c->error, "%s", rs_error_message());
+}
+
+/* Parts of one video share what this rank has of it. */
+static rs_video_work *work_of(rs_work *w, company *c, const rs_assignment *t, int i)
+{
+    int64_t video = t->with[i].video, k = rs_work_picked(w, video);
+    if (video == t->video)
+        return c->parts[0].work;
+    for (int before = 0; before < i; before++)
+        if (t->with[before].video == video)
+            return c->parts[before + 1].work;
+    rs_video_work *v = c->others[c->n_others++] = rs_video_work_create(w->s);
+    rs_video_work_open(v, rs_work_video(w, k), w->unusable + w->first[k]);
+    return v;
+}
+
+static rs_status work_together(rs_work *w, rs_dispatch *d, rs_video_work *v, const rs_assignment *t)
+{
+    company c = {.d = d, .parts = {{.work = v, .edit = t->edit}}};
+    for (int i = 0; i < t->n_with; i++)
+        c.parts[i + 1] = (rs_video_part){.work = work_of(w, &c, t, i), .edit = t->with[i].edit};
+    rs_video_stage_many(c.parts, t->n_with + 1, t->stage, tell_end, &c);
+    while (c.n_others > 0)
+        rs_video_work_destroy(&c.others[--c.n_others]);
+    return c.told == RS_OK ? RS_OK
+                           : rs_fail_at(c.told, __FILE__, __LINE__, __func__, "%s", c.error);
+}
+
 /* Whatever becomes of the task is in the reports; an error is of the exchange with rank 0. */
 static rs_status work_on(rs_work *w, rs_dispatch *d, rs_video_work *v, const rs_assignment *t)
 {
     rs_edit_report end;
     int64_t k = rs_work_picked(w, t->video);
+    if (w->s->run.ahead)
+        rs_ahead_look(w->s->run.ahead, rs_work_video(w, k));
     rs_video_work_open(v, rs_work_video(w, k), w->unusable + w->first[k]);
+    if (t->n_with > 0)
+        return work_together(w, d, v, t);
     if (t->width > 1)
         rs_session_use_lane(w->s, t->width, false);
     if (t->stage == RS_TASK_PUBLISH)
@@ -52,7 +120,7 @@ static rs_status work_on(rs_work *w, rs_dispatch *d, rs_video_work *v, const rs_
         rs_video_stage(v, t->edit, t->stage, &end);
     if (t->width > 1)
         rs_session_use_lane(w->s, 1, false);
-    return rs_dispatch_end(d, &end);
+    return rs_dispatch_end(d, 0, &end);
 }
 
 /* A stage of another rank, which leads, when it calls for it. */
@@ -76,7 +144,7 @@ static rs_status help(rs_work *w, rs_dispatch *d, rs_video_work *v, bool *called
     return st;
 }
 
-static rs_status work_off(rs_work *w, rs_dispatch *d, rs_video_work *v)
+static rs_status work_off_all(rs_work *w, rs_dispatch *d, rs_video_work *v)
 {
     for (;;) {
         rs_assignment t;
@@ -89,6 +157,17 @@ static rs_status work_off(rs_work *w, rs_dispatch *d, rs_video_work *v)
         RS_TRY(t.helps ? help(w, d, v, &called) : work_on(w, d, v, &t));
         rs_live_gather(w->s->run.live, exposed(w) - before);
     }
+}
+
+static rs_status work_off(rs_work *w, rs_dispatch *d, rs_video_work *v)
+{
+    upcoming u = {w, d};
+    rs_status st = RS_OK;
+    if (rs_session_reads_ahead(w->s))
+        RS_TRY(rs_ahead_start(&w->s->run.ahead, &w->s->run, next_ingest, &u));
+    st = work_off_all(w, d, v);
+    rs_ahead_stop(&w->s->run.ahead);
+    return st;
 }
 
 /* The ranks of a lane that do not lead it. */
@@ -110,6 +189,9 @@ static rs_status call_lane(void *dispatch)
 static rs_status run_list(rs_work *w, bool *finished)
 {
     rs_dispatch *d = NULL;
+    int64_t batch = w->s->sizes.batch;
+    RS_TRY(rs_comm_allreduce(&batch, w->s->world.comm, &batch, 1, RS_COMM_I64, RS_COMM_MIN,
+                             "jobs of a batch"));
     rs_arena *a = rs_arena_create();
     int64_t n = w->pick ? w->n_pick : w->n;
     rs_sched_video *todo = RS_NEW(a, rs_sched_video, n);
@@ -120,6 +202,7 @@ static rs_status run_list(rs_work *w, bool *finished)
                           .ranks = w->ranks,
                           .in_step = w->s->sizes.home == RS_PLAN_SHARDED,
                           .widest = rs_plan_widest(w->s->run.cfg, &w->s->sizes),
+                          .batch = rs_i32(batch),
                           .on_task = rs_work_take_end,
                           .on_report = rs_work_take_report,
                           .ctx = w,
@@ -152,8 +235,11 @@ static rs_status run_all_videos(rs_work *w, bool *finished)
     for (;;) {
         bool stopped = false;
         RS_TRY(run_list(w, finished));
-        if (!*finished)
+        if (!*finished) {
+            RS_TRY(rs_world_any(&stopped, &w->s->world, *w->s->run.stop != 0, "requests to stop"));
+            w->limited = !stopped;
             return RS_OK;
+        }
         int64_t n = rs_work_list_held(w, at, ids);
         RS_TRY(rs_comm_broadcast(at, w->s->world.comm, (size_t)w->n * sizeof *at, 0, "videos"));
         RS_TRY(rs_held_await(&h, &stopped, w->s, ids, n));
@@ -206,6 +292,11 @@ static rs_status conclude(const rs_work *w, const rs_live_summary *sum, bool fin
         RS_LOG(ERROR, "the overview of the run could not be written: %s", rs_error_message());
     rs_report_log(w->s, l);
     rs_summary_log(w->s, sum);
+    if (!finished && w->limited)
+        return RS_FAIL(STOPPED,
+                       "nothing that is left fits into the %.0f s before the time limit; the same "
+                       "command goes on",
+                       fmax(0, w->s->deadline - rs_now()));
     if (!finished)
         return RS_FAIL(STOPPED, "stopped; the same command goes on");
     for (int64_t i = 0; i < l->n; i++)

@@ -5,6 +5,7 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "comm/agree.h"
+#include "device/select.h"
 #include "job/check.h"
 #include "job/job.h"
 #include "job/limit.h"
@@ -73,15 +74,30 @@ void rs_session_use_lane(rs_run_session *s, int width, bool follows)
     s->run.follows = follows;
 }
 
+/* A host without a GPU computes with its cores and says so; one that is told to use CUDA does not.
+ */
+static rs_status open_device(rs_device **dev, const rs_config *cfg, int cores)
+{
+    int64_t threads = cfg->cluster.threads ? cfg->cluster.threads : cores;
+    rs_device_opts o = {.threads = rs_i32(threads),
+                        .local_rank = rs_comm_local_rank(),
+                        .precision = rs_plan_precision(cfg)};
+    const char *table = cfg->cluster.gemm_table, *why = NULL;
+    rs_arena *a = rs_arena_create();
+    rs_status st = rs_device_choose(&o.backend, &why, rs_cfg_backend_text(cfg->cluster.backend), a);
+    if (st == RS_OK && why)
+        RS_LOG(INFO, "computing on the CPU; CUDA: %s", why);
+    o.gemm_table = st == RS_OK && table[0] && strcmp(o.backend, "cuda") == 0 ? table : NULL;
+    if (st == RS_OK)
+        st = rs_device_open(dev, &o);
+    rs_arena_destroy(&a);
+    return st;
+}
+
 rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config *cfg, int cores,
                              rs_comm *gang)
 {
-    int64_t threads = cfg->cluster.threads ? cfg->cluster.threads : cores;
-    rs_device_opts device = {.backend = cfg->cluster.backend == RS_CFG_BACKEND_AUTO
-                                            ? NULL
-                                            : rs_cfg_backend_text(cfg->cluster.backend),
-                             .threads = rs_i32(threads)};
-    RS_TRY(rs_device_open(dev, &device));
+    RS_TRY(open_device(dev, cfg, cores));
     *models = (rs_models){.dev = *dev, .dir = cfg->model.path};
     models->denoiser_opts.gang = gang;
     return RS_OK;
@@ -122,28 +138,44 @@ static rs_status open_records(rs_run_session *s)
     return rs_comm_agree(s->world.comm, rs_live_open(&s->run.live, &o));
 }
 
+/* As rank 0 sees it, so that all agree on what still fits. */
+static rs_status share_deadline(rs_run_session *s)
+{
+    double left = rs_limit_deadline(s->cfg) - rs_now();
+    RS_TRY(rs_comm_broadcast(&left, s->world.comm, sizeof left, 0, "time that is left"));
+    s->deadline = rs_now() + left;
+    return RS_OK;
+}
+
 rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
 {
-    int cores = 0;
     *s = (rs_run_session){.arena = rs_arena_create(), .reports = rs_arena_create(), .arm = ""};
     s->used.arena = s->arena;
     RS_TRY(rs_world_open(&s->world));
     rs_comm *c = s->world.comm;
     RS_TRY(rs_comm_agree(c, load(s, o)));
     RS_TRY(rs_world_watch(&s->world, s->cfg->cluster.watchdog));
-    RS_TRY(rs_comm_agree(c, rs_world_cores(&cores, &s->world)));
+    RS_TRY(rs_comm_agree(c, rs_world_cores(&s->cores, &s->world)));
     RS_TRY(rs_comm_agree(c, rs_world_make_gangs(&s->world, s->cfg->cluster.gang)));
     RS_TRY(rs_comm_agree(c, rs_world_make_lanes(&s->world, rs_session_lanes(s->cfg))));
-    s->deadline = rs_limit_deadline(s->cfg);
+    RS_TRY(share_deadline(s));
     RS_TRY(rs_comm_agree(c, rs_limit_arm(s->deadline - s->cfg->cluster.margin)));
     RS_TRY(rs_comm_agree(c, rs_world_neighbours(&s->machine_ranks, &s->world)));
     s->run =
         (rs_run){.cfg = s->cfg, .catalog = s->catalog, .output = s->cfg->output, .stop = o->stop};
-    RS_TRY(rs_comm_agree(c, open_models(s, cores)));
+    RS_TRY(rs_comm_agree(c, open_models(s, s->cores)));
     RS_TRY(rs_tenancy_open(&s->tenancy, &s->world, &s->run, s->arms));
     RS_TRY(rs_comm_agree(c, rs_log_open_file(log_path(s))));
     RS_TRY(rs_comm_agree(c, rs_session_announce(s)));
     return open_records(s);
+}
+
+bool rs_session_reads_ahead(const rs_run_session *s)
+{
+    rs_cfg_ahead when = s->run.cfg->cluster.ahead;
+    bool gpu = strcmp(rs_device_backend(s->dev), "cpu") != 0;
+    return when == RS_CFG_AHEAD_ALWAYS ||
+           (when == RS_CFG_AHEAD_AUTO && (gpu || s->cores > rs_device_threads(s->dev)));
 }
 
 void rs_session_record_end(const rs_run_session *s, rs_status st)

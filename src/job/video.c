@@ -178,6 +178,63 @@ void rs_video_stage(rs_video_work *w, int64_t edit, rs_task_stage stage, rs_edit
         give_back(w);
 }
 
+/* ---- several edits ---- */
+
+typedef struct parts {
+    rs_video_part *all;
+    int of[RS_SCHED_BATCH]; /* those that have begun */
+    bool ran[RS_SCHED_BATCH];
+    rs_task_stage stage;
+    void (*ended)(void *ctx, int k, const rs_edit_report *end);
+    void *ctx;
+} parts;
+
+static void end_part(parts *p, int k, rs_status st)
+{
+    rs_video_part *part = &p->all[k];
+    conclude(&part->end, st);
+    p->ended(p->ctx, k, &part->end);
+}
+
+static void part_ended(void *ctx, int i, rs_status st)
+{
+    parts *p = ctx;
+    rs_video_part *part = &p->all[p->of[i]];
+    part->end.stage = (int32_t)p->stage;
+    part->end.ran = p->ran[i];
+    end_part(p, p->of[i], or_lost(part->work, st));
+}
+
+/* With the lease and its keys. */
+static rs_status begin_part(rs_video_part *part, rs_job **job)
+{
+    part->end = (rs_edit_report){.stage = -1};
+    RS_TRY(take_lease(part->work));
+    const rs_fence *before = rs_fence_use(part->work->video.fence);
+    rs_status st = or_lost(part->work, edit_job(part->work, part->edit, job));
+    rs_fence_use(before);
+    return st;
+}
+
+void rs_video_stage_many(rs_video_part *all, int n, rs_task_stage stage,
+                         void (*ended)(void *ctx, int k, const rs_edit_report *end), void *ctx)
+{
+    rs_job *jobs[RS_SCHED_BATCH];
+    parts p = {.all = all, .stage = stage, .ended = ended, .ctx = ctx};
+    int begun = 0;
+    RS_ASSERT(n >= 1 && n <= RS_SCHED_BATCH);
+    for (int k = 0; k < n; k++) {
+        rs_status st = begin_part(&all[k], &jobs[begun]);
+        if (st == RS_OK)
+            p.of[begun++] = k;
+        else
+            end_part(&p, k, st);
+    }
+    if (begun > 0)
+        rs_stage_run_many(&all[0].work->s->run, jobs, begun, (rs_stage_id)stage, p.ran, part_ended,
+                          &p);
+}
+
 rs_status rs_video_follow(rs_video_work *w, int64_t edit, rs_task_stage stage)
 {
     rs_job *job = &w->video;

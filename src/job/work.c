@@ -3,8 +3,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/fsio.h"
 #include "base/log.h"
 #include "job/check.h"
+#include "job/limit.h"
 #include "job/pin.h"
 
 static rs_status parse_only(rs_stage_id *last, bool *publish_too, const char *only)
@@ -39,10 +41,30 @@ static void add_outcomes(rs_outcomes *l, rs_arena *a, const rs_catalog_video *v)
     l->n += v->n_edits;
 }
 
+/* Before a time limit it matters that a stage whose state is there takes no time. Whether it is of
+ * the present settings is known when it is taken up; states that are shared by arms cannot be
+ * found without that. */
+static bool seems_done(const rs_run_session *s, const rs_catalog_video *v, const rs_catalog_edit *e,
+                       int stage)
+{
+    bool own = stage >= RS_TASK_APPEARANCE && stage <= RS_TASK_DECODE;
+    if (!rs_world_leads(&s->world) || !isfinite(s->deadline) || s->run.shared_states ||
+        stage > RS_TASK_PUBLISH || own != (e != NULL))
+        return false;
+    rs_arena *a = rs_arena_create();
+    rs_job job = {.video = v, .edit = e, .arena = a};
+    bool there =
+        rs_path_exists(stage == RS_TASK_PUBLISH ? rs_archive_path_of(a, &s->run, v)
+                                                : rs_stage_path(&s->run, &job, (rs_stage_id)stage));
+    rs_arena_destroy(&a);
+    return there;
+}
+
 /* What stages cost: seconds as rank 0 expects them (only the director reads them), where an edit's
- * appearance counts by its own references: a one-frame step is about a fifth of a full one. */
-static void fill_costs(double seconds[RS_TASK_COUNT], const rs_run_session *s,
-                       const rs_catalog_video *v, const rs_catalog_edit *e)
+ * appearance counts by its own references: a one-frame step is about a fifth of a full one. room:
+ * what must be left of the time for them. */
+static void fill_costs(double seconds[RS_TASK_COUNT], double room[RS_TASK_COUNT],
+                       const rs_run_session *s, const rs_catalog_video *v, const rs_catalog_edit *e)
 {
     const rs_run *run = &s->run;
     const rs_config *c = run->cfg;
@@ -56,6 +78,11 @@ static void fill_costs(double seconds[RS_TASK_COUNT], const rs_run_session *s,
     for (int t = 0; t < RS_TASK_COUNT; t++)
         seconds[t] = p->task[t];
     seconds[RS_TASK_APPEARANCE] = p->clip_step * steps;
+    for (int t = 0; t < RS_TASK_COUNT; t++) {
+        if (seems_done(s, v, e, t))
+            seconds[t] = 0;
+        room[t] = rs_limit_room(c, p, (rs_task_stage)t, seconds[t]);
+    }
 }
 
 /* Stages behind the last wanted one are left out. */
@@ -67,15 +94,30 @@ static uint32_t skipped(const rs_work *w)
     return skip;
 }
 
-static rs_sched_video tasks_of(const rs_work *w, const rs_catalog_video *v, rs_sched_edit *edits)
+/* Appearances with as many references and frames take the same steps and end together. */
+static int shape_of(rs_work *w, int64_t references, const rs_catalog_video *v)
+{
+    int64_t frames = v->frames ? v->frames : w->s->run.cfg->clip.frames;
+    for (int i = 0; i < w->n_shapes; i++)
+        if (w->shapes[i][0] == references && w->shapes[i][1] == frames)
+            return i;
+    w->shapes = rs_arena_grow(w->s->arena, w->shapes, &w->shapes_cap, (size_t)w->n_shapes + 1,
+                              sizeof *w->shapes);
+    w->shapes[w->n_shapes][0] = references;
+    w->shapes[w->n_shapes][1] = frames;
+    return w->n_shapes++;
+}
+
+static rs_sched_video tasks_of(rs_work *w, const rs_catalog_video *v, rs_sched_edit *edits)
 {
     const rs_run *run = &w->s->run;
     rs_sched_video t = {.edits = edits, .n_edits = v->n_edits, .skip = skipped(w)};
-    fill_costs(t.seconds, w->s, v, NULL);
+    fill_costs(t.seconds, t.room, w->s, v, NULL);
     for (int64_t e = 0; e < v->n_edits; e++) {
         rs_job job = {.video = v, .edit = &v->edits[e]};
-        fill_costs(edits[e].seconds, w->s, v, job.edit);
+        fill_costs(edits[e].seconds, edits[e].room, w->s, v, job.edit);
         edits[e].skip = t.skip;
+        edits[e].shape = shape_of(w, rs_job_references(run, &job), v);
         if (rs_job_references(run, &job) == 0)
             edits[e].skip |= RS_TASK_BIT(RS_TASK_APPEARANCE);
     }

@@ -19,6 +19,10 @@ typedef struct rs_work {
     rs_sched_gang *ranks;  /* (world size) what they may do */
     const char **unusable; /* (n edits) what is wrong with its media, or NULL */
     int64_t n;
+    bool limited;         /* what is left does not fit into the time that is left */
+    int64_t (*shapes)[2]; /* (n_shapes) of appearances: references, frames */
+    size_t shapes_cap;
+    int n_shapes;
     const int64_t *pick; /* of these in the present list, NULL: all */
     int64_t n_pick;
 } rs_work;

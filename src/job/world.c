@@ -123,6 +123,14 @@ rs_status rs_world_make_lanes(rs_world *w, int64_t width)
     return RS_FAIL(CONFIG, "cluster.lanes: a lane of %lld ranks", (long long)width);
 }
 
+rs_status rs_world_any(bool *any, const rs_world *w, bool mine, const char *what)
+{
+    int64_t n = mine;
+    RS_TRY(rs_comm_allreduce(&n, w->comm, &n, 1, RS_COMM_I64, RS_COMM_MAX, what));
+    *any = n != 0;
+    return RS_OK;
+}
+
 rs_status rs_world_await_lead(const rs_world *w)
 {
     enum { LOOK_US = 1000 };

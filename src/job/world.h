@@ -58,6 +58,8 @@ static inline bool rs_world_leads_lane(const rs_world *w)
 /* Collective. Until rank 0 has come here, however long its own work takes (checking media, writing
  * overviews): this wait is not watched. */
 rs_status rs_world_await_lead(const rs_world *w) RS_NODISCARD;
+/* Collective. Does it hold on any rank? */
+rs_status rs_world_any(bool *any, const rs_world *w, bool mine, const char *what) RS_NODISCARD;
 /* Collective. Cores that this rank may use, shared evenly among the ranks of this machine that may
  * use the same ones; at least 1. */
 rs_status rs_world_cores(int *cores, const rs_world *w) RS_NODISCARD;

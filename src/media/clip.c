@@ -127,6 +127,7 @@ rs_status rs_clip_load(rs_clip *out, rs_arena *a, const char *path, const rs_cli
     rs_clip c = {0};
     rs_source s;
     RS_TRY(rs_source_open(&s, a, path));
+    s.stop = o->stop;
     if (o->sampling == RS_SAMPLING_FIRST && o->frames)
         RS_TRY(read_first(&c, a, &s, o));
     else

@@ -23,12 +23,19 @@ typedef enum rs_sampling {
     RS_SAMPLING_FIRST /* the first T frames; decoding stops there */
 } rs_sampling;
 
+/* Asked between frames while a source is read; true: the load ends with RS_STOPPED. */
+typedef struct rs_media_stop {
+    bool (*asked)(const void *ctx);
+    const void *ctx;
+} rs_media_stop;
+
 typedef struct rs_clip_opts {
     int64_t frames; /* T wanted, 4n+1; 0: every frame */
     int64_t width;  /* target size; both 0: the source's own */
     int64_t height;
     rs_sampling sampling;
     bool strict; /* a source too short for T, or not 4n+1, is an error instead of being trimmed */
+    const rs_media_stop *stop; /* NULL: never */
 } rs_clip_opts;
 #define RS_CLIP_OPTS_DEFAULT                                                                       \
     {                                                                                              \
@@ -57,7 +64,7 @@ int64_t rs_frames_4n1(int64_t n);
  * where it is not opaque), grey is expanded, deeper formats are reduced to 8 bits, rotation tags
  * are applied. A source with fewer than T frames gives its largest 4n+1 (logged as a warning)
  * unless `strict`. Memory of `out` is in `a`. Errors: RS_INPUT naming file and frame; RS_NOMEM;
- * RS_IO. */
+ * RS_IO; RS_STOPPED. */
 rs_status rs_clip_load(rs_clip *out, rs_arena *a, const char *path,
                        const rs_clip_opts *o) RS_NODISCARD;
 

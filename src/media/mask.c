@@ -87,6 +87,7 @@ rs_status rs_mask_load(rs_tensor *out, rs_arena *a, const char *path, const rs_c
 {
     rs_source s;
     RS_TRY(rs_source_open(&s, a, path));
+    s.stop = o->stop;
     receiver r = {.masks = new_masks(a, clip),
                   .arena = a,
                   .source = &s,

@@ -15,10 +15,11 @@ typedef enum rs_mask_shape {
 
 typedef struct rs_mask_opts {
     rs_mask_shape shape;
-    int threshold;    /* a pixel is edit where its brightest channel is above this */
-    double grow;      /* box: part of a side added to it */
-    int64_t min_area; /* box: smaller boxes (w*h) are dropped */
-    int64_t cells;    /* grid: cells along each side */
+    int threshold;             /* a pixel is edit where its brightest channel is above this */
+    double grow;               /* box: part of a side added to it */
+    int64_t min_area;          /* box: smaller boxes (w*h) are dropped */
+    int64_t cells;             /* grid: cells along each side */
+    const rs_media_stop *stop; /* NULL: never */
 } rs_mask_opts;
 #define RS_MASK_OPTS_DEFAULT                                                                       \
     {                                                                                              \

@@ -112,6 +112,9 @@ typedef struct walk {
 /* Convert and hand over source frame `at`, if it is the next chosen one. */
 static rs_status offer(walk *k, const rs_av_reader *r, const AVFrame *frame, int64_t at)
 {
+    const rs_media_stop *stop = k->s->stop;
+    if (stop && stop->asked(stop->ctx))
+        return RS_FAIL(STOPPED, "%s: stopped at frame %lld", k->s->path, (long long)at);
     if (k->given == k->n || k->index[k->given] != at)
         return RS_OK;
     rs_av_picture p;

@@ -13,6 +13,7 @@ typedef struct rs_source {
     bool exact;
     rs_ratio fps;
     rs_arena *arena;
+    const rs_media_stop *stop; /* asked for every frame that is decoded; NULL after open */
 } rs_source;
 
 /* Opens what `path` is and estimates the frame count (RS_SAMPLING_FIRST callers need none of it).

@@ -28,6 +28,7 @@ static rs_status open_parts(rs_denoiser *m, const char *model_dir)
     m->info.params = rs_layout_params(&m->layout);
     m->dims.image_rows = m->info.image_len;
     m->dims.samples = 1;
+    m->dims.activation = rs_device_activation_dtype(m->dev);
     RS_TRY_OUT(rs_denoiser_set_lane(m, m->opts.lane, m->opts.pair));
     if (!m->opts.describe)
         RS_TRY_OUT(open_weights(m, part.weights));

@@ -1,6 +1,4 @@
 /* What the generic driver does over several ranks. */
-#include <string.h>
-
 #include "comm/agree.h"
 #include "model/denoiser_priv.h"
 
@@ -55,16 +53,19 @@ void rs_denoiser_sum_gradients(rs_denoiser *m, const rs_lora_terms *loras)
     rs_lane_sum(&m->lane, m->dev, all, n, m->sums);
 }
 
-/* Each half of the ranks has one of the two velocities; both get both. */
+/* Each half of the ranks has one of the two velocities; both get both. Small, once a step: through
+ * the host. */
 static rs_status exchange_pair(rs_denoiser *m, rs_tensor v_cond, rs_tensor v_uncond)
 {
     size_t bytes[2] = {rs_tensor_bytes(v_cond), rs_tensor_bytes(v_uncond)};
     char *both = rs_alloc(bytes[0] + bytes[1], 1);
     bool first = rs_comm_rank(m->pair) == 0;
-    rs_status st = rs_comm_allgather(both, m->pair, first ? v_cond.data : v_uncond.data, bytes,
-                                     "velocities of guidance");
-    memcpy(v_cond.data, both, bytes[0]);
-    memcpy(v_uncond.data, both + bytes[0], bytes[1]);
+    char *mine = rs_alloc(bytes[first ? 0 : 1], 1);
+    rs_device_get(m->dev, mine, first ? v_cond.data : v_uncond.data, bytes[first ? 0 : 1]);
+    rs_status st = rs_comm_allgather(both, m->pair, mine, bytes, "velocities of guidance");
+    rs_device_put(m->dev, v_cond.data, both, bytes[0]);
+    rs_device_put(m->dev, v_uncond.data, both + bytes[0], bytes[1]);
+    rs_dealloc(mine);
     rs_dealloc(both);
     return st;
 }

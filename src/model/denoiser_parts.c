@@ -39,7 +39,7 @@ static void bind_cond(void *object, rs_carver *c)
     if (m->info.cond_channels > 0)
         o->y = rs_carve(c, RS_DTYPE_F32,
                         RS_SHAPE(m->info.cond_channels, o->size[0], o->size[1], o->size[2]));
-    m->family->bind_cond(m->state, o->encoded, c, o->text_rows, o->image_rows);
+    m->family->bind_cond(m->state, o->encoded, c, m->dims.activation, o->text_rows, o->image_rows);
 }
 
 static rs_status cond_create_local(rs_denoiser_cond **out, rs_denoiser *m, rs_tensor y,

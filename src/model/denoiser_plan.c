@@ -82,7 +82,8 @@ size_t rs_denoiser_cond_bytes(const rs_denoiser *m, int64_t F, int64_t H, int64_
     void *cond = rs_alloc(1, m->family->cond_size);
     if (m->info.cond_channels > 0)
         (void)rs_carve(&plan, RS_DTYPE_F32, RS_SHAPE(m->info.cond_channels, F, H, W));
-    m->family->bind_cond(m->state, cond, &plan, text_rows, m->info.image_dim > 0 ? image_rows : 0);
+    m->family->bind_cond(m->state, cond, &plan, m->dims.activation, text_rows,
+                         m->info.image_dim > 0 ? image_rows : 0);
     rs_dealloc(cond);
     return plan.used;
 }
@@ -98,7 +99,7 @@ rs_status rs_denoiser_files(rs_weight_files *out, const rs_denoiser *m, const ch
     rs_arena *a = rs_arena_create();
     rs_status st = rs_component_open(&part, a, model_dir, RS_COMPONENT_TRANSFORMER);
     if (st == RS_OK)
-        st = rs_weights_look(out, part.weights, &m->layout);
+        st = rs_weights_look(out, m->dev, part.weights, &m->layout);
     rs_component_close(&part);
     rs_arena_destroy(&a);
     return st;

@@ -29,11 +29,12 @@ typedef struct rs_target {
 typedef struct rs_dims {
     int64_t F, H, W;
     bool training;
-    rs_kept kept;       /* all of it within the number of blocks; {0,0} unless training */
-    int64_t rank;       /* largest LoRA rank that will be applied; 0: none */
-    int64_t image_rows; /* largest number of image rows of a condition */
-    rs_lane *lane;      /* borrowed; the tokens are divided over its ranks */
-    int samples;        /* n, at least 1; 1 in lanes of several ranks */
+    rs_kept kept;        /* all of it within the number of blocks; {0,0} unless training */
+    int64_t rank;        /* largest LoRA rank that will be applied; 0: none */
+    int64_t image_rows;  /* largest number of image rows of a condition */
+    rs_lane *lane;       /* borrowed; the tokens are divided over its ranks */
+    int samples;         /* n, at least 1; 1 in lanes of several ranks */
+    rs_dtype activation; /* rs_device_activation_dtype */
 } rs_dims;
 
 typedef enum rs_pass {
@@ -79,8 +80,8 @@ struct rs_family {
     /* Condition: buffers for `text_rows` true rows and `image_rows` (0: none), then its encoding
      * from host tensors text (text_rows,text_dim), image (image_rows,image_dim). y
      * (cond_channels,F,H,W), on the device, is owned by the driver and borrowed. */
-    void (*bind_cond)(const void *state, void *cond, rs_carver *c, int64_t text_rows,
-                      int64_t image_rows);
+    void (*bind_cond)(const void *state, void *cond, rs_carver *c, rs_dtype activation,
+                      int64_t text_rows, int64_t image_rows);
     void (*encode_cond)(void *state, void *cond, rs_device *d, const rs_tensor *globals,
                         rs_tensor y, rs_tensor text, rs_tensor image);
 

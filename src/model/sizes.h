@@ -52,8 +52,9 @@ typedef struct rs_encoder_sizes {
 } rs_encoder_sizes;
 
 /* Of a prompt of `rows` tokens; of one image. RS_MODEL as when they are opened. */
-rs_status rs_text_encoder_sizes(rs_encoder_sizes *out, const char *model_dir,
+rs_status rs_text_encoder_sizes(rs_encoder_sizes *out, const rs_device *d, const char *model_dir,
                                 int64_t rows) RS_NODISCARD;
-rs_status rs_image_encoder_sizes(rs_encoder_sizes *out, const char *model_dir) RS_NODISCARD;
+rs_status rs_image_encoder_sizes(rs_encoder_sizes *out, const rs_device *d,
+                                 const char *model_dir) RS_NODISCARD;
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/num.h"
 #include "comm/agree.h"
+#include "comm/device_data.h"
 
 rs_status rs_lane_init(rs_lane *l, rs_comm *comm)
 {
@@ -55,10 +56,11 @@ static int64_t rows_of(const rs_lane *l, int r, int64_t S)
  * rank's rows of own heads. */
 static void piece_bytes(const rs_lane *l, rs_tensor heads, size_t *rows_bytes, size_t *heads_bytes)
 {
+    size_t size = rs_dtype_size(heads.dtype);
     int64_t S = rs_tensor_rows(heads), W = rs_tensor_cols(heads);
     for (int r = 0; r < l->width; r++) {
-        rows_bytes[r] = (size_t)(rows_of(l, l->rank, S) * W) * sizeof(float);
-        heads_bytes[r] = (size_t)(rows_of(l, r, S) * W) * sizeof(float);
+        rows_bytes[r] = (size_t)(rows_of(l, l->rank, S) * W) * size;
+        heads_bytes[r] = (size_t)(rows_of(l, r, S) * W) * size;
     }
 }
 
@@ -68,13 +70,15 @@ static void check_exchange(const rs_lane *l, rs_tensor heads, rs_tensor rows, rs
     RS_ASSERT(rs_tensor_cols(rows) == rs_tensor_cols(heads) * l->width);
     RS_ASSERT(rs_tensor_rows(rows) == rows_of(l, l->rank, rs_tensor_rows(heads)));
     RS_ASSERT(rs_tensor_contiguous(work) && rs_tensor_count(work) >= rs_tensor_count(rows));
+    RS_ASSERT(rows.dtype == heads.dtype && work.dtype == heads.dtype);
 }
 
 /* Own rows of rank r's heads: as a piece of its own in `work`, and as columns of `rows`. */
 static rs_tensor piece(rs_tensor work, rs_tensor rows, int64_t W, int r)
 {
     int64_t n = rs_tensor_rows(rows);
-    return rs_tensor_of(rs_f32(work) + n * W * r, RS_DTYPE_F32, RS_SHAPE(n, W));
+    char *at = (char *)work.data + (size_t)(n * W * r) * rs_dtype_size(work.dtype);
+    return rs_tensor_of(at, work.dtype, RS_SHAPE(n, W));
 }
 
 void rs_lane_to_heads(rs_lane *l, rs_device *d, rs_tensor heads, rs_tensor rows, rs_tensor work)
@@ -86,7 +90,8 @@ void rs_lane_to_heads(rs_lane *l, rs_device *d, rs_tensor heads, rs_tensor rows,
     for (int r = 0; r < l->width; r++)
         RS_OP(d, copy, .y = piece(work, rows, W, r),
               .x = rs_tensor_cols_view(rows, W * r, W * (r + 1)));
-    rs_lane_note(l, rs_comm_alltoall(heads.data, l->comm, work.data, got, sent, "tokens to heads"));
+    rs_lane_note(l, rs_comm_alltoall(heads.data, rs_comm_data(l->comm), work.data, got, sent,
+                                     "tokens to heads"));
 }
 
 void rs_lane_to_rows(rs_lane *l, rs_device *d, rs_tensor rows, rs_tensor heads, rs_tensor work)
@@ -95,7 +100,8 @@ void rs_lane_to_rows(rs_lane *l, rs_device *d, rs_tensor rows, rs_tensor heads, 
     int64_t W = rs_tensor_cols(heads);
     check_exchange(l, heads, rows, work);
     piece_bytes(l, heads, got, sent);
-    rs_lane_note(l, rs_comm_alltoall(work.data, l->comm, heads.data, got, sent, "heads to tokens"));
+    rs_lane_note(l, rs_comm_alltoall(work.data, rs_comm_data(l->comm), heads.data, got, sent,
+                                     "heads to tokens"));
     for (int r = 0; r < l->width; r++)
         RS_OP(d, copy, .y = rs_tensor_cols_view(rows, W * r, W * (r + 1)),
               .x = piece(work, rows, W, r));
@@ -110,8 +116,9 @@ void rs_lane_gather(rs_lane *l, rs_tensor all)
     RS_ASSERT(rs_tensor_contiguous(all));
     for (int r = 0; r < l->width; r++)
         bytes[r] = (size_t)(rows_of(l, r, S) * W) * sizeof(float);
-    rs_lane_note(l, rs_comm_allgather(all.data, l->comm, rs_f32(all) + S * l->rank / l->width * W,
-                                      bytes, "rows of all"));
+    rs_lane_note(l,
+                 rs_comm_allgather(all.data, rs_comm_data(l->comm),
+                                   rs_f32(all) + S * l->rank / l->width * W, bytes, "rows of all"));
 }
 
 rs_status rs_lane_halves(rs_comm **half, rs_comm **pair, rs_comm *lane)

@@ -3,8 +3,10 @@
  *
  * Shapes, everywhere: F latent frames, H W latent height and width, S video tokens
  * = F*(H/2)*(W/2), T text tokens, C channels, D model width, N heads, L blocks, R LoRA rank.
- * Row-major, last index contiguous, "(S,D)" = S rows of D. All fp32 device tensors, caller-owned;
- * nothing here allocates. Base weights are frozen: no gradient of theirs is ever formed. */
+ * Row-major, last index contiguous, "(S,D)" = S rows of D. Device tensors, caller-owned; nothing
+ * here allocates. Activations are of the type rs_device_activation_dtype, matrices of frozen
+ * weights of any type that gemm takes, everything else fp32. Base weights are frozen: no gradient
+ * of theirs is ever formed. */
 #ifndef RS_NN_NN_H
 #define RS_NN_NN_H
 
@@ -27,7 +29,7 @@ typedef struct rs_lora_terms {
  * each through its own terms: the bits of a sample are those that it has alone, as a row's do not
  * depend on its neighbours. */
 typedef struct rs_linear {
-    rs_tensor w;               /* (out,in) */
+    rs_tensor w;               /* (out,in) F32 or BF16 */
     rs_tensor bias;            /* (out) or ndim 0 */
     const rs_lora_terms *lora; /* (n) */
     int n;                     /* samples, at least 1 */

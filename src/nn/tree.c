@@ -1,5 +1,6 @@
 /* Sums in the fixed tree over eight segments: of one rank's, then over the ranks. */
 #include "base/num.h"
+#include "comm/device_data.h"
 #include "nn/lane.h"
 
 /* y += x, whatever their shape. */
@@ -116,10 +117,12 @@ void rs_lane_sum(rs_lane *l, rs_device *d, const rs_tensor *tensors, int n, rs_t
     rs_device_zero(d, row + elements, (size_t)(share * l->width - elements) * sizeof(float));
     for (int r = 0; r < l->width; r++)
         bytes[r] = (size_t)share * sizeof(float);
-    rs_lane_note(l, rs_comm_alltoall(pieces, l->comm, row, bytes, bytes, "shares of gradients"));
+    rs_lane_note(l, rs_comm_alltoall(pieces, rs_comm_data(l->comm), row, bytes, bytes,
+                                     "shares of gradients"));
     for (int step = 1; step < l->width; step *= 2)
         for (int r = 0; r < l->width; r += 2 * step)
             add(d, pieces + share * r, pieces + share * (r + step), share);
-    rs_lane_note(l, rs_comm_allgather(row, l->comm, pieces, bytes, "sums of gradients"));
+    rs_lane_note(l,
+                 rs_comm_allgather(row, rs_comm_data(l->comm), pieces, bytes, "sums of gradients"));
     move(d, row, tensors, n, true);
 }

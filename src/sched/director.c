@@ -8,33 +8,41 @@
 /* Of the tasks that are as good as the best one, so many that are near a gang are looked at. */
 enum { NEAR_LOOK = 8 };
 
-static double hold_bound(const rs_dtask *t, double now)
-{
-    return RS_TASK_CHECKPOINTED & RS_TASK_BIT(t->stage) ? -DBL_MAX : now + t->seconds;
-}
-
 bool rs_dgang_may_run(const rs_dgang *g, const rs_dtask *t, double now)
 {
-    return (g->stages & RS_TASK_BIT(t->stage)) && g->deadline >= hold_bound(t, now);
+    return (g->stages & RS_TASK_BIT(t->stage)) && g->deadline >= now + t->room;
 }
 
 /* ---- matching ---- */
 
-/* The best ready task of a stage that fits before the deadline, or -1. */
+/* The best ready task of a stage that fits before the deadline, or -1. Appearances only if there
+ * are enough for a batch, and any of them as the stage UNRIPE. */
 static int64_t best_of_stage(const rs_director *d, int stage, double deadline, double now)
 {
-    double bound = RS_TASK_CHECKPOINTED & RS_TASK_BIT(stage) ? -DBL_MAX : now - deadline;
+    bool batches = d->batch > 1 && (stage == RS_TASK_APPEARANCE || stage == UNRIPE);
+    if (stage == UNRIPE && !batches)
+        return -1;
+    double bound = now - deadline;
+    if (batches)
+        return rs_dbatch_best(d, bound, stage != UNRIPE);
     int64_t rank = rs_maxtree_first(&d->ready, d->stage_lo[stage], d->stage_hi[stage], bound);
     return rank < 0 ? -1 : d->by_rank[rank];
 }
 
+/* The stage that this stands for. */
+static int stage_of(int s)
+{
+    return s == UNRIPE ? RS_TASK_APPEARANCE : s;
+}
+
 static int64_t best_for(const rs_director *d, const rs_dgang *g, double now)
 {
-    int order[RS_TASK_COUNT];
+    int order[RS_DORDER];
     rs_dgroups_order(order, d, g - d->gangs);
-    for (int i = 0; i < RS_TASK_COUNT; i++) {
+    for (int i = 0; i < RS_DORDER; i++) {
         int s = order[i];
-        int64_t task = g->stages & RS_TASK_BIT(s) ? best_of_stage(d, s, g->deadline, now) : -1;
+        bool may = g->stages & RS_TASK_BIT(stage_of(s));
+        int64_t task = may ? best_of_stage(d, s, g->deadline, now) : -1;
         if (task >= 0)
             return task;
     }
@@ -64,8 +72,7 @@ static int64_t first_for(const rs_director *d, const rs_maxtree *asking, const r
     for (int c = 0; c < d->n_classes; c++) {
         if (!(d->classes[c].stages & RS_TASK_BIT(t->stage)))
             continue;
-        int64_t leaf =
-            rs_maxtree_first(asking, d->classes[c].lo, d->classes[c].hi, hold_bound(t, now));
+        int64_t leaf = rs_maxtree_first(asking, d->classes[c].lo, d->classes[c].hi, now + t->room);
         if (leaf >= 0)
             return d->gang_of_leaf[leaf];
     }
@@ -103,8 +110,8 @@ static bool match(const rs_director *d, const rs_maxtree *asking, double now, in
 {
     if (d->n_ready == 0 || d->n_asking == 0)
         return false;
-    for (int s = RS_TASK_COUNT - 1; s >= 0; s--) {
-        double latest = latest_deadline(d, asking, s);
+    for (int s = RS_TASK_COUNT - 1; s >= UNRIPE; s--) {
+        double latest = latest_deadline(d, asking, stage_of(s));
         *task = latest > -INFINITY ? best_of_stage(d, s, latest, now) : -1;
         if (*task < 0)
             continue;
@@ -131,7 +138,14 @@ static void stop_asking(rs_director *d, int64_t gang)
     rs_maxtree_set(&d->busy, g->leaf, -INFINITY);
 }
 
-static void give(rs_director *d, rs_answer *out, int64_t gang, int64_t task, bool follows)
+static void set_told(rs_director *d, int64_t gang, bool told)
+{
+    d->n_told += told - d->gangs[gang].told;
+    d->gangs[gang].told = told;
+}
+
+static void give(rs_director *d, rs_answer *out, int64_t gang, int64_t task, bool follows,
+                 int width)
 {
     rs_dgang *g = &d->gangs[gang];
     const rs_dtask *t = &d->tasks[task];
@@ -146,20 +160,22 @@ static void give(rs_director *d, rs_answer *out, int64_t gang, int64_t task, boo
                        .stage = t->stage,
                        .follows = follows ? g->held[0] : -1,
                        .seconds = t->seconds,
+                       .room = t->room,
                        .leader = gang,
-                       .width = 1};
+                       .width = width};
     if (g->n_held == 0)
         rs_dgroups_running(d, gang, task, 1);
     g->held[g->n_held++] = task;
     g->follows = follows;
+    rs_dbatch_take(d, out, width == 1);
 }
 
 /* To one that waits; neighbours that wait too may have to help it. */
 static void give_idle(rs_director *d, rs_answer *out, int64_t gang, int64_t task, double now)
 {
     int width = rs_dgroups_widen(d, &gang, &d->tasks[task], now);
-    give(d, out, gang, task, false);
-    out->width = d->gangs[gang].width = width;
+    give(d, out, gang, task, false, width);
+    d->gangs[gang].width = width;
     d->help_leader = gang;
     d->help_next = gang + 1;
     d->help_end = gang + width;
@@ -188,20 +204,22 @@ static void give_help(rs_director *d, rs_answer *out)
 static bool answer_ahead(rs_director *d, rs_answer *out, int64_t gang, double now)
 {
     const rs_dgang *g = &d->gangs[gang];
-    int64_t next = rs_djobs_successor(d, g->held[0]), other = best_for(d, g, now);
-    if (next >= 0 && !rs_dgang_may_run(g, &d->tasks[next], now))
+    double begin = now + d->tasks[g->held[0]].seconds;
+    int64_t next = rs_djobs_successor(d, g->held[0]), other = best_for(d, g, begin);
+    if (next >= 0 && !rs_dgang_may_run(g, &d->tasks[next], begin))
         next = -1;
-    if (next >= 0 && d->tasks[next].state != RS_TASK_STATE_BLOCKED)
+    if (next >= 0 && (d->tasks[next].state != RS_TASK_STATE_BLOCKED || g->with[0].headless))
         next = -1;
+    rs_dbatch_choose(d, &next, &other);
     if (next >= 0 && other >= 0) {
         const rs_dtask *a = &d->tasks[next], *b = &d->tasks[other];
         if (b->stage > a->stage || (b->stage == a->stage && b->remaining > a->remaining))
             next = -1;
     }
     if (next >= 0)
-        give(d, out, gang, next, true);
+        give(d, out, gang, next, true, 1);
     else if (other >= 0)
-        give(d, out, gang, nearest_equal(d, gang, other, now), false);
+        give(d, out, gang, nearest_equal(d, gang, other, begin), false, 1);
     else
         rs_maxtree_set(&d->busy, g->leaf, g->deadline);
     return next >= 0 || other >= 0;
@@ -222,7 +240,7 @@ static bool answer_fresh(rs_director *d, rs_answer *out, double now)
 /* Nothing can change any more but by a gang that comes back. */
 static bool nobody_can(const rs_director *d)
 {
-    return d->n_held == 0 && d->n_asking == d->n_live;
+    return d->n_held == 0 && d->n_asking + d->n_told == d->n_live;
 }
 
 static bool answer_done(rs_director *d, rs_answer *out)
@@ -243,12 +261,15 @@ static bool answer_done(rs_director *d, rs_answer *out)
                        .follows = -1,
                        .leader = -1};
     stop_asking(d, out->gang);
+    set_told(d, out->gang, true);
     return true;
 }
 
 bool rs_director_next(rs_director *d, double now, rs_answer *out)
 {
     int64_t gang, task;
+    if (rs_dbatch_next(d, out))
+        return true;
     if (d->help_next < d->help_end) {
         give_help(d, out);
         return true;
@@ -261,7 +282,7 @@ bool rs_director_next(rs_director *d, double now, rs_answer *out)
         if (answer_fresh(d, out, now))
             return true;
         if (match(d, &d->busy, now, &gang, &task)) {
-            give(d, out, gang, task, false);
+            give(d, out, gang, task, false, 1);
             return true;
         }
     }
@@ -283,6 +304,7 @@ void rs_director_ask(rs_director *d, int64_t gang)
     RS_ASSERT(g->live && !g->asking && g->n_held < 2);
     g->asking = true;
     d->n_asking++;
+    set_told(d, gang, false);
     hear(d, g);
     if (g->n_held == 0) {
         rs_dgroups_idle(d, gang, g->helps < 0);
@@ -300,12 +322,11 @@ static void release_ahead(rs_director *d, rs_dgang *g)
     if (g->n_held < 2)
         return;
     g->n_held = 1;
-    if (!g->follows) {
+    rs_dbatch_put_back(d, &g->with[1]);
+    if (g->follows)
+        rs_djobs_block(d, g->held[1]);
+    else
         rs_djobs_put_back(d, g->held[1]);
-        return;
-    }
-    d->tasks[g->held[1]].state = RS_TASK_STATE_BLOCKED;
-    d->n_held--;
 }
 
 bool rs_director_end(rs_director *d, int64_t gang, int64_t task, rs_task_end how,
@@ -313,19 +334,24 @@ bool rs_director_end(rs_director *d, int64_t gang, int64_t task, rs_task_end how
 {
     RS_ASSERT(gang >= 0 && gang < d->n_gangs);
     rs_dgang *g = &d->gangs[gang];
-    if (!g->live || g->n_held == 0 || g->held[0] != task)
+    if (!g->live || g->n_held == 0 || !rs_dbatch_remove(g, task))
         return false;
-    if (how != RS_TASK_OK && g->follows)
-        release_ahead(d, g);
+    if (g->held[0] == task) { /* nothing ahead follows it any more, whoever else goes on */
+        if (how != RS_TASK_OK && g->follows)
+            release_ahead(d, g);
+        g->follows = false;
+    }
     if (how == RS_TASK_STOPPED)
         rs_djobs_put_back(d, task);
     else
         rs_djobs_ended(d, task, gang, how == RS_TASK_OK, reason);
+    if (!g->with[0].headless || g->with[0].n > 0)
+        return true; /* the others of the batch go on */
     rs_dgroups_running(d, gang, task, -1);
     rs_dgroups_free_help(d, gang);
     g->held[0] = g->held[1];
+    g->with[0] = g->with[1];
     g->n_held--;
-    g->follows = false;
     if (g->n_held > 0)
         rs_dgroups_running(d, gang, g->held[0], 1);
     if (g->asking) { /* it asked while it worked, and works no more */
@@ -343,13 +369,17 @@ void rs_director_lose(rs_director *d, int64_t gang)
         return;
     stop_asking(d, gang);
     hear(d, g);
+    set_told(d, gang, false);
     g->live = false;
     d->n_live--;
+    d->n_able -= (g->stages & RS_TASK_BIT(RS_TASK_APPEARANCE)) != 0;
     rs_djobs_forget(d, gang);
     release_ahead(d, g);
     if (g->n_held > 0) {
         rs_dgroups_running(d, gang, g->held[0], -1);
-        rs_djobs_put_back(d, g->held[0]);
+        rs_dbatch_put_back(d, &g->with[0]);
+        if (!g->with[0].headless)
+            rs_djobs_put_back(d, g->held[0]);
     }
     rs_dgroups_free_help(d, gang);
     g->n_held = 0;
@@ -362,6 +392,7 @@ void rs_director_join(rs_director *d, int64_t gang)
     RS_ASSERT(gang >= 0 && gang < d->n_gangs && !d->gangs[gang].live);
     d->gangs[gang].live = true;
     d->n_live++;
+    d->n_able += (d->gangs[gang].stages & RS_TASK_BIT(RS_TASK_APPEARANCE)) != 0;
 }
 
 void rs_director_stop(rs_director *d)

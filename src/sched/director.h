@@ -26,6 +26,13 @@
  *            neighbours that wait: 2, 4 or 8, the first of which works on it and the others help.
  *            Nothing is handed out before all gangs have asked once, so that this is known.
  *
+ * Batches (`batch` > 1): an appearance comes with companions, further ready ones of its shape
+ * class, which the gang works on at the same time. They count as one task with their first one, and
+ * end in any order. So that there are companions, the director lets appearances wait, behind all
+ * other work that a gang may do, until there are enough for a batch: `batch` of them, or an even
+ * share of those that are left for every gang that may run them, whichever is less. A gang that
+ * would have nothing to do gets its own instead.
+ *
  * Failures stay where they are: a failed stage fails its edit, or all edits of the video when it is
  * one of the video's; siblings go on. What succeeded is published; when ingest or motion failed
  * nothing is. Every operation is O(log n); a task's end is O(log n) for each task it makes ready.
@@ -55,8 +62,8 @@ typedef enum rs_task_stage {
 #define RS_TASK_PASSES                                                                             \
     (RS_TASK_BIT(RS_TASK_MOTION) | RS_TASK_BIT(RS_TASK_APPEARANCE) | RS_TASK_BIT(RS_TASK_EDIT))
 #define RS_TASK_ANY ((1u << RS_TASK_COUNT) - 1u)
-/* Stages that save their state as they go (a chain also between its stages): a time limit does not
- * keep a gang from beginning them. */
+/* Stages that save their state as they go (a chain also between its stages): of these only `room`
+ * has to be left before a deadline. */
 #define RS_TASK_CHECKPOINTED                                                                       \
     (RS_TASK_BIT(RS_TASK_MOTION) | RS_TASK_BIT(RS_TASK_APPEARANCE) | RS_TASK_BIT(RS_TASK_EDIT) |   \
      RS_TASK_BIT(RS_TASK_CHAIN))
@@ -69,16 +76,19 @@ typedef enum rs_granularity {
 } rs_granularity;
 
 /* seconds: expected, by stage; read where the stage is the edit's (appearance, edit, decode) or the
- * video's (ingest, motion, publish). skip: bits of stages with nothing to do. */
+ * video's (ingest, motion, publish). room: that must be left before a gang's deadline for the stage
+ * to be begun, at least `seconds` where it keeps no checkpoints. skip: bits of stages with nothing
+ * to do. */
 typedef struct rs_sched_edit {
-    double seconds[RS_TASK_COUNT];
+    double seconds[RS_TASK_COUNT], room[RS_TASK_COUNT];
     uint32_t skip;
+    int shape;   /* shape class of its appearance, from 0: those of one may be companions */
     bool failed; /* before it began, such as for unusable media: it has no tasks */
 } rs_sched_edit;
 
 /* A video all of whose edits have failed before they began, or without edits, has no tasks. */
 typedef struct rs_sched_video {
-    double seconds[RS_TASK_COUNT];
+    double seconds[RS_TASK_COUNT], room[RS_TASK_COUNT];
     uint32_t skip; /* the bit of CHAIN counts with RS_GRANULARITY_CHAIN, and alone there */
     const rs_sched_edit *edits;
     int64_t n_edits;
@@ -86,9 +96,11 @@ typedef struct rs_sched_video {
 
 typedef struct rs_sched_gang {
     uint32_t stages; /* bits of the stages it may run: a pinned gang */
-    double deadline; /* end of its allocation on the caller's clock; INFINITY: none. Tasks that keep
-                        no checkpoints are handed out only where they are expected to fit. */
+    double deadline; /* end of its allocation on the caller's clock; INFINITY: none. Tasks are
+                        handed out only where their room is left before it. */
 } rs_sched_gang;
+
+enum { RS_SCHED_BATCH = 8 };
 
 typedef struct rs_director_opts {
     rs_granularity granularity;
@@ -100,6 +112,7 @@ typedef struct rs_director_opts {
     bool in_step;          /* groups walk passes together */
     int widest; /* most gangs that may share a task: 2, 4 or 8; 0 or 1: none. Those of a lane of
                    width P are w * P ... of their group, in its order. */
+    int batch;  /* most appearances that are given together, up to RS_SCHED_BATCH; 0, 1: none */
 } rs_director_opts;
 
 typedef struct rs_director rs_director;
@@ -113,6 +126,8 @@ void rs_director_destroy(rs_director **d); /* accepts NULL, nulls the pointer */
 typedef enum rs_answer_kind {
     RS_ANSWER_TASK,
     RS_ANSWER_HELP, /* with a task of the gang `leader`; it may ask at once, as if it worked */
+    RS_ANSWER_WITH, /* a companion of the task that this gang is given next: the answers that come
+                       directly behind this one, up to RS_ANSWER_TASK, are all of one batch */
     RS_ANSWER_DONE /* nothing more for this gang: all has ended, or the run stops, or nobody that is
                      left may run what is left */
 } rs_answer_kind;
@@ -123,8 +138,10 @@ typedef struct rs_answer {
     int64_t task;        /* names it in rs_director_end */
     int64_t video, edit; /* edit -1: the video's own */
     rs_task_stage stage;
-    int64_t follows; /* void unless this task, which the gang works on, ends with RS_TASK_OK; -1 */
+    int64_t follows; /* void, companions too, unless this task, which the gang works on, ends with
+                        RS_TASK_OK; -1 */
     double seconds;  /* expected, of one gang */
+    double room;     /* that must be left before the gang's deadline when the task is begun */
     int64_t leader;  /* works on the task: the gang itself unless it helps */
     int width;       /* gangs that share it: leader and those behind it */
 } rs_answer;
@@ -143,8 +160,9 @@ typedef enum rs_task_end {
 
 /* The gang wants its next assignment. It has no other question open and holds at most one task. */
 void rs_director_ask(rs_director *d, int64_t gang);
-/* A task of a gang ended. reason: one line, of a failure, copied. False, and nothing happens, when
- * the gang does not hold the task: it was lost in between, or the task was void. */
+/* A task of a gang ended, or one of its companions. reason: one line, of a failure, copied. False,
+ * and nothing happens, when the gang does not hold the task: it was lost in between, or the task
+ * was void. */
 bool rs_director_end(rs_director *d, int64_t gang, int64_t task, rs_task_end how,
                      const char *reason);
 /* The gang is gone: its question is dropped, its tasks are handed out again, who helps it is free.

@@ -99,22 +99,32 @@ static bool begins(const rs_director *d, const rs_dgroup *g)
     return g->leading >= 0 && d->n_going < ROUND * d->n_live;
 }
 
-void rs_dgroups_order(int order[RS_TASK_COUNT], const rs_director *d, int64_t gang)
+static double weight_of(const rs_director *d, const rs_dgroup *g, int s)
+{
+    int kind = s == UNRIPE ? -1 : rs_dkind((rs_task_stage)s);
+    if (s == UNRIPE) /* rather than of another kind */
+        return g && g->leading == rs_dkind(RS_TASK_APPEARANCE) ? 0.25 : -2;
+    if (!g)
+        return 0;
+    if (s == RS_TASK_INGEST)
+        return begins(d, g) ? 0.5 : -1;
+    return kind < 0 ? INFINITY : (double)g->running[kind];
+}
+
+void rs_dgroups_order(int order[RS_DORDER], const rs_director *d, int64_t gang)
 {
     const rs_dgroup *g = d->in_step ? group_of(d, gang) : NULL;
-    double weight[RS_TASK_COUNT];
+    double weight[RS_DORDER];
     int n = 0;
-    for (int s = RS_TASK_COUNT - 1; s >= 0; s--) {
-        int kind = rs_dkind((rs_task_stage)s), at = n++;
-        if (!g)
-            weight[s] = 0;
-        else if (s == RS_TASK_INGEST)
-            weight[s] = begins(d, g) ? 0.5 : -1;
-        else
-            weight[s] = kind < 0 ? INFINITY : (double)g->running[kind];
-        for (; at > 0 && weight[order[at - 1]] < weight[s]; at--)
+    for (int s = RS_TASK_COUNT - 1; s >= UNRIPE; s--) {
+        double mine = weight_of(d, g, s);
+        int at = n++;
+        for (; at > 0 && weight[at - 1] < mine; at--) {
             order[at] = order[at - 1];
+            weight[at] = weight[at - 1];
+        }
         order[at] = s;
+        weight[at] = mine;
     }
 }
 

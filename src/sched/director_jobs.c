@@ -46,7 +46,10 @@ static void set_ready(rs_director *d, int64_t task)
         return; /* held, one ahead, by the gang that ran the stage in front of it */
     t->state = RS_TASK_STATE_READY;
     d->n_ready++;
-    rs_maxtree_set(&d->ready, t->rank, -t->seconds);
+    rs_maxtree_set(&d->ready, t->rank, -t->room);
+    rs_dshape *s = rs_dbatch_shape(d, t);
+    if (s)
+        s->ready++;
     int64_t near = t->edit >= 0 ? edit_of(d, t)->last : -1;
     list_add(d, task, near >= 0 ? near : d->videos[t->video].last);
 }
@@ -54,6 +57,11 @@ static void set_ready(rs_director *d, int64_t task)
 void rs_djobs_take(rs_director *d, int64_t task)
 {
     rs_dtask *t = &d->tasks[task];
+    rs_dshape *s = rs_dbatch_shape(d, t);
+    if (s) {
+        s->ready -= t->state == RS_TASK_STATE_READY;
+        s->left--;
+    }
     if (t->state == RS_TASK_STATE_READY) {
         d->n_ready--;
         rs_maxtree_set(&d->ready, t->rank, -INFINITY);
@@ -68,10 +76,18 @@ void rs_djobs_take(rs_director *d, int64_t task)
 
 void rs_djobs_put_back(rs_director *d, int64_t task)
 {
+    rs_djobs_block(d, task);
+    set_ready(d, task);
+}
+
+void rs_djobs_block(rs_director *d, int64_t task)
+{
+    rs_dshape *s = rs_dbatch_shape(d, &d->tasks[task]);
     RS_ASSERT(d->tasks[task].state == RS_TASK_STATE_HELD);
     d->tasks[task].state = RS_TASK_STATE_BLOCKED;
     d->n_held--;
-    set_ready(d, task);
+    if (s)
+        s->left++;
 }
 
 void rs_djobs_forget(rs_director *d, int64_t gang)
@@ -177,6 +193,8 @@ static void failed(rs_director *d, const rs_dtask *t, const char *reason)
     } else {
         settle_edits(d, t->video, o);
         close_video(d, t->video);
+        if (t->stage <= RS_TASK_MOTION)
+            rs_dbatch_drop(d, t->video);
     }
 }
 

@@ -33,13 +33,16 @@ static rs_dtask *set_task(rs_director *d, int64_t video, int64_t edit, rs_task_s
                           double seconds, double remaining)
 {
     rs_dtask *t = &d->tasks[rs_dtask_of(d, video, edit, stage)];
-    RS_ASSERTF(seconds >= 0 && isfinite(seconds), "stage %s expects %g seconds",
+    const rs_sched_video *v = &d->spec[video];
+    double room = (edit >= 0 ? v->edits[edit].room : v->room)[stage];
+    RS_ASSERTF(seconds >= 0 && isfinite(seconds) && room >= 0, "stage %s expects %g seconds",
                rs_task_stage_name(stage), seconds);
     *t = (rs_dtask){.video = video,
                     .edit = edit,
                     .stage = stage,
                     .seconds = seconds,
                     .remaining = remaining,
+                    .room = RS_TASK_CHECKPOINTED & RS_TASK_BIT(stage) ? room : fmax(room, seconds),
                     .near = -1,
                     .next = -1,
                     .prev = -1};
@@ -112,6 +115,7 @@ static void lay_out(rs_director *d)
 
 typedef struct order {
     rs_task_stage stage;
+    int shape; /* of appearances, with batches */
     double remaining;
     int64_t task;
 } order;
@@ -121,6 +125,8 @@ static int before(const void *x, const void *y)
     const order *a = x, *b = y;
     if (a->stage != b->stage)
         return a->stage > b->stage ? -1 : 1;
+    if (a->shape != b->shape)
+        return a->shape < b->shape ? -1 : 1;
     if (a->remaining != b->remaining)
         return a->remaining > b->remaining ? -1 : 1;
     return a->task < b->task ? -1 : a->task > b->task;
@@ -129,8 +135,12 @@ static int before(const void *x, const void *y)
 static void rank_tasks(rs_director *d)
 {
     order *o = RS_NEW(d->arena, order, d->n_tasks);
-    for (int64_t i = 0; i < d->n_tasks; i++)
-        o[i] = (order){d->tasks[i].stage, d->tasks[i].remaining, i};
+    for (int64_t i = 0; i < d->n_tasks; i++) {
+        const rs_dtask *t = &d->tasks[i];
+        bool classed = d->batch > 1 && t->stage == RS_TASK_APPEARANCE;
+        int shape = classed ? d->spec[t->video].edits[t->edit].shape : 0;
+        o[i] = (order){t->stage, shape, t->remaining, i};
+    }
     if (d->n_tasks)
         qsort(o, (size_t)d->n_tasks, sizeof *o, before);
     d->by_rank = RS_NEW(d->arena, int64_t, d->n_tasks);
@@ -142,6 +152,7 @@ static void rank_tasks(rs_director *d)
         d->stage_hi[t->stage] = rs_max_i64(d->stage_hi[t->stage], r + 1);
     }
     d->ready = rs_maxtree_create(d->arena, d->n_tasks);
+    rs_dbatch_make(d);
 }
 
 /* Gangs with equal stages get neighbouring leaves. */
@@ -160,6 +171,7 @@ static void make_gangs(rs_director *d, const rs_sched_gang *given)
                            .stages = given ? given[g].stages & any : any,
                            .deadline = given ? given[g].deadline : INFINITY,
                            .leaf = -1};
+        d->n_able += (gang->stages & RS_TASK_BIT(RS_TASK_APPEARANCE)) != 0;
         RS_ASSERT(gang->deadline > -INFINITY);
         for (int s = 0; s < RS_TASK_COUNT; s++)
             gang->near[s] = -1;
@@ -209,6 +221,7 @@ rs_status rs_director_create(rs_director **out, const rs_director_opts *o)
 {
     *out = NULL;
     RS_ASSERT(o->n_gangs > 0 && o->n_videos >= 0);
+    RS_ASSERT(o->batch >= 0 && o->batch <= RS_SCHED_BATCH);
     rs_arena *a = rs_arena_create();
     rs_director *d = RS_NEW(a, rs_director, 1);
     *d = (rs_director){.arena = a,
@@ -218,7 +231,8 @@ rs_status rs_director_create(rs_director **out, const rs_director_opts *o)
                        .n_gangs = o->n_gangs,
                        .n_open = o->n_videos,
                        .in_step = o->in_step && o->groups,
-                       .widest = o->widest};
+                       .widest = o->widest,
+                       .batch = o->granularity == RS_GRANULARITY_STAGE ? o->batch : 0};
     lay_out(d);
     rank_tasks(d);
     make_gangs(d, o->gangs);

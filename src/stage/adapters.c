@@ -50,34 +50,43 @@ rs_optim_opts rs_stage_optim(const rs_run *run, double lr)
                            .grad_clip = o->grad_clip};
 }
 
-typedef struct training {
-    rs_run *run;
-    rs_job *job;
-    rs_stage_id id;
-    rs_adapter *adapter;
-    float *losses;
-    int64_t steps;
-    double begin;
-    rs_log_pace pace;
-    int64_t first; /* step this process started at */
-} training;
+/* What is saved counts the job's seconds from job->begin on. */
+static double own_clock(rs_training *t)
+{
+    double now = rs_now();
+    if (t->together)
+        t->job->begin = now - t->own;
+    return now;
+}
+
+/* Of several jobs each speaks for itself. */
+static void say_who(const rs_training *t)
+{
+    if (t->together)
+        rs_log_set_context(t->job->name);
+}
 
 static rs_status save_checkpoint(void *ctx, int64_t step)
 {
-    training *t = ctx;
+    rs_training *t = ctx;
     rs_arena *a = rs_arena_create();
     rs_tensor_list l = {0};
     rs_adapter_export(t->adapter, &l, a, true, false);
-    rs_tensor_list_add(&l, a, "losses", rs_tensor_of(t->losses, RS_DTYPE_F32, RS_SHAPE(t->steps)));
+    rs_tensor_list_add(&l, a, "losses",
+                       rs_tensor_of(t->losses, RS_DTYPE_F32, RS_SHAPE(t->loop.steps)));
+    double begin = own_clock(t);
     rs_status st = rs_checkpoint_save(t->run, t->job, t->id, step, &l);
+    t->own += rs_now() - begin;
     rs_arena_destroy(&a);
     return st;
 }
 
 static void report(void *ctx, const rs_train_progress *p)
 {
-    training *t = ctx;
+    rs_training *t = ctx;
     double rate = (rs_now() - t->begin) / (double)(p->step - t->first);
+    t->own += p->seconds;
+    say_who(t);
     rs_live_step(t->run->live, t->job->live_task,
                  &(rs_live_steps){p->step, p->steps, (double)p->loss, rate});
     if (!rs_log_due(&t->pace) && p->step != p->steps)
@@ -89,11 +98,11 @@ static void report(void *ctx, const rs_train_progress *p)
 
 static bool stop_requested(void *ctx)
 {
-    return *((training *)ctx)->run->stop != 0;
+    return *((rs_training *)ctx)->run->stop != 0;
 }
 
 /* The factors, moments and losses of an interrupted stage, if there are any. */
-static rs_status resume(training *t, rs_stage_init_fn *init, int64_t *step)
+static rs_status resume(rs_training *t, rs_stage_init_fn *init, int64_t *step)
 {
     rs_tensor_list l = {0}, state = {0};
     rs_arena *a = rs_arena_create();
@@ -106,24 +115,25 @@ static rs_status resume(training *t, rs_stage_init_fn *init, int64_t *step)
     for (int64_t i = 0; i < l.n; i++) {
         if (strcmp(l.items[i].name, "losses") != 0)
             rs_tensor_list_add(&state, a, l.items[i].name, l.items[i].t);
-        else if (rs_tensor_count(l.items[i].t) == t->steps)
-            memcpy(t->losses, l.items[i].t.data, (size_t)t->steps * sizeof *t->losses);
+        else if (rs_tensor_count(l.items[i].t) == t->loop.steps)
+            memcpy(t->losses, l.items[i].t.data, (size_t)t->loop.steps * sizeof *t->losses);
     }
     RS_TRY_OUT(rs_adapter_import(t->adapter, &state, true));
     RS_LOG(INFO, "%s resumes after step %lld of %lld", rs_stage_get(t->id)->name, (long long)*step,
-           (long long)t->steps);
+           (long long)t->loop.steps);
 out:
     rs_arena_destroy(&a);
     return st;
 }
 
 /* A trainable adapter as it was when the stage was interrupted, or as it begins. */
-static rs_status prepare(training *t, rs_denoiser **m, rs_stage_init_fn *init, int64_t *step)
+static rs_status prepare(rs_training *t, rs_stage_init_fn *init)
 {
-    RS_TRY(rs_models_denoiser(&t->run->models, m));
-    RS_TRY(rs_models_use_lane(*m, t->run->lane, NULL));
+    rs_denoiser *m;
+    RS_TRY(rs_models_denoiser(&t->run->models, &m));
+    RS_TRY(rs_models_use_lane(m, t->run->lane, NULL));
     RS_TRY(rs_stage_adapter_create(&t->adapter, t->run, true));
-    return resume(t, init, step);
+    return resume(t, init, &t->step);
 }
 
 /* Ranks of a lane read the same checkpoint, unless a file system shows them different ones. */
@@ -140,16 +150,19 @@ static rs_status same_step(const rs_run *run, int64_t step)
                                                            (long long)step, (long long)most));
 }
 
-static rs_status save_final(const training *t)
+static rs_status save_final(rs_training *t)
 {
+    say_who(t);
+    own_clock(t);
     rs_arena *a = rs_arena_create();
     rs_tensor_list l = {0};
     rs_adapter_export(t->adapter, &l, a, false, false);
-    rs_tensor_list_add(&l, a, "losses", rs_tensor_of(t->losses, RS_DTYPE_F32, RS_SHAPE(t->steps)));
+    rs_tensor_list_add(&l, a, "losses",
+                       rs_tensor_of(t->losses, RS_DTYPE_F32, RS_SHAPE(t->loop.steps)));
     rs_meta_list meta = {0};
     rs_meta_add_i64(&meta, a, "rank", t->adapter->rank);
     rs_meta_add_f64(&meta, a, "alpha", (double)t->adapter->alpha);
-    rs_meta_add_i64(&meta, a, "steps", t->steps);
+    rs_meta_add_i64(&meta, a, "steps", t->loop.steps);
     if (t->id == RS_STAGE_APPEARANCE)
         rs_meta_add(&meta, a, "mode", rs_cfg_appearance_mode_text(t->run->cfg->appearance.mode));
     rs_status st = rs_stage_save(t->run, t->job, t->id, &l, &meta);
@@ -157,27 +170,39 @@ static rs_status save_final(const training *t)
     return st;
 }
 
-rs_status rs_stage_train(rs_run *run, rs_job *job, rs_stage_id id, rs_train_loop loop,
-                         rs_stage_init_fn *init)
+rs_status rs_training_open(rs_training *t, rs_stage_init_fn *init)
 {
-    rs_status st = RS_OK;
-    rs_denoiser *m;
-    int64_t step = 0;
-    training t = {.run = run, .job = job, .id = id, .steps = loop.steps, .begin = rs_now()};
-    t.losses = RS_NEW(job->scratch, float, loop.steps);
-    loop.seed = (uint64_t)run->cfg->seed;
-    loop.job = rs_stage_stream(job, id);
-    loop.checkpoint_every = run->cfg->checkpoint.every;
-    loop.ctx = &t;
-    loop.save = save_checkpoint;
-    loop.report = report;
-    loop.stop = stop_requested;
-    RS_TRY_OUT(rs_run_agree(run, prepare(&t, &m, init, &step)));
-    RS_TRY_OUT(same_step(run, step));
-    t.first = step;
-    RS_TRY_OUT(rs_train_run(&loop, m, t.adapter, t.losses, &step));
-    RS_TRY_OUT(rs_run_agree(run, save_final(&t)));
-out:
-    rs_adapter_destroy(&t.adapter);
-    return st;
+    rs_train_loop *l = &t->loop;
+    t->begin = rs_now();
+    t->losses = RS_NEW(t->job->scratch, float, l->steps);
+    l->frozen = &t->frozen;
+    l->frozen_weights = &t->frozen_weight;
+    l->n_frozen = t->frozen != NULL;
+    l->seed = (uint64_t)t->run->cfg->seed;
+    l->job = rs_stage_stream(t->job, t->id);
+    l->checkpoint_every = t->run->cfg->checkpoint.every;
+    l->ctx = t;
+    l->save = save_checkpoint;
+    l->report = report;
+    l->stop = stop_requested;
+    RS_TRY(rs_run_agree(t->run, prepare(t, init)));
+    t->first = t->step;
+    return same_step(t->run, t->step);
+}
+
+rs_status rs_training_finish(rs_training *t)
+{
+    return rs_run_agree(t->run, save_final(t));
+}
+
+rs_status rs_training_run(rs_training *t)
+{
+    RS_TRY(rs_train_run(&t->loop, t->run->models.denoiser, t->adapter, t->losses, &t->step));
+    return rs_training_finish(t);
+}
+
+void rs_training_close(rs_training *t)
+{
+    rs_adapter_destroy(&t->adapter);
+    rs_adapter_destroy(&t->frozen);
 }

@@ -127,24 +127,6 @@ static rs_status load_motion(rs_adapter **motion, rs_run *run, rs_job *job)
     return rs_stage_adapter_load(*motion, run, job, RS_STAGE_MOTION);
 }
 
-/* The loop, on top of the motion adapter if there is one. */
-static rs_status train(rs_run *run, rs_job *job, rs_train_loop loop)
-{
-    rs_status st = RS_OK;
-    rs_adapter *motion;
-    const float weight = (float)run->cfg->appearance.motion_weight;
-    RS_TRY_OUT(rs_run_agree(run, load_motion(&motion, run, job)));
-    if (motion) {
-        loop.frozen = &motion;
-        loop.frozen_weights = &weight;
-        loop.n_frozen = 1;
-    }
-    RS_TRY_OUT(rs_stage_train(run, job, RS_STAGE_APPEARANCE, loop, init));
-out:
-    rs_adapter_destroy(&motion);
-    return st;
-}
-
 static rs_status make_items(rs_train_item *items, rs_run *run, rs_job *job)
 {
     int64_t n = rs_job_references(run, job), samples = rs_stage_clip_samples(run, job);
@@ -154,17 +136,36 @@ static rs_status make_items(rs_train_item *items, rs_run *run, rs_job *job)
     return RS_OK;
 }
 
-static rs_status run_appearance(rs_run *run, rs_job *job)
+static rs_status prepare(rs_training *t)
 {
+    rs_run *run = t->run;
+    rs_job *job = t->job;
     RS_TRY(rs_run_agree(run, rs_job_load_source(run, job)));
     int64_t n = rs_job_references(run, job), samples = rs_stage_clip_samples(run, job);
     rs_train_item *items = RS_NEW(job->scratch, rs_train_item, samples + n);
     RS_TRY(rs_run_agree(run, make_items(items, run, job)));
-    rs_train_loop loop = {.items = items,
-                          .n_items = samples + n,
-                          .optim = rs_stage_optim(run, run->cfg->appearance.lr)};
-    loop.order = make_order(run, job, n, &loop.steps);
-    return train(run, job, loop);
+    t->loop = (rs_train_loop){.items = items,
+                              .n_items = samples + n,
+                              .optim = rs_stage_optim(run, run->cfg->appearance.lr)};
+    t->loop.order = make_order(run, job, n, &t->loop.steps);
+    RS_TRY(rs_run_agree(run, load_motion(&t->frozen, run, job)));
+    t->frozen_weight = (float)run->cfg->appearance.motion_weight;
+    return rs_training_open(t, init);
+}
+
+static rs_status run_appearance(rs_run *run, rs_job *job)
+{
+    rs_training t = {.run = run, .job = job, .id = RS_STAGE_APPEARANCE};
+    rs_status st = prepare(&t);
+    if (st == RS_OK)
+        st = rs_training_run(&t);
+    rs_training_close(&t);
+    return st;
+}
+
+static void run_many(rs_run *run, rs_job *const *jobs, int n, rs_stage_ended_fn *ended, void *ctx)
+{
+    rs_stage_train_many(run, jobs, n, RS_STAGE_APPEARANCE, prepare, ended, ctx);
 }
 
 const rs_stage rs_stage_appearance = {
@@ -176,4 +177,5 @@ const rs_stage rs_stage_appearance = {
     .hash = hash,
     .applies = applies,
     .run = run_appearance,
+    .run_many = run_many,
 };

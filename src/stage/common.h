@@ -26,6 +26,16 @@ rs_status rs_stage_load_edited(rs_tensor *frame, rs_arena *a, const rs_catalog_p
  * catalog's place. */
 rs_status rs_stage_load_clip(rs_clip *clip, rs_arena *a, const rs_run *run, const rs_job *job,
                              const rs_catalog_path *path) RS_NODISCARD;
+/* What a video's media give. Tensors are in the arena, which is the caller's. */
+typedef struct rs_stage_media {
+    rs_arena *arena;
+    rs_clip clip;
+    rs_tensor mask; /* shaped: U8 (T,H,W) */
+} rs_stage_media;
+/* Reads the files of the video and nothing else of the run but its settings: any thread may. On
+ * failure there is no arena. RS_STOPPED when `stop` says so. */
+rs_status rs_stage_load_media(rs_stage_media *out, const rs_run *run, const rs_job *job,
+                              const rs_media_stop *stop) RS_NODISCARD;
 /* The mask of a loaded source as the catalog gives it, not shaped: U8 (T,H,W). */
 rs_status rs_stage_object_mask(rs_tensor *mask, rs_arena *a, const rs_run *run,
                                const rs_job *job) RS_NODISCARD;

@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "media/mask.h"
+#include "stage/ahead.h"
 #include "stage/common.h"
 #include "stage/state_io.h"
 
@@ -29,6 +30,8 @@ static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
                                            "mask",       "condition",   "prompt"};
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++)
         rs_config_hash_section(h, run->cfg, sections[i]);
+    if (run->cfg->model.precision != RS_CFG_PRECISION_FP32) /* of every later stage too */
+        rs_config_hash_section(h, run->cfg, "model.precision");
     rs_hash_string(h, run->vae_id);
     rs_hash_string(h, run->encoders_id);
     rs_hash_string(h, v->prompt);
@@ -43,28 +46,36 @@ static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
     return v->n_boxes ? RS_OK : hash_path(h, &v->mask);
 }
 
-rs_status rs_stage_load_clip(rs_clip *clip, rs_arena *a, const rs_run *run, const rs_job *job,
-                             const rs_catalog_path *path)
+static rs_status load_clip(rs_clip *clip, rs_arena *a, const rs_run *run, const rs_job *job,
+                           const rs_catalog_path *path, const rs_media_stop *stop)
 {
     const rs_config *c = run->cfg;
     rs_clip_opts o = {.frames = rs_catalog_clip_frames(c, job->video),
                       .width = c->clip.width,
                       .height = c->clip.height,
                       .sampling = c->clip.sampling == RS_CFG_SAMPLING_FIRST ? RS_SAMPLING_FIRST
-                                                                            : RS_SAMPLING_EVEN};
+                                                                            : RS_SAMPLING_EVEN,
+                      .stop = stop};
     rs_status st = rs_clip_load(clip, a, path->path, &o);
     if (st != RS_OK)
         rs_error_context("%s", path->where);
     return st;
 }
 
+rs_status rs_stage_load_clip(rs_clip *clip, rs_arena *a, const rs_run *run, const rs_job *job,
+                             const rs_catalog_path *path)
+{
+    return load_clip(clip, a, run, job, path, NULL);
+}
+
 static rs_status load_mask(rs_tensor *mask, rs_arena *a, const rs_clip *clip, const rs_run *run,
-                           const rs_job *job, rs_mask_shape shape)
+                           const rs_job *job, rs_mask_shape shape, const rs_media_stop *stop)
 {
     const rs_config *c = run->cfg;
     const rs_catalog_video *v = job->video;
     rs_mask_opts o = RS_MASK_OPTS_DEFAULT;
     o.shape = shape;
+    o.stop = stop;
     o.threshold = rs_i32(c->mask.threshold);
     o.grow = c->mask.grow;
     o.min_area = c->mask.min_area;
@@ -88,12 +99,25 @@ static rs_mask_shape configured_shape(const rs_config *c)
                                                       : RS_MASK_GRID;
 }
 
+rs_status rs_stage_load_media(rs_stage_media *out, const rs_run *run, const rs_job *job,
+                              const rs_media_stop *stop)
+{
+    *out = (rs_stage_media){.arena = rs_arena_create()};
+    rs_status st = load_clip(&out->clip, out->arena, run, job, &job->video->source, stop);
+    if (st == RS_OK)
+        st = load_mask(&out->mask, out->arena, &out->clip, run, job, configured_shape(run->cfg),
+                       stop);
+    if (st != RS_OK)
+        rs_arena_destroy(&out->arena);
+    return st;
+}
+
 rs_status rs_stage_object_mask(rs_tensor *mask, rs_arena *a, const rs_run *run, const rs_job *job)
 {
     const rs_ingest *s = &job->source;
     rs_clip clip = {
         .rgb = s->frames, .index = s->index, .source_frames = s->source_frames, .fit = s->fit};
-    return load_mask(mask, a, &clip, run, job, RS_MASK_EXACT);
+    return load_mask(mask, a, &clip, run, job, RS_MASK_EXACT, NULL);
 }
 
 static rs_status save(rs_run *run, rs_job *job, const rs_clip *clip, const rs_ingest *s)
@@ -136,28 +160,51 @@ static rs_status check_usable(const rs_clip *clip, const rs_ingest *s, int64_t w
     return RS_OK;
 }
 
-static rs_status run_ingest(rs_run *run, rs_job *job)
+static bool asked_to_stop(const void *run)
 {
-    rs_clip clip;
+    return *((const rs_run *)run)->stop != 0;
+}
+
+/* What was decoded ahead, or now. */
+static rs_status get_media(rs_stage_media *m, const rs_run *run, const rs_job *job)
+{
+    bool there = false;
+    if (run->ahead)
+        RS_TRY(rs_ahead_take(m, &there, run->ahead, job));
+    if (there)
+        return RS_OK;
+    return rs_stage_load_media(m, run, job, &(rs_media_stop){asked_to_stop, run});
+}
+
+static rs_status encode(rs_run *run, rs_job *job, const rs_stage_media *m)
+{
+    const rs_clip *clip = &m->clip;
     rs_ingest *s = &job->source;
-    RS_TRY(rs_stage_load_clip(&clip, job->scratch, run, job, &job->video->source));
-    s->frames = clip.rgb;
-    s->fps = clip.play_fps;
-    RS_TRY(load_mask(&s->mask, job->scratch, &clip, run, job, configured_shape(run->cfg)));
+    s->frames = clip->rgb;
+    s->mask = m->mask;
+    s->fps = clip->play_fps;
     RS_LOG(INFO, "ingest: %lld of %lld source frames, %lldx%lld, edit region %.1f %% of the pixels",
-           (long long)clip.rgb.shape[0], (long long)clip.source_frames,
-           (long long)clip.rgb.shape[2], (long long)clip.rgb.shape[1],
+           (long long)clip->rgb.shape[0], (long long)clip->source_frames,
+           (long long)clip->rgb.shape[2], (long long)clip->rgb.shape[1],
            100.0 * (double)rs_mask_count(s->mask) / (double)rs_tensor_count(s->mask));
     RS_TRY(rs_models_encode_frames(&run->models, job->scratch, &s->x0, s->frames));
     RS_TRY(rs_stage_encode_condition(&s->y, run, job->scratch, s->frames, s->mask,
                                      RS_CFG_GIVEN_MASKED));
-    RS_TRY(check_usable(&clip, s, rs_catalog_clip_frames(run->cfg, job->video)));
+    RS_TRY(check_usable(clip, s, rs_catalog_clip_frames(run->cfg, job->video)));
     const char *prompt = rs_stage_prompt(run, job->scratch, job->video->prompt);
     RS_TRY(rs_models_encode_text(&run->models, job->scratch, &s->text, prompt));
     RS_TRY(rs_models_encode_image(&run->models, job->scratch, &s->image,
                                   rs_tensor_slice(s->frames, 0, 1)));
-    RS_TRY(save(run, job, &clip, s));
-    return RS_OK;
+    return save(run, job, clip, s);
+}
+
+static rs_status run_ingest(rs_run *run, rs_job *job)
+{
+    rs_stage_media m;
+    RS_TRY(get_media(&m, run, job));
+    rs_status st = encode(run, job, &m);
+    rs_arena_destroy(&m.arena);
+    return st;
 }
 
 /* Rate at which the chosen frames play as the source does. The catalog's fps stands for the

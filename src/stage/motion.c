@@ -37,23 +37,35 @@ static rs_status save_nothing(rs_run *run, rs_job *job)
     return rs_stage_save(run, job, RS_STAGE_MOTION, &none, &meta);
 }
 
-static rs_status run_motion(rs_run *run, rs_job *job)
+static rs_status prepare(rs_training *t)
 {
+    rs_run *run = t->run;
+    rs_job *job = t->job;
     int64_t steps = run->cfg->motion.steps;
-    if (steps == 0)
-        return save_nothing(run, job);
     RS_TRY(rs_run_agree(run, rs_job_load_source(run, job)));
     int64_t n = rs_stage_clip_samples(run, job);
     rs_train_item *items = RS_NEW(job->scratch, rs_train_item, n);
     int32_t *order = RS_NEW(job->scratch, int32_t, steps);
     RS_TRY(rs_run_agree(run, rs_stage_make_clip_samples(items, run, job)));
     rs_stage_clip_order(order, steps, run, job, RS_STAGE_MOTION);
-    rs_train_loop loop = {.items = items,
-                          .n_items = n,
-                          .order = order,
-                          .steps = steps,
-                          .optim = rs_stage_optim(run, run->cfg->motion.lr)};
-    return rs_stage_train(run, job, RS_STAGE_MOTION, loop, init);
+    t->loop = (rs_train_loop){.items = items,
+                              .n_items = n,
+                              .order = order,
+                              .steps = steps,
+                              .optim = rs_stage_optim(run, run->cfg->motion.lr)};
+    return rs_training_open(t, init);
+}
+
+static rs_status run_motion(rs_run *run, rs_job *job)
+{
+    rs_training t = {.run = run, .job = job, .id = RS_STAGE_MOTION};
+    if (run->cfg->motion.steps == 0)
+        return save_nothing(run, job);
+    rs_status st = prepare(&t);
+    if (st == RS_OK)
+        st = rs_training_run(&t);
+    rs_training_close(&t);
+    return st;
 }
 
 const rs_stage rs_stage_motion = {

@@ -110,33 +110,120 @@ static rs_status call_lane(const rs_run *run, const rs_job *job, rs_stage_id id)
     return meet_lane(run, job, id, RS_OK);
 }
 
-rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran)
+/* *done: there is nothing to do. Nobody else writes the job's files. */
+static rs_status look_first(const rs_run *run, rs_job *job, rs_stage_id id, bool *done)
 {
-    const rs_stage *s = rs_stage_get(id);
-    *ran = false;
-    if (rs_stage_is_done(run, job, id)) {
+    *done = rs_stage_is_done(run, job, id);
+    if (*done) {
         rs_checkpoint_remove(run, job, id); /* a kill may have come between state and removal */
         tell_cached(run, job, id);
         return RS_OK;
     }
     if (*run->stop)
-        return RS_FAIL(STOPPED, "stopped before stage %s", s->name);
-    RS_TRY(sweep(run, job, id));
-    RS_TRY(call_lane(run, job, id));
+        return RS_FAIL(STOPPED, "stopped before stage %s", rs_stage_get(id)->name);
+    return sweep(run, job, id);
+}
+
+static void begin(rs_run *run, rs_job *job, rs_stage_id id)
+{
+    const rs_stage *s = rs_stage_get(id);
     job->begin = rs_now();
     job->spent = 0;
     job->scratch = rs_arena_create();
     job->live_task = rs_live_begin(run->live, job->video->id, edit_of(job, s), (int)id);
-    rs_log_set_context(s->per_edit ? job->name : job->video->id);
-    rs_status st = s->run(run, job);
-    if (st == RS_OK) {
-        *ran = true;
-        RS_LOG(INFO, "%s done in %.2f s", s->name, rs_now() - job->begin);
-    }
+}
+
+static void end(rs_run *run, rs_job *job, rs_stage_id id, rs_status st)
+{
+    if (st == RS_OK)
+        RS_LOG(INFO, "%s done in %.2f s", rs_stage_get(id)->name, rs_now() - job->begin);
     rs_live_end(run->live, job->live_task, rs_live_how_of(st),
                 st == RS_OK ? "" : rs_error_message());
     job->live_task = 0;
+}
+
+rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran)
+{
+    const rs_stage *s = rs_stage_get(id);
+    bool done;
+    *ran = false;
+    RS_TRY(look_first(run, job, id, &done));
+    if (done)
+        return RS_OK;
+    RS_TRY(call_lane(run, job, id));
+    begin(run, job, id);
+    rs_log_set_context(s->per_edit ? job->name : job->video->id);
+    rs_status st = s->run(run, job);
+    *ran = st == RS_OK;
+    end(run, job, id, st);
     rs_log_set_context(NULL);
     rs_arena_destroy(&job->scratch);
     return st;
+}
+
+/* ---- several jobs ---- */
+
+typedef struct crowd {
+    rs_run *run;
+    rs_job **jobs; /* that have begun; of[i]: which of the caller's */
+    int *of;
+    rs_stage_id id;
+    bool *ran;
+    rs_stage_ended_fn *ended;
+    void *ctx;
+} crowd;
+
+static void one_ended(void *ctx, int i, rs_status st)
+{
+    const crowd *c = ctx;
+    c->ran[c->of[i]] = st == RS_OK;
+    end(c->run, c->jobs[i], c->id, st);
+    c->ended(c->ctx, c->of[i], st);
+}
+
+/* Those that have something to do; the others end here. */
+static int begin_all(crowd *c, rs_job *const *jobs, int n)
+{
+    int begun = 0;
+    for (int k = 0; k < n; k++) {
+        bool done;
+        const rs_fence *before = rs_fence_use(jobs[k]->fence);
+        rs_status st = look_first(c->run, jobs[k], c->id, &done);
+        rs_fence_use(before);
+        c->ran[k] = false;
+        if (st != RS_OK || done) {
+            c->ended(c->ctx, k, st);
+            continue;
+        }
+        begin(c->run, jobs[k], c->id);
+        c->of[begun] = k;
+        c->jobs[begun++] = jobs[k];
+    }
+    return begun;
+}
+
+void rs_stage_run_many(rs_run *run, rs_job *const *jobs, int n, rs_stage_id id, bool *ran,
+                       rs_stage_ended_fn *ended, void *ctx)
+{
+    const rs_stage *s = rs_stage_get(id);
+    rs_arena *a = rs_arena_create();
+    crowd c = {.run = run,
+               .jobs = RS_NEW(a, rs_job *, n),
+               .of = RS_NEW(a, int, n),
+               .id = id,
+               .ran = ran,
+               .ended = ended,
+               .ctx = ctx};
+    RS_ASSERT(!run->lane && s->per_edit);
+    int begun = begin_all(&c, jobs, n);
+    if (s->run_many && begun > 0)
+        s->run_many(run, c.jobs, begun, one_ended, &c);
+    for (int i = 0; !s->run_many && i < begun; i++) {
+        rs_log_set_context(c.jobs[i]->name);
+        one_ended(&c, i, s->run(run, c.jobs[i]));
+        rs_log_set_context(NULL);
+    }
+    for (int i = 0; i < begun; i++)
+        rs_arena_destroy(&c.jobs[i]->scratch);
+    rs_arena_destroy(&a);
 }

@@ -47,6 +47,7 @@ typedef struct rs_run {
     /* Leader of a lane: let the others begin this stage too (rs_stage_follow). */
     rs_status (*call_lane)(void *ctx);
     void *call_ctx;
+    struct rs_ahead *ahead; /* decodes media of the next video (stage/ahead.h); NULL: nobody does */
     const volatile sig_atomic_t *stop; /* non-zero: finish the step, save, return RS_STOPPED */
     rs_live *live;                     /* what this rank does, for those who look; NULL: nobody */
 } rs_run;
@@ -79,6 +80,9 @@ typedef struct rs_job {
     bool loaded;
 } rs_job;
 
+/* The k-th of several jobs has ended the stage; a failure's reason is this thread's error. */
+typedef void rs_stage_ended_fn(void *ctx, int k, rs_status st);
+
 typedef struct rs_stage {
     const char *name;
     int version; /* of the state file and of the computation; part of the key */
@@ -90,6 +94,9 @@ typedef struct rs_stage {
     /* Does this job have such a stage at all? NULL: yes. (appearance: rs_job_references) */
     bool (*applies)(const rs_run *run, const rs_job *job);
     rs_status (*run)(rs_run *run, rs_job *job);
+    /* Of n jobs that share what they can, each with the results that it has alone: `ended` is
+     * called for each, once, as soon as it ends. NULL: one after the other. */
+    void (*run_many)(rs_run *run, rs_job *const *jobs, int n, rs_stage_ended_fn *ended, void *ctx);
 } rs_stage;
 
 const rs_stage *rs_stage_get(rs_stage_id id);
@@ -101,6 +108,11 @@ rs_status rs_job_keys(const rs_run *run, rs_job *job) RS_NODISCARD;
 bool rs_stage_is_done(const rs_run *run, const rs_job *job, rs_stage_id id);
 /* Run one stage unless done. *ran tells. Logs a line per stage. */
 rs_status rs_stage_run(rs_run *run, rs_job *job, rs_stage_id id, bool *ran) RS_NODISCARD;
+/* One stage of n different jobs, on a rank that works alone: rs_stage_run of each, side by side
+ * where the stage can. `ended` is called for each, once, as soon as it ends; ran[k] tells by then.
+ */
+void rs_stage_run_many(rs_run *run, rs_job *const *jobs, int n, rs_stage_id id, bool *ran,
+                       rs_stage_ended_fn *ended, void *ctx);
 /* The same stage on the other ranks of a lane, when its leader has called. Collective over the lane
  * with the leader's rs_stage_run. The job has its keys; st: how that went. */
 rs_status rs_stage_follow(rs_run *run, rs_job *job, rs_stage_id id, rs_status st) RS_NODISCARD;

@@ -35,6 +35,18 @@ static void fail_job(session *s, rs_status st)
     snprintf(s->job->reason, sizeof s->job->reason, "%s", rs_error_message());
 }
 
+static void tell_ends(course *c)
+{
+    for (int i = 0; i < c->n; i++) {
+        session *s = &c->sessions[i];
+        rs_train_job *job = s->job;
+        if (active(s) || job->told || !job->ended)
+            continue;
+        job->told = true;
+        job->ended(job->ctx, job);
+    }
+}
+
 static const rs_train_item *next_item(const session *s)
 {
     const rs_train_loop *l = s->job->loop;
@@ -147,12 +159,12 @@ static rs_status asked_to_stop(bool *stop, const rs_train_loop *l, rs_comm *lane
     return RS_OK;
 }
 
-static rs_status after_step(const rs_train_loop *l, const rs_denoiser *m, int64_t done)
+/* Saved when it is due, or when the job stops here. */
+static rs_status after_step(const rs_train_loop *l, const rs_denoiser *m, int64_t done, bool due)
 {
     bool stop;
     RS_TRY(asked_to_stop(&stop, l, rs_denoiser_lane(m)));
     stop = stop && done < l->steps;
-    bool due = l->checkpoint_every > 0 && done % l->checkpoint_every == 0 && done < l->steps;
     if ((due || stop) && l->save)
         RS_TRY(rs_train_agree(m, l->save(l->ctx, done)));
     return stop ? RS_FAIL(STOPPED, "stopped after step %lld of %lld", (long long)done,
@@ -160,22 +172,37 @@ static rs_status after_step(const rs_train_loop *l, const rs_denoiser *m, int64_
                 : RS_OK;
 }
 
+static bool save_is_due(const rs_train_loop *l, int64_t done)
+{
+    return l->checkpoint_every > 0 && done % l->checkpoint_every == 0 && done < l->steps;
+}
+
 static rs_status finish_step(session *s, const rs_denoiser *m, float loss, double seconds)
 {
     rs_train_job *job = s->job;
     const rs_train_loop *l = job->loop;
-    rs_train_progress p = {.step = job->step + 1,
-                           .steps = l->steps,
-                           .item = l->order[job->step],
-                           .loss = loss,
-                           .seconds = seconds};
+    rs_train_progress p = {
+        .step = job->step + 1, .steps = l->steps, .item = l->order[job->step], .loss = loss};
+    double begin = rs_now();
     job->losses[job->step] = loss;
     RS_TRY(rs_train_agree(
         m, rs_train_finish(job->adapter, &l->optim, job->step + 1, loss, &p.grad_norm)));
+    p.seconds = seconds + rs_now() - begin;
     ++job->step;
     if (l->report)
         l->report(l->ctx, &p);
-    return after_step(l, m, job->step);
+    return after_step(l, m, job->step, save_is_due(l, job->step));
+}
+
+/* One has stopped: so do those that wait for their turn. */
+static void stop_all(course *c)
+{
+    for (int i = 0; i < c->n; i++) {
+        session *s = &c->sessions[i];
+        rs_status st = active(s) ? after_step(s->job->loop, c->m, s->job->step, false) : RS_OK;
+        if (st != RS_OK)
+            fail_job(s, st);
+    }
 }
 
 /* One step of each. What fails is a job's own, and kept with it, except in the pass itself. */
@@ -190,17 +217,21 @@ static rs_status step_group(course *c, session **group, int n)
         make_sample(&samples[k], group[k]);
     rs_status st = rs_denoiser_loss_grad_many(c->m, samples, n);
     double seconds = (rs_now() - begin) / n;
+    bool stopped = false;
     for (int k = 0; k < n; k++) {
         rs_train_sample_free(&samples[k]);
         rs_status own = st == RS_OK ? finish_step(group[k], c->m, samples[k].loss, seconds) : RS_OK;
         if (own != RS_OK)
             fail_job(group[k], own);
+        stopped = stopped || own == RS_STOPPED;
     }
+    if (stopped)
+        stop_all(c);
     rs_dealloc(samples);
     return st;
 }
 
-/* ---- rounds: one step of every job ---- */
+/* ---- rounds: one step of every job that is not waiting for others ---- */
 
 /* Steps of a single frame take most of their time for the weights; longer ones do not, and take
  * memory. */
@@ -230,17 +261,23 @@ static int gather(course *c, int i, session **group)
     return n;
 }
 
-/* First the steps that are taken alone, then the shared ones. */
+/* Steps that are taken alone, as long as some job has one next; else the shared ones. Jobs that
+ * share wait for the others: together they take no more passes than the one with most steps. */
 static rs_status take_round(course *c, session **group)
 {
-    for (int i = 0; i < c->n; i++)
-        c->sessions[i].due = active(&c->sessions[i]);
-    for (int shared = 0; shared < 2; shared++)
-        for (int i = 0; i < c->n; i++) {
-            session *s = &c->sessions[i];
-            if (s->due && active(s) && shares(c, s) == shared)
-                RS_TRY(step_group(c, group, gather(c, i, group)));
-        }
+    bool alone = false;
+    for (int i = 0; i < c->n; i++) {
+        session *s = &c->sessions[i];
+        s->due = active(s);
+        alone = alone || (s->due && !shares(c, s));
+    }
+    for (int i = 0; i < c->n; i++) {
+        session *s = &c->sessions[i];
+        if (!s->due || !active(s) || shares(c, s) == alone)
+            continue;
+        RS_TRY(step_group(c, group, gather(c, i, group)));
+        tell_ends(c);
+    }
     return RS_OK;
 }
 
@@ -262,6 +299,7 @@ rs_status rs_train_run_many(rs_train_job *jobs, int n, rs_denoiser *m, int most)
     rs_denoiser_join(m);
     for (int i = 0; i < n; i++)
         open_session(&c.sessions[i], &jobs[i], m);
+    tell_ends(&c);
     while (any_active(&c))
         RS_TRY_OUT(take_round(&c, group));
 out:

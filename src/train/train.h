@@ -49,7 +49,7 @@ typedef struct rs_train_progress {
     int64_t item;
     float loss;
     double grad_norm;
-    double seconds; /* of the step; its share of a step that several jobs took together */
+    double seconds; /* of the step; of what several jobs did together, its share */
 } rs_train_progress;
 
 typedef struct rs_train_loop {
@@ -86,14 +86,21 @@ typedef struct rs_train_job {
     rs_status status; /* result: RS_OK when all steps are done, RS_STOPPED, or why this job, and no
                          other, ended */
     char reason[512]; /* message of that */
+    /* Optional: called once, as soon as status is final (of RS_OK: all steps are done), while the
+     * others go on; not for those that a pass has failed for. */
+    void (*ended)(void *ctx, struct rs_train_job *job);
+    void *ctx;
+    bool told; /* it was called */
 } rs_train_job;
 
-/* rs_train_run of n jobs with adapters of their own, one step of each in turn. Jobs whose next
- * items are single latent frames of one size take that step in one pass over the weights, up to
- * `most` at once (over a lane of several ranks each alone). A job has the bits that it has alone,
- * whatever its companions are and however they end. Saves, reports and stops go to each job's own
- * loop. Returns what fails of the passes themselves and so for all, with the message: the status of
- * unfinished jobs too. */
+/* rs_train_run of n jobs with adapters of their own. Jobs whose next items are single latent frames
+ * of one size take that step in one pass over the weights, up to `most` at once (over a lane of
+ * several ranks each alone); they wait until no other job has a longer item in front of its next
+ * ones, so that jobs at different places of their epochs, as after a restart, still go together. A
+ * job has the bits that it has alone, whatever its companions are and however they end. Saves and
+ * reports go to each job's own loop. A stop that one job's loop tells is asked of all at once: each
+ * saves and stops within one step. Returns what fails of the passes themselves and so for all, with
+ * the message: the status of unfinished jobs too. */
 rs_status rs_train_run_many(rs_train_job *jobs, int n, rs_denoiser *m, int most) RS_NODISCARD;
 
 #endif

@@ -26,54 +26,70 @@ static size_t padded(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
-/* Adds a group of tensors; returns the device bytes of those that are not used in place. *image:
- * all of them as they are. */
-static size_t add_group(rs_weight_files *f, size_t *image, const rs_tensor *t, int64_t n)
+/* Adds a group of tensors. Returns the device bytes of those that are not used in place, *image: of
+ * all as they are stored, *whole: of all as they are needed. */
+static size_t add_group(rs_weight_files *f, size_t *image, size_t *whole, const rs_device *d,
+                        const rs_tensor *t, const bool *matrix, int64_t n)
 {
     size_t bytes = 0;
-    *image = 0;
+    *image = *whole = 0;
     for (int64_t i = 0; i < n; i++) {
         if (!rs_has(t[i]))
             continue;
+        rs_dtype type = matrix[i] ? rs_device_matrix_dtype(d, t[i].dtype) : RS_DTYPE_F32;
+        size_t need = padded((size_t)rs_tensor_count(t[i]) * rs_dtype_size(type));
         f->stored += (int64_t)rs_tensor_bytes(t[i]);
         *image += padded(rs_tensor_bytes(t[i]));
-        if (t[i].dtype == RS_DTYPE_F32 && (uintptr_t)t[i].data % sizeof(float) == 0)
+        *whole += need;
+        if (t[i].dtype == type && (uintptr_t)t[i].data % rs_dtype_size(type) == 0)
             continue;
-        f->in_place = false;
-        bytes += padded((size_t)rs_tensor_count(t[i]) * sizeof(float));
+        f->in_place = f->in_place && !matrix[i];
+        bytes += need;
     }
     return bytes;
 }
 
-static void look(rs_weight_files *f, rs_weight_map *map, const rs_layout *l)
+static void look(rs_weight_files *f, rs_arena *a, const rs_device *d, rs_weight_map *map,
+                 const rs_layout *l)
 {
-    size_t image;
+    size_t image, whole;
     *f = (rs_weight_files){.present = true, .in_place = true};
     for (int64_t i = 0; i < l->n; i++)
         if (l->rows[i].block < 0 && l->rows[i].raw)
             map->globals[l->rows[i].slot].ndim = 0; /* stays in the file */
-    f->outside = add_group(f, &image, map->globals, l->global_slots);
+    f->outside = add_group(f, &image, &f->whole, d, map->globals, rs_layout_matrices(l, a, false),
+                           l->global_slots);
+    f->in_place = true; /* is about the blocks */
+    const bool *matrix = rs_layout_matrices(l, a, true);
     for (int b = 0; b < l->blocks; b++) {
-        size_t block =
-            add_group(f, &image, &map->blocks[(int64_t)b * l->block_slots], l->block_slots);
+        size_t block = add_group(f, &image, &whole, d, &map->blocks[(int64_t)b * l->block_slots],
+                                 matrix, l->block_slots);
         f->block = block > f->block ? block : f->block;
         f->image = image > f->image ? image : f->image;
+        f->whole += whole;
     }
     f->mapped = f->outside + 2 * f->block;
 }
 
-/* Without files: nothing in place, two bytes a value. */
+/* Without files: as if they were bf16. */
 static void assume(rs_weight_files *f, const rs_layout *l)
 {
-    rs_layout_sizes s = rs_layout_bytes(l);
-    *f = (rs_weight_files){
-        .outside = s.outside, .block = s.block, .mapped = s.outside + 2 * s.block};
-    for (int64_t i = 0; i < l->n; i++)
-        if (l->rows[i].block >= 0)
-            f->image += padded((size_t)rs_weight_row_params(&l->rows[i]) * 2);
+    *f = (rs_weight_files){.in_place = true};
+    for (int64_t i = 0; i < l->n; i++) {
+        const rs_weight_row *r = &l->rows[i];
+        size_t n = (size_t)rs_weight_row_params(r), bf16 = padded(n * 2), fp32 = padded(n * 4);
+        if (r->block < 0 && r->raw)
+            continue;
+        f->whole += (r->matrix ? bf16 : fp32) * (r->block < 0 ? 1 : (size_t)l->blocks);
+        f->image += r->block < 0 ? 0 : bf16;
+        f->outside += r->block < 0 && !r->matrix ? fp32 : 0;
+        f->block += r->block >= 0 && !r->matrix ? fp32 : 0;
+    }
+    f->mapped = f->outside + 2 * f->block;
 }
 
-rs_status rs_weights_look(rs_weight_files *out, const char *path, const rs_layout *layout)
+rs_status rs_weights_look(rs_weight_files *out, const rs_device *d, const char *path,
+                          const rs_layout *layout)
 {
     rs_status st = RS_OK;
     rs_arena *a = rs_arena_create();
@@ -86,7 +102,7 @@ rs_status rs_weights_look(rs_weight_files *out, const char *path, const rs_layou
         goto out;
     RS_TRY_OUT(rs_weights_file_open(&file, path));
     RS_TRY_OUT(rs_weight_map_make(&map, a, file, layout));
-    look(out, &map, layout);
+    look(out, a, d, &map, layout);
 out:
     rs_weights_file_close(&file);
     rs_arena_destroy(&a);

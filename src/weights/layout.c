@@ -32,6 +32,7 @@ static void add_pair(rs_layout *l, rs_arena *a, int block, int slot, const char 
             .original = original ? rs_arena_printf(a, "%s.%s", original, k_kinds[i]) : NULL,
             .ndim = i == 0 ? ndim : 1,
             .shape = {out, i == 0 ? in : 0},
+            .matrix = i == 0 && ndim == 2,
         };
         rs_layout_add(l, a, row);
     }
@@ -78,6 +79,15 @@ int64_t rs_layout_global_params(const rs_layout *l)
 int64_t rs_layout_params(const rs_layout *l)
 {
     return rs_layout_global_params(l) + l->blocks * rs_layout_block_params(l);
+}
+
+bool *rs_layout_matrices(const rs_layout *l, rs_arena *a, bool blocks)
+{
+    bool *matrix = RS_NEW(a, bool, blocks ? l->block_slots : l->global_slots);
+    for (int64_t i = 0; i < l->n; i++)
+        if ((l->rows[i].block >= 0) == blocks)
+            matrix[l->rows[i].slot] = l->rows[i].matrix;
+    return matrix;
 }
 
 rs_layout_sizes rs_layout_bytes(const rs_layout *l)

@@ -22,6 +22,7 @@ typedef struct rs_weight_row {
     int64_t original_rows[2];  /* {0,0}: whole tensor */
     bool optional;             /* absent in some checkpoints; then the slot stays empty (ndim 0) */
     bool raw; /* outside the blocks: left in the file, host memory in its own type (huge tables) */
+    bool matrix; /* operand b of gemm and nothing else: keeps 16 bits (rs_device_matrix_dtype) */
 } rs_weight_row;
 
 typedef struct rs_layout {
@@ -35,7 +36,7 @@ typedef struct rs_layout {
 
 /* Append a row (names must outlive the layout: literals or arena strings). */
 void rs_layout_add(rs_layout *l, rs_arena *a, rs_weight_row row);
-/* Append `<module>.weight` (out,in) at `slot` and `<module>.bias` (out) at slot + 1. */
+/* Append `<module>.weight` (out,in), a matrix, at `slot` and `<module>.bias` (out) at slot + 1. */
 void rs_layout_add_linear(rs_layout *l, rs_arena *a, int block, int slot, const char *diffusers,
                           const char *original, int64_t out, int64_t in);
 /* Append `<module>.weight` (n) at `slot` and `<module>.bias` (n) at slot + 1. */
@@ -47,6 +48,8 @@ int64_t rs_layout_block_params(const rs_layout *l);
 int64_t rs_layout_global_params(const rs_layout *l);
 int64_t rs_layout_params(const rs_layout *l);
 int64_t rs_weight_row_params(const rs_weight_row *row);
+/* Of each slot: whether it is a matrix. (block_slots) or (global_slots), in the arena. */
+bool *rs_layout_matrices(const rs_layout *l, rs_arena *a, bool blocks);
 /* Device bytes of weights in fp32 as rs_wstream lays them out: of what is outside the blocks,
  * without raw rows, and of one block. Optional rows count. */
 typedef struct rs_layout_sizes {

@@ -10,18 +10,21 @@ const char *rs_weight_home_name(rs_weight_home home)
     return names[home];
 }
 
-static bool all_blocks_fp32(const rs_wstream *w)
+/* All matrices of the blocks; what else they have is small. */
+static bool matrices_in_place(const rs_wstream *w)
 {
-    int64_t n = (int64_t)w->layout->blocks * w->layout->block_slots;
-    for (int64_t i = 0; i < n; i++)
-        if (rs_has(w->map.blocks[i]) && !rs_wstream_in_place(w, w->map.blocks[i]))
-            return false;
+    for (int b = 0; b < w->layout->blocks; b++) {
+        rs_wgroup g = rs_wstream_group(w, b);
+        for (int i = 0; i < g.n; i++)
+            if (g.matrix[i] && rs_has(g.t[i]) && !rs_wstream_in_place(w, g.t[i], true))
+                return false;
+    }
     return true;
 }
 
 static rs_weight_home choose_home(const rs_wstream *w)
 {
-    if (all_blocks_fp32(w))
+    if (matrices_in_place(w))
         return RS_HOME_MAPPED;
     double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     double need = 4.0 * (double)rs_layout_block_params(w->layout) * w->layout->blocks;
@@ -35,6 +38,8 @@ static rs_wstream *make(rs_device *d, const rs_layout *layout)
     w->arena = rs_arena_create();
     w->layout = layout;
     w->wanted = -1;
+    w->block_matrix = rs_layout_matrices(layout, w->arena, true);
+    w->global_matrix = rs_layout_matrices(layout, w->arena, false);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
     for (int i = 0; i < 2; i++)

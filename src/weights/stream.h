@@ -1,11 +1,14 @@
 /* Weight stream: a frozen component's weights, outside-the-block tensors resident, block tensors on
  * demand.
  *
- *   begin(back_to); prefetch(i) ... acquire(i) -> fp32 device tensors by slot ... release(i); end
+ *   begin(back_to); prefetch(i) ... acquire(i) -> device tensors by slot ... release(i); end
+ *
+ * Matrices (operands of gemm) have the type that rs_device_matrix_dtype says: those of a bf16 file
+ * stay bf16 in memory and on the wire. Everything else is fp32.
  *
  * Blocks may be walked forwards or backwards; at most two are held at a time (ring of two). Homes:
- *   resident  every block converted to the compute type once at open
- *   mapped    (CPU) memory-mapped files; fp32 tensors are used in place, bf16/fp16/fp64 ones are
+ *   resident  every block converted to these types once at open
+ *   mapped    (CPU) memory-mapped files; tensors that have their type are used in place, others
  *             converted into the ring: by a thread of the stream after prefetch, else in acquire.
  *             The bits are the same. For tensors in place prefetch asks the kernel to read ahead.
  *   sharded   each of the S ranks of a gang holds 1/S of every block, in the file's type, and all
@@ -39,8 +42,8 @@ const char *rs_weight_home_name(rs_weight_home home);
 /* Opens the checkpoint at `path` (file or folder, safetensors or torch zip, Diffusers or original
  * names, any common prefix such as "model.diffusion_model."), checks every row's presence and shape
  * (dimensions of 1 do not count; RS_MODEL names file and tensor). `layout` is borrowed until close.
- * AUTO: mapped when all block tensors are stored as fp32, else resident if it fits in a quarter of
- * memory, else mapped. Not sharded. */
+ * AUTO: mapped when all matrices of the blocks can be used in place, else resident if it fits in a
+ * quarter of memory, else mapped. Not sharded. */
 rs_status rs_wstream_open(rs_wstream **out, rs_device *d, const char *path, const rs_layout *layout,
                           rs_weight_home home) RS_NODISCARD;
 /* The same with home sharded. Collective over the gang, close too: a gang's streams serve each

@@ -3,53 +3,67 @@
 #include "base/num.h"
 #include "weights/stream_priv.h"
 
-bool rs_wstream_in_place(const rs_wstream *w, rs_tensor t)
+static rs_dtype needed(const rs_wstream *w, rs_tensor t, bool matrix)
 {
-    return t.dtype == RS_DTYPE_F32 && (uintptr_t)t.data % sizeof(float) == 0 &&
+    return matrix ? rs_device_matrix_dtype(w->dev, t.dtype) : RS_DTYPE_F32;
+}
+
+bool rs_wstream_in_place(const rs_wstream *w, rs_tensor t, bool matrix)
+{
+    return t.dtype == needed(w, t, matrix) && (uintptr_t)t.data % rs_dtype_size(t.dtype) == 0 &&
            strcmp(rs_device_backend(w->dev), "cpu") == 0;
 }
 
-static size_t padded(rs_tensor t)
+static size_t padded(rs_tensor t, rs_dtype dtype)
 {
-    return ((size_t)rs_tensor_count(t) * sizeof(float) + 63) / 64 * 64;
+    return ((size_t)rs_tensor_count(t) * rs_dtype_size(dtype) + 63) / 64 * 64;
 }
 
-/* File tensor -> fp32 device memory. */
-static void convert(rs_wstream *w, void *dst, rs_tensor src, float *stage)
+/* Stored tensor -> device memory of a type. */
+static void convert(rs_wstream *w, void *dst, rs_dtype dtype, rs_tensor src, float *stage)
 {
+    enum { PART = RS_WSTAGE / 2 }; /* fp32 in the first half, then the type in the second */
     int64_t n = rs_tensor_count(src);
-    if (src.dtype == RS_DTYPE_F32) {
-        rs_device_put(w->dev, dst, src.data, (size_t)n * sizeof(float));
+    size_t from = rs_dtype_size(src.dtype), to = rs_dtype_size(dtype);
+    if (src.dtype == dtype) {
+        rs_device_put(w->dev, dst, src.data, (size_t)n * to);
         return;
     }
-    size_t size = rs_dtype_size(src.dtype);
-    for (int64_t i = 0; i < n; i += RS_WSTAGE) {
-        int64_t m = rs_min_i64(RS_WSTAGE, n - i);
-        rs_convert_to_f32(stage, (const char *)src.data + (size_t)i * size, src.dtype, m);
-        rs_device_put(w->dev, (float *)dst + i, stage, (size_t)m * sizeof(float));
+    for (int64_t i = 0; i < n; i += PART) {
+        int64_t m = rs_min_i64(PART, n - i);
+        rs_convert_to_f32(stage, (const char *)src.data + (size_t)i * from, src.dtype, m);
+        rs_convert_from_f32(stage + PART, dtype, stage, m);
+        rs_device_put(w->dev, (char *)dst + (size_t)i * to, stage + PART, (size_t)m * to);
     }
 }
 
-void rs_wstream_load_group(rs_wstream *w, rs_tensor *out, const rs_tensor *src, int n, char **at,
-                           bool may_map, float *stage)
+void rs_wstream_load_group(rs_wstream *w, rs_tensor *out, rs_wgroup g, char **at, bool may_map,
+                           float *stage)
 {
-    for (int i = 0; i < n; i++) {
-        out[i] = src[i];
-        if (!rs_has(src[i]) || (may_map && rs_wstream_in_place(w, src[i])))
+    for (int i = 0; i < g.n; i++) {
+        const rs_tensor src = g.t[i];
+        out[i] = src;
+        if (!rs_has(src) || (may_map && rs_wstream_in_place(w, src, g.matrix[i])))
             continue;
-        convert(w, *at, src[i], stage);
-        out[i] = rs_tensor_of(*at, RS_DTYPE_F32, src[i].ndim, src[i].shape);
-        *at += padded(src[i]);
+        rs_dtype dtype = needed(w, src, g.matrix[i]);
+        convert(w, *at, dtype, src, stage);
+        out[i] = rs_tensor_of(*at, dtype, src.ndim, src.shape);
+        *at += padded(src, dtype);
     }
 }
 
-size_t rs_wstream_group_bytes(const rs_wstream *w, const rs_tensor *src, int n, bool may_map)
+size_t rs_wstream_group_bytes(const rs_wstream *w, rs_wgroup g, bool may_map)
 {
     size_t bytes = 0;
-    for (int i = 0; i < n; i++)
-        bytes +=
-            rs_has(src[i]) && !(may_map && rs_wstream_in_place(w, src[i])) ? padded(src[i]) : 0;
+    for (int i = 0; i < g.n; i++)
+        if (rs_has(g.t[i]) && !(may_map && rs_wstream_in_place(w, g.t[i], g.matrix[i])))
+            bytes += padded(g.t[i], needed(w, g.t[i], g.matrix[i]));
     return bytes;
+}
+
+rs_wgroup rs_wstream_group(const rs_wstream *w, int block)
+{
+    return (rs_wgroup){rs_wstream_file_block(w, block), w->block_matrix, w->layout->block_slots};
 }
 
 const rs_tensor *rs_wstream_file_block(const rs_wstream *w, int block)
@@ -77,10 +91,10 @@ rs_status rs_wstream_load_globals(rs_wstream *w)
     for (int64_t i = 0; i < l->n; i++)
         if (l->rows[i].block < 0 && l->rows[i].raw)
             src[l->rows[i].slot].ndim = 0;
-    RS_TRY(rs_wstream_memory(w, &w->global_memory,
-                             rs_wstream_group_bytes(w, src, l->global_slots, may_map)));
+    rs_wgroup g = {src, w->global_matrix, l->global_slots};
+    RS_TRY(rs_wstream_memory(w, &w->global_memory, rs_wstream_group_bytes(w, g, may_map)));
     char *at = w->global_memory;
-    rs_wstream_load_group(w, w->globals, src, l->global_slots, &at, may_map, w->stage[0]);
+    rs_wstream_load_group(w, w->globals, g, &at, may_map, w->stage[0]);
     for (int64_t i = 0; i < l->n; i++)
         if (l->rows[i].block < 0 && l->rows[i].raw)
             w->globals[l->rows[i].slot] = w->map.globals[l->rows[i].slot];
@@ -93,13 +107,11 @@ rs_status rs_wstream_load_resident(rs_wstream *w)
     w->resident = RS_NEW(w->arena, rs_tensor, n);
     size_t bytes = 0;
     for (int b = 0; b < w->layout->blocks; b++)
-        bytes +=
-            rs_wstream_group_bytes(w, rs_wstream_file_block(w, b), w->layout->block_slots, false);
+        bytes += rs_wstream_group_bytes(w, rs_wstream_group(w, b), false);
     RS_TRY(rs_wstream_memory(w, &w->resident_memory, bytes));
     char *at = w->resident_memory;
     for (int b = 0; b < w->layout->blocks; b++)
         rs_wstream_load_group(w, &w->resident[(int64_t)b * w->layout->block_slots],
-                              rs_wstream_file_block(w, b), w->layout->block_slots, &at, false,
-                              w->stage[0]);
+                              rs_wstream_group(w, b), &at, false, w->stage[0]);
     return RS_OK;
 }

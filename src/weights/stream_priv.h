@@ -28,7 +28,7 @@ typedef struct rs_wentry {
     int block;
     int held;
     uint64_t used;    /* larger: more recently acquired */
-    void *memory;     /* converted or gathered tensors */
+    void *memory;     /* gathered tensors, converted ones */
     rs_tensor *slots; /* (block_slots) */
 } rs_wentry;
 
@@ -43,6 +43,8 @@ struct rs_wstream {
     rs_weight_home home;
     size_t bytes;
     rs_tensor *globals;
+    const bool *block_matrix;  /* (block_slots) */
+    const bool *global_matrix; /* (global_slots) */
     void *global_memory;
     rs_tensor *resident; /* (blocks * block_slots); NULL with other homes */
     void *resident_memory;
@@ -61,13 +63,23 @@ struct rs_wstream {
 
 /* ---- stream_load.c ---- */
 
-bool rs_wstream_in_place(const rs_wstream *w, rs_tensor t);
-/* Device tensors for a group of file tensors: in place where allowed, else converted into memory
- * from *at on. stage: RS_WSTAGE floats. */
-void rs_wstream_load_group(rs_wstream *w, rs_tensor *out, const rs_tensor *src, int n, char **at,
-                           bool may_map, float *stage);
+/* Whether a stored tensor is used where it is: it has the type that it needs, and memory of files
+ * is memory of the device. */
+bool rs_wstream_in_place(const rs_wstream *w, rs_tensor t, bool matrix);
+/* Tensors as they are stored, and which of them are matrices. */
+typedef struct rs_wgroup {
+    const rs_tensor *t;
+    const bool *matrix;
+    int n;
+} rs_wgroup;
+
+/* Device tensors for a group: in place where allowed, else converted into memory from *at on.
+ * stage: RS_WSTAGE floats. */
+void rs_wstream_load_group(rs_wstream *w, rs_tensor *out, rs_wgroup g, char **at, bool may_map,
+                           float *stage);
 /* What load_group takes of the memory. */
-size_t rs_wstream_group_bytes(const rs_wstream *w, const rs_tensor *src, int n, bool may_map);
+size_t rs_wstream_group_bytes(const rs_wstream *w, rs_wgroup g, bool may_map);
+rs_wgroup rs_wstream_group(const rs_wstream *w, int block);             /* of the files */
 const rs_tensor *rs_wstream_file_block(const rs_wstream *w, int block); /* (block_slots) */
 /* Device memory that counts in w->bytes; NULL for 0 bytes. */
 rs_status rs_wstream_memory(rs_wstream *w, void **out, size_t bytes) RS_NODISCARD;
@@ -90,7 +102,7 @@ typedef struct rs_wshard {
     size_t *at;     /* (blocks) where a block's part is */
     size_t *image;  /* (blocks) bytes of a block: its tensors as in the file, each padded */
     size_t *parts;  /* (ranks) scratch: bytes of every rank's part of one block */
-    void *raw;      /* a gathered block that has to be converted; NULL: gathered in place */
+    size_t most;    /* largest image: what is converted lies behind it in a ring entry */
     rs_tensor *src; /* (block_slots) scratch */
 } rs_wshard;
 

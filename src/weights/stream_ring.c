@@ -6,8 +6,7 @@
 static void fill_entry(rs_wstream *w, rs_wentry *e, float *stage)
 {
     char *at = e->memory;
-    rs_wstream_load_group(w, e->slots, rs_wstream_file_block(w, e->block), w->layout->block_slots,
-                          &at, true, stage);
+    rs_wstream_load_group(w, e->slots, rs_wstream_group(w, e->block), &at, true, stage);
 }
 
 static void *fill_loop(void *arg)
@@ -34,8 +33,7 @@ static void *fill_loop(void *arg)
 rs_status rs_wring_make(rs_wstream *w)
 {
     for (int b = 0; b < w->layout->blocks; b++) {
-        size_t bytes =
-            rs_wstream_group_bytes(w, rs_wstream_file_block(w, b), w->layout->block_slots, true);
+        size_t bytes = rs_wstream_group_bytes(w, rs_wstream_group(w, b), true);
         if (bytes > w->ring_bytes)
             w->ring_bytes = bytes;
     }

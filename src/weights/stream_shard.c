@@ -1,7 +1,8 @@
 /* A block of a sharded stream: its tensors one after the other in the file's type, each padded to
  * PAD bytes (the *image*), cut into one part per rank at multiples of PAD. A rank reads its parts
- * at open and keeps nothing else; gathering puts the parts back together. fp32 tensors are used
- * where they arrive, others are converted into the ring, as the mapped home does: the same bits. */
+ * at open and keeps nothing else; gathering puts the parts back together in a ring entry. Tensors
+ * that have the type they need are used where they arrive, others are converted behind the image,
+ * as the mapped home does: the same bits. */
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -61,30 +62,16 @@ static void read_part(rs_wstream *w, char *dst, int block, size_t lo, size_t hi)
     }
 }
 
-static bool any_converted(const rs_wstream *w)
-{
-    int64_t n = (int64_t)w->layout->blocks * w->layout->block_slots;
-    for (int64_t i = 0; i < n; i++)
-        if (rs_has(w->map.blocks[i]) && w->map.blocks[i].dtype != RS_DTYPE_F32)
-            return true;
-    return strcmp(rs_device_backend(w->dev), "cpu") != 0;
-}
-
 static rs_status make_room(rs_wshard *s, rs_wstream *w, size_t parts)
 {
-    size_t image = 0, converted = 0;
+    size_t converted = 0;
     for (int b = 0; b < w->layout->blocks; b++) {
-        size_t bytes =
-            rs_wstream_group_bytes(w, rs_wstream_file_block(w, b), w->layout->block_slots, false);
-        image = s->image[b] > image ? s->image[b] : image;
+        size_t bytes = rs_wstream_group_bytes(w, rs_wstream_group(w, b), true);
+        s->most = s->image[b] > s->most ? s->image[b] : s->most;
         converted = bytes > converted ? bytes : converted;
     }
     RS_TRY(rs_wstream_memory(w, (void **)&s->memory, parts));
-    w->ring_bytes = image;
-    if (any_converted(w)) {
-        RS_TRY(rs_wstream_memory(w, &s->raw, image));
-        w->ring_bytes = converted;
-    }
+    w->ring_bytes = s->most + converted;
     for (int i = 0; i < RS_WRING; i++) {
         RS_TRY(rs_wstream_memory(w, &w->ring[i].memory, w->ring_bytes));
         w->ring[i].slots = RS_NEW(w->arena, rs_tensor, w->layout->block_slots);
@@ -116,7 +103,6 @@ rs_status rs_wshard_open(rs_wshard *s, rs_wstream *w, rs_comm *gang)
 void rs_wshard_close(rs_wshard *s, rs_wstream *w)
 {
     rs_device_free(w->dev, s->memory);
-    rs_device_free(w->dev, s->raw);
 }
 
 /* The tensors of a block whose image is at `image`. */
@@ -135,18 +121,14 @@ rs_status rs_wshard_gather(rs_wshard *s, rs_wstream *w, int block, rs_wentry *e)
 {
     int S = rs_comm_size(s->gang), r = rs_comm_rank(s->gang);
     double begin = rs_now();
-    char *image = s->raw ? s->raw : e->memory;
+    char *image = e->memory, *at = image + s->most;
     for (int i = 0; i < S; i++)
         s->parts[i] = cut(s->image[block], S, i + 1) - cut(s->image[block], S, i);
     RS_TRY(
         rs_comm_allgather(image, s->gang, s->memory + s->at[block], s->parts, "block of weights"));
-    if (s->raw) {
-        char *at = e->memory;
-        place_tensors(s->src, w, block, image);
-        rs_wstream_load_group(w, e->slots, s->src, w->layout->block_slots, &at, false, w->stage[1]);
-    } else {
-        place_tensors(e->slots, w, block, image);
-    }
+    place_tensors(s->src, w, block, image);
+    rs_wgroup g = {s->src, w->block_matrix, w->layout->block_slots};
+    rs_wstream_load_group(w, e->slots, g, &at, true, w->stage[1]);
     pthread_mutex_lock(&w->lock);
     w->stats.gathers++;
     w->stats.bytes_gathered += (int64_t)(s->image[block] - s->parts[r]);

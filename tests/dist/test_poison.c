@@ -183,12 +183,13 @@ static void need_mounts(void)
 /* Lines of shell in a mount namespace with a small file system on `folder`; nothing is left of it.
  * $RUN is the run. */
 static int with_small_disk(char **out, const char *dir, const char *output, int ranks,
-                           const char *folder, const char *size, const char *lines)
+                           const char *folder, const char *size, const char *lines,
+                           const char *settings)
 {
     const char *script = in(dir, "script.sh");
     const char *text = rs_arena_printf(
         t_arena(), "mount -t tmpfs -o size=%s none %s || exit 99\nrun() { %s %s; }\n%s\n", size,
-        folder, t_mpirun_command(ranks, "reshoot"), t_catalog_args(dir, output, ""), lines);
+        folder, t_mpirun_command(ranks, "reshoot"), t_catalog_args(dir, output, settings), lines);
     T_OK(rs_make_dirs(folder));
     T_OK(rs_write_file_atomic(script, text, strlen(text)));
     return t_shell(out, "unshare -m sh %s", script);
@@ -202,7 +203,7 @@ static void t_full_disk_of_one_video(void)
         char *out;
         const char *output = output_of("full", ranks);
         const char *folder = in(in(dir, output), "state/clip-01");
-        int rc = with_small_disk(&out, dir, output, ranks, folder, "16k", "run");
+        int rc = with_small_disk(&out, dir, output, ranks, folder, "16k", "run", "");
         failed_alone(dir, output, rc, out, "failed in ", "No space left on device");
         T_CHECKF(strstr(out, "state/clip-01/"), "%s", out);
         finishes(dir, output, ranks, "");
@@ -221,7 +222,7 @@ static void t_full_disk_of_the_run(void)
                                             "run; echo first: $?; mount -o remount,size=64m %s; "
                                             "run; echo second: $?; cp -r %s %s.kept",
                                             root, root, root);
-        T_EQ_I(with_small_disk(&out, dir, output, ranks, root, "500k", lines), 0);
+        T_EQ_I(with_small_disk(&out, dir, output, ranks, root, "500k", lines, ""), 0);
         T_CHECKF(strstr(out, "first: 3"), "%s", out);
         T_CHECKF(strstr(out, "No space left on device"), "%s", out);
         T_CHECKF(strstr(out, "second: 0"), "%s", out);
@@ -240,9 +241,63 @@ static void t_a_disk_that_fills_up_anywhere(void)
         char *out;
         const char *output = output_of("anywhere", kb), *root = in(dir, output);
         const char *size = rs_arena_printf(t_arena(), "%dk", kb);
-        T_EQ_I(with_small_disk(&out, dir, output, 1, root, size, "run; echo first: $?"), 0);
+        T_EQ_I(with_small_disk(&out, dir, output, 1, root, size, "run; echo first: $?", ""), 0);
         T_CHECKF(strstr(out, "first: 3"), "%s: %s", size, out);
         T_CHECKF(strstr(out, " edits failed\n"), "%s: %s", size, out);
+    }
+}
+
+/* ---- one of a batch ---- */
+
+static const char k_batch[] = "--set cluster.batch=4 --set appearance.steps=40";
+
+/* Checkpoints of all four appearances, of a batch that was stopped. */
+static char *stop_batch(const char *dir, const char *output)
+{
+    const char *log = in(dir, "stopped.log"), *every = "--set checkpoint.every=1000000";
+    char *out;
+    unlink(log);
+    pid_t pid = t_mpirun_start(
+        log, 1, t_catalog_args(dir, output, rs_arena_printf(t_arena(), "%s %s", k_batch, every)));
+    t_await_text(log, "| appearance step", NULL);
+    T_CHECK(t_signal(SIGUSR1, 1, "mpirun ", in(dir, output)) == 1);
+    int rc = t_mpirun_wait(&out, pid, log);
+    T_CHECKF(rc == 75, "%d: %s", rc, out);
+    T_EQ_I(t_catalog_logged(dir, output, "| appearance resumes"), 0);
+    T_EQ_I(t_shell(&out, "ls %s/%s/state/*/appearance@*~checkpoint.safetensors", dir, output), 0);
+    for (int i = 0; i < VIDEOS; i++)
+        T_CHECKF(strstr(out, rs_arena_printf(t_arena(), "clip-%02d/", i)), "%s", out);
+    return in(in(dir, output), "state/clip-01/appearance@recolour~checkpoint.safetensors");
+}
+
+static void t_nan_in_a_batch(void)
+{
+    const char *dir = world("--set cluster.batch=off --set appearance.steps=40");
+    for (int ranks = 1; ranks <= 2; ranks++) {
+        char *out;
+        const char *output = output_of("batch", ranks), *checkpoint = stop_batch(dir, output);
+        poison(checkpoint);
+        int rc = t_catalog_run(&out, ranks, dir, output, k_batch);
+        failed_alone(dir, output, rc, out, "failed in appearance: loss is not finite at step ", "");
+        T_EQ_I(t_catalog_logged(dir, output, "| appearance resumes"), VIDEOS);
+        T_CHECK(unlink(checkpoint) == 0);
+        finishes(dir, output, ranks, k_batch);
+    }
+}
+
+/* There is room for the motion's states and its checkpoint, one more and the next in the making,
+ * but not for those of the appearance besides the motion's state. */
+static void t_full_disk_of_one_of_a_batch(void)
+{
+    need_mounts();
+    const char *dir = world("--set cluster.batch=off --set appearance.steps=40");
+    for (int ranks = 1; ranks <= 2; ranks++) {
+        char *out;
+        const char *output = output_of("batch", ranks);
+        const char *folder = in(in(dir, output), "state/clip-01");
+        int rc = with_small_disk(&out, dir, output, ranks, folder, "364k", "run", k_batch);
+        failed_alone(dir, output, rc, out, "failed in appearance: ", "No space left on device");
+        finishes(dir, output, ranks, k_batch);
     }
 }
 
@@ -291,6 +346,8 @@ static const rs_test_case cases[] = {
     T_CASE(t_full_disk_of_one_video),
     T_CASE(t_full_disk_of_the_run),
     T_CASE(t_a_disk_that_fills_up_anywhere),
+    T_CASE(t_nan_in_a_batch),
+    T_CASE(t_full_disk_of_one_of_a_batch),
     T_CASE(t_vanished_source),
     T_CASE(t_vanished_first_frame),
 };

@@ -17,7 +17,8 @@ enum { VIDEOS = 5 };
 
 /* No checkpoints but those of a signal. */
 static const char k_settings[] = "--set motion.steps=120 --set appearance.steps=60 --set "
-                                 "edit.steps=40 --set checkpoint.every=1000000";
+                                 "edit.steps=40 --set checkpoint.every=1000000 --set "
+                                 "cluster.ahead=always";
 
 static char *in(const char *dir, const char *name)
 {

@@ -18,6 +18,9 @@ enum { VIDEOS = 4 };
 /* Few commits: who is stopped inside of one blocks its video, which is not what is tried here. */
 static const char k_zombie[] =
     "--set motion.steps=400 --set checkpoint.every=100 --set cluster.lease=1.5";
+static const char k_zombie_batch[] =
+    "--set motion.steps=2 --set appearance.steps=400 --set checkpoint.every=100 "
+    "--set cluster.lease=1.5 --set cluster.batch=4";
 static const char k_long[] = "--set motion.steps=150 --set cluster.lease=1.5";
 
 static char *in(const char *dir, const char *name)
@@ -114,15 +117,15 @@ static void t_videos_of_a_dead_world_are_taken_over(void)
 }
 
 /* The whole world stands still, is taken for dead, and goes on. */
-static void zombie(int ranks)
+static void zombie(int ranks, const char *settings, const char *working)
 {
-    const char *dir = world(k_zombie);
+    const char *dir = world(settings);
     char *a, *b, *out;
-    pid_t x = start(dir, "a.log", ranks, k_zombie);
-    t_await_text(in(dir, "a.log"), "| motion step", NULL);
+    pid_t x = start(dir, "a.log", ranks, settings);
+    t_await_text(in(dir, "a.log"), working, NULL);
     const char *program = RS_BUILD_DIR "/reshoot run";
     T_EQ_I(t_signal(SIGSTOP, 9, program, in(dir, "run")), ranks);
-    T_CHECKF(t_catalog_run(&b, 1, dir, "run", k_zombie) == 0, "%s", b);
+    T_CHECKF(t_catalog_run(&b, 1, dir, "run", settings) == 0, "%s", b);
     T_CHECKF(strstr(b, "4 edits done, 0 failed"), "%s", b);
     T_CHECKF(strstr(b, "which was not heard of for too long"), "%s", b);
     T_EQ_I(t_shell(&out, "cd %s/run && find state archive videos sheets -type f | xargs sha256sum",
@@ -143,12 +146,18 @@ static void zombie(int ranks)
 
 static void t_a_zombie_publishes_nothing(void)
 {
-    zombie(1);
+    zombie(1, k_zombie, "| motion step");
 }
 
 static void t_a_zombie_of_two_ranks_publishes_nothing(void)
 {
-    zombie(2);
+    zombie(2, k_zombie, "| motion step");
+}
+
+/* Four leases are lost at once. */
+static void t_a_zombie_with_a_batch_publishes_nothing(void)
+{
+    zombie(1, k_zombie_batch, "| appearance step");
 }
 
 static void t_other_settings_are_refused(void)
@@ -238,6 +247,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_videos_of_a_dead_world_are_taken_over),
     T_CASE(t_a_zombie_publishes_nothing),
     T_CASE(t_a_zombie_of_two_ranks_publishes_nothing),
+    T_CASE(t_a_zombie_with_a_batch_publishes_nothing),
     T_CASE(t_other_settings_are_refused),
     T_CASE(t_runs_of_other_machines),
     T_CASE(t_one_world_may_have_the_folder_for_itself),

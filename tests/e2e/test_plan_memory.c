@@ -177,7 +177,7 @@ static void t_too_little_memory_is_said(void)
            0);
     T_CHECKF(strstr(log, "may need more memory than there is"), "%s", log);
     T_CHECKF(strstr(log, "blocks: 1 store, 0 keep attention, 3 recompute"), "%s", log);
-    T_CHECKF(strstr(log, "weights: mapped: the files are fp32"), "%s", log);
+    T_CHECKF(strstr(log, "weights: mapped: the files are used"), "%s", log);
     T_CHECKF(strstr(log, "expected, by "), "%s", log);
 }
 
@@ -190,10 +190,13 @@ static void t_a_model_without_weights(void)
     T_EQ_I(t_shell(&out, "cd %s && find model -name '*.safetensors' -delete", dir), 0);
     without = plan(dir, "");
     T_EQ_I(bytes(without, "activations_training"), bytes(with, "activations_training"));
-    T_EQ_I(bytes(without, "transformer_resident"), bytes(with, "transformer_resident"));
+    /* without files they are taken to be bf16, whose matrices stay so and are used in place */
+    double half = (double)bytes(without, "transformer_resident") /
+                  (double)bytes(with, "transformer_resident");
+    T_CHECKF(half > 0.5 && half < 0.55, "%.3f of fp32", half);
     T_CHECK(flop(without, "step") == flop(with, "step"));
     T_EQ_I(bytes(with, "transformer_mapped"), 0);
-    T_CHECK(bytes(without, "transformer_mapped") > 0); /* unlike these files not fp32 */
+    T_CHECK(bytes(without, "transformer_mapped") > 0); /* vectors are made fp32 */
     T_CHECK(t_shell(&out, "cd %s && " T_BIN "/reshoot run exp.yaml", dir) == 2);
     rs_json_destroy(&with);
     rs_json_destroy(&without);
@@ -204,15 +207,15 @@ static void t_a_named_device(void)
 {
     const char *dir = world();
     char *out;
+    /* fp32 files: resident is outside + 4 blocks, sharded over one rank 6 blocks */
+    rs_json *here = plan(dir, "--set memory.recompute=none");
     T_EQ_I(t_shell(&out, "cd %s && find model -name '*.safetensors' -delete", dir), 0);
-    rs_json *here = plan(dir, "--set memory.recompute=none"),
-            *there = plan(dir, "--device h100 --set memory.recompute=none");
+    rs_json *there = plan(dir, "--device h100 --set memory.recompute=none");
     T_EQ_I(2 * bytes(there, "activations_training"), bytes(here, "activations_training"));
     T_EQ_I(2 * bytes(there, "transformer_resident"), bytes(here, "transformer_resident"));
     T_EQ_I(bytes(there, "adapter_training"), bytes(here, "adapter_training"));
-    /* resident is outside + 4 blocks, mapped without files outside + 2 */
-    int64_t block = (bytes(here, "transformer_resident") - bytes(here, "transformer_mapped")) / 2;
-    int64_t outside = bytes(here, "transformer_mapped") - 2 * block;
+    int64_t block = bytes(here, "transformer_sharded") / 6;
+    int64_t outside = bytes(here, "transformer_resident") - 4 * block;
     int64_t limit = bytes(there, "total") - bytes(there, "activations_training");
     rs_json *gang = plan(dir, rs_arena_printf(t_arena(),
                                               "--device h100 --ranks 4 --ranks-per-node 4 --set "

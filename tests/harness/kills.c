@@ -193,10 +193,13 @@ static bool kill_one(kills *k, pid_t mpirun)
 /* One run on some ranks, with a kill while there are any to come; true if the catalog is done. */
 static bool run_once(kills *k)
 {
+    static const char *const batches[] = {"off", "2", "4"};
     char *out;
     const char *log = rs_path_join(t_arena(), k->dir, "mpirun.log");
     k->ranks = 1 + (int)draw(k, MOST_RANKS);
-    pid_t pid = t_mpirun_start(log, k->ranks, t_catalog_args(k->dir, k->output, k_settings));
+    const char *more =
+        rs_arena_printf(t_arena(), "%s --set cluster.batch=%s", k_settings, batches[draw(k, 3)]);
+    pid_t pid = t_mpirun_start(log, k->ranks, t_catalog_args(k->dir, k->output, more));
     if (k->killed < k->wanted) {
         if (draw(k, 4) > 0) /* else perhaps before the work begins */
             await_work(k, pid);

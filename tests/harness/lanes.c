@@ -77,7 +77,7 @@ static rs_status make_cond(rs_denoiser_cond **out, t_lane *t, const t_lane_case 
 
 rs_status t_lane_open(t_lane *t, rs_comm *c, const t_lane_case *k)
 {
-    rs_device_opts one = {.threads = 1};
+    rs_device_opts one = {.threads = 1, .precision = k->precision};
     rs_denoiser_opts opts = {.kept = k->kept, .lane = c};
     *t = (t_lane){.arena = rs_arena_create()};
     RS_TRY(rs_device_open(&t->d, &one));

@@ -16,6 +16,7 @@ typedef struct t_lane_case {
     rs_kept kept;
     const char *const *targets; /* of the trained adapter; NULL: every linear of the model */
     int n_targets;
+    rs_precision precision;
     bool frozen;    /* an adapter of another rank beneath it */
     int64_t train;  /* steps of training */
     int64_t sample; /* steps of sampling with guidance, with what was trained */

@@ -31,6 +31,12 @@ const char *t_tmpdir(void)
     return g_tmpdir;
 }
 
+const char *t_backend(void)
+{
+    const char *name = getenv("RS_BACKEND");
+    return name && *name ? name : NULL;
+}
+
 const char *t_shared_data(void)
 {
     const char *env = getenv("RS_SHARED");

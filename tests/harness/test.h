@@ -69,6 +69,9 @@ const char *t_tmpdir(void);
 /* Shared data folder "../shared/data" beside the checkout (or $RS_SHARED); NULL where it is absent.
  */
 const char *t_shared_data(void);
+/* $RS_BACKEND, for rs_device_opts.backend; NULL (the CPU) where it is not set. Tests that make
+ * sense on any backend open their devices with it. */
+const char *t_backend(void);
 /* The reshoot binary under test. Runs it with a shell command line tail; returns the exit status
  * and, when `output` is not NULL, stdout and stderr (arena-owned). */
 int t_reshoot(char **output, const char *fmt, ...) RS_PRINTF(2, 3);

@@ -87,11 +87,11 @@ static inline void t_dit_cond(t_dit *t)
     T_OK(rs_denoiser_cond_create(&t->cond, t->m, y, text, image));
 }
 
-/* Opens the model and makes condition and inputs; not bound. */
-static inline t_dit t_open_dit(const char *dir, int threads, const rs_denoiser_opts *opts)
+static inline t_dit t_open_dit_in(const char *dir, int threads, const rs_denoiser_opts *opts,
+                                  rs_precision precision)
 {
     t_dit t = {0};
-    rs_device_opts o = {.threads = threads};
+    rs_device_opts o = {.threads = threads, .precision = precision};
     T_OK(rs_device_open(&t.d, &o));
     T_OK(rs_denoiser_open(&t.m, t.d, dir, opts));
     t_dit_cond(&t);
@@ -99,6 +99,12 @@ static inline t_dit t_open_dit(const char *dir, int threads, const rs_denoiser_o
     t.target = t_values("target", RS_SHAPE(16, T_F, T_H, T_W));
     t.v = rs_tensor_new(t_arena(), RS_SHAPE(16, T_F, T_H, T_W));
     return t;
+}
+
+/* Opens the model and makes condition and inputs; not bound. */
+static inline t_dit t_open_dit(const char *dir, int threads, const rs_denoiser_opts *opts)
+{
+    return t_open_dit_in(dir, threads, opts, RS_PRECISION_FP32);
 }
 
 static inline void t_close_dit(t_dit *t)

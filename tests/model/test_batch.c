@@ -224,11 +224,12 @@ typedef struct plan_case {
     int64_t size[3];
     int threads;
     rs_weight_home home;
+    rs_precision precision;
 } plan_case;
 
 static rs_status open_bench(bench *b, const plan_case *c, rs_comm *gang)
 {
-    rs_device_opts o = {.threads = c->threads};
+    rs_device_opts o = {.threads = c->threads, .precision = c->precision};
     rs_denoiser_opts opts = {.home = c->home, .gang = gang};
     *b = (bench){.arena = rs_arena_create(), .size = {c->size[0], c->size[1], c->size[2]}};
     RS_TRY(rs_device_open(&b->d, &o));
@@ -290,6 +291,8 @@ static void t_more_tokens_of_mapped_bf16(void)
                    .size = {1, 18, 26},
                    .threads = 2,
                    .home = RS_HOME_MAPPED};
+    T_OK(run_case(&c, NULL, k_policies + 3, 1));
+    c.precision = RS_PRECISION_BF16;
     T_OK(run_case(&c, NULL, k_policies + 3, 1));
 }
 

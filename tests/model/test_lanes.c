@@ -84,6 +84,15 @@ static void t_passes_with_text_only(void)
     check_widths(&k);
 }
 
+static void t_passes_in_bf16(void)
+{
+    t_lane_case k = medium(t_lane_i2v);
+    t_lane_result fp32 = check_widths(&k);
+    k.precision = RS_PRECISION_BF16;
+    t_lane_result bf16 = check_widths(&k);
+    T_CHECK(strcmp(fp32.velocity, bf16.velocity) != 0);
+}
+
 static void t_passes_over_a_frozen_adapter(void)
 {
     t_lane_case k = medium(t_lane_i2v);
@@ -405,12 +414,20 @@ static void t_ranks_stop_together(void)
 }
 
 static const rs_test_case k_cases[] = {
-    T_CASE(t_passes_with_image_and_text),   T_CASE(t_passes_with_text_only),
-    T_CASE(t_passes_over_a_frozen_adapter), T_CASE(t_passes_with_some_targets),
-    T_CASE(t_passes_of_few_tokens),         T_CASE(t_empty_segments),
-    T_CASE(t_training_and_sampling),        T_CASE(t_training_over_a_frozen_adapter),
-    T_CASE(t_guidance_over_two_halves),     T_CASE(t_memory_shrinks_with_the_width),
-    T_CASE(t_plan_is_what_ranks_hold),      T_CASE(t_impossible_lanes),
-    T_CASE(t_failures_are_agreed_on),       T_CASE(t_ranks_stop_together),
+    T_CASE(t_passes_with_image_and_text),
+    T_CASE(t_passes_with_text_only),
+    T_CASE(t_passes_over_a_frozen_adapter),
+    T_CASE(t_passes_with_some_targets),
+    T_CASE(t_passes_of_few_tokens),
+    T_CASE(t_empty_segments),
+    T_CASE(t_training_and_sampling),
+    T_CASE(t_training_over_a_frozen_adapter),
+    T_CASE(t_guidance_over_two_halves),
+    T_CASE(t_memory_shrinks_with_the_width),
+    T_CASE(t_plan_is_what_ranks_hold),
+    T_CASE(t_impossible_lanes),
+    T_CASE(t_failures_are_agreed_on),
+    T_CASE(t_ranks_stop_together),
+    T_CASE(t_passes_in_bf16),
 };
 RS_TEST_MAIN(k_cases)

@@ -22,6 +22,7 @@ typedef struct job {
     rs_train_loop loop;
     /* What its callbacks do and have seen. */
     int64_t stop_after, fail_save_at, saved_step, reports;
+    bool *signal; /* raised after stop_after steps; all that look at it stop */
     rs_tensor_list saved;
 } job;
 
@@ -54,7 +55,10 @@ static void report(void *ctx, const rs_train_progress *p)
 static bool stop(void *ctx)
 {
     job *j = ctx;
-    return j->reports == j->stop_after;
+    bool mine = j->reports == j->stop_after;
+    if (j->signal)
+        *j->signal = *j->signal || mine;
+    return j->signal ? *j->signal : mine;
 }
 
 static void make_items(bench *b, int k)
@@ -88,6 +92,7 @@ static void reset(bench *b, int k)
     fill(b, j->adapter, rs_arena_printf(t_arena(), "start %d ", k));
     memset(j->losses, 0, sizeof j->losses);
     j->stop_after = j->fail_save_at = -1;
+    j->signal = NULL;
     j->saved_step = j->reports = 0;
     j->loop = (rs_train_loop){.items = j->items,
                               .n_items = ITEMS,
@@ -263,6 +268,86 @@ static void t_one_stops_and_goes_on(void)
     close_bench(&b);
 }
 
+/* A clip each, in different places of their six steps: 2 clips and 5 frames are walked, not 12. */
+static void t_jobs_wait_for_each_other(void)
+{
+    static const int32_t orders[2][MOST_STEPS] = {{0, 1, 1, 1, 1, 1}, {1, 1, 0, 1, 1, 1}};
+    bench b = open_bench(RS_DTYPE_F32, RS_HOME_MAPPED);
+    rs_train_job t[JOBS];
+    make_jobs(&b, t);
+    for (int k = 0; k < 2; k++) {
+        b.jobs[k].loop.order = orders[k];
+        b.jobs[k].loop.steps = 6;
+    }
+    int64_t before = acquired(&b);
+    T_OK(rs_train_run_many(t, 2, b.m, 2));
+    T_EQ_I(acquired(&b) - before, 7 * 2 * 3);
+    close_bench(&b);
+}
+
+/* A signal that job 2 sees first: nobody takes another step, everybody has saved its last. */
+static void t_a_signal_stops_all_in_one_step(void)
+{
+    for (int most = 1; most <= 4; most += 3) {
+        bench b = open_bench(RS_DTYPE_F32, RS_HOME_RESIDENT);
+        rs_train_job t[JOBS];
+        bool raised = false;
+        make_jobs(&b, t);
+        for (int k = 0; k < JOBS; k++)
+            b.jobs[k].signal = &raised;
+        b.jobs[2].stop_after = 3;
+        T_OK(rs_train_run_many(t, JOBS, b.m, most));
+        int64_t steps = 0;
+        for (int k = 0; k < JOBS; k++) {
+            T_EQ_I(t[k].status, RS_STOPPED);
+            T_EQ_I(b.jobs[k].saved_step, t[k].step);
+            steps += t[k].step;
+        }
+        T_EQ_I(t[2].step, 3);
+        T_CHECK(steps < 4 * JOBS);
+        close_bench(&b);
+    }
+}
+
+static int n_ended;
+static rs_train_job ends[JOBS + 1];
+
+static void note_end(void *ctx, rs_train_job *t)
+{
+    T_CHECK(ctx == ends);
+    T_CHECK(n_ended < JOBS);
+    ends[n_ended++] = *t;
+}
+
+/* Whether it is done, stopped or spoiled. */
+static void t_each_end_is_told_when_it_comes(void)
+{
+    bench b = open_bench(RS_DTYPE_F32, RS_HOME_RESIDENT);
+    rs_train_job t[JOBS];
+    make_jobs(&b, t);
+    for (int k = 0; k < JOBS; k++) {
+        t[k].ended = note_end;
+        t[k].ctx = ends;
+    }
+    rs_f32(b.jobs[0].items[1].x0)[3] = NAN;
+    b.jobs[1].stop_after = 6;
+    t[3].step = k_steps[3]; /* has nothing left to do */
+    n_ended = 0;
+    T_OK(rs_train_run_many(t, JOBS, b.m, 4));
+    T_EQ_I(n_ended, JOBS);
+    static const int order[] = {3, 0, 2, 1};
+    for (int i = 0; i < JOBS; i++) {
+        T_CHECKF(ends[i].loop == t[order[i]].loop, "end %d", i);
+        T_EQ_I(ends[i].status, t[order[i]].status);
+        T_EQ_I(ends[i].step, t[order[i]].step);
+        T_EQ_S(ends[i].reason, t[order[i]].reason);
+    }
+    T_EQ_I(ends[1].status, RS_NUMERIC);
+    T_EQ_I(ends[2].status, RS_OK);
+    T_EQ_I(ends[3].status, RS_STOPPED);
+    close_bench(&b);
+}
+
 typedef void spoil_fn(job *j);
 
 static void spoil_value(job *j)
@@ -333,6 +418,9 @@ static const rs_test_case k_cases[] = {
     T_CASE(t_each_as_alone_from_mapped_bf16),
     T_CASE(t_one_walk_for_all),
     T_CASE(t_one_stops_and_goes_on),
+    T_CASE(t_jobs_wait_for_each_other),
+    T_CASE(t_a_signal_stops_all_in_one_step),
+    T_CASE(t_each_end_is_told_when_it_comes),
     T_CASE(t_nan_ends_its_job_only),
     T_CASE(t_bad_inputs_end_their_job_only),
     T_CASE(t_a_full_disk_ends_its_job_only),

@@ -108,28 +108,41 @@ static const char *write_file(const rs_tensor_list *l)
     return path;
 }
 
+static rs_precision g_precision;
+
 static rs_device *open_device(void)
 {
     rs_device *d;
-    rs_device_opts o = {.threads = 2};
+    rs_device_opts o = {.threads = 2, .precision = g_precision};
     T_OK(rs_device_open(&d, &o));
     return d;
 }
 
-/* The values that the rule gives to `name` from element `first` on, rounded to `type`. */
-static void expect_values(rs_device *d, rs_tensor t, const char *name, int64_t first, rs_dtype type)
+static void round_to(float *x, rs_dtype type, int64_t n)
+{
+    void *stored = rs_arena_alloc(t_arena(), (size_t)n, rs_dtype_size(type));
+    rs_convert_from_f32(stored, type, x, n);
+    rs_convert_to_f32(x, stored, type, n);
+}
+
+/* The values that the rule gives to `name` from element `first` on, rounded to the file's type and
+ * then to that in memory: matrices of a bf16 file, and with bf16 of an fp16 file, are bf16. */
+static void expect(rs_device *d, rs_tensor t, const char *name, int64_t first, rs_dtype file,
+                   bool matrix)
 {
     rs_arena *a = t_arena();
     int64_t n = rs_tensor_count(t);
+    bool narrow = file == RS_DTYPE_BF16 ||
+                  (file == RS_DTYPE_F16 && rs_device_precision(d) == RS_PRECISION_BF16);
+    rs_dtype held = matrix && narrow ? RS_DTYPE_BF16 : RS_DTYPE_F32;
     float *want = RS_NEW(a, float, n), *got = RS_NEW(a, float, n);
-    T_CHECK(t.dtype == RS_DTYPE_F32);
+    void *raw = rs_arena_alloc(a, (size_t)n, rs_dtype_size(held));
+    T_CHECKF(t.dtype == held, "%s is %s", name, rs_dtype_name(t.dtype));
     rs_fill_rule(want, name, (uint64_t)first, n, 1.0, 0.0);
-    if (type != RS_DTYPE_F32) {
-        void *half = rs_arena_alloc(a, (size_t)n, rs_dtype_size(type));
-        rs_convert_from_f32(half, type, want, n);
-        rs_convert_to_f32(want, half, type, n);
-    }
-    rs_device_get(d, got, t.data, (size_t)n * sizeof *got);
+    round_to(want, file, n);
+    round_to(want, held, n);
+    rs_device_get(d, raw, t.data, rs_tensor_bytes(t));
+    rs_convert_to_f32(got, raw, held, n);
     T_CHECKF(memcmp(got, want, (size_t)n * sizeof *got) == 0, "%s differs", name);
 }
 
@@ -140,11 +153,11 @@ static void expect_block(rs_device *d, rs_wstream *w, int b, rs_dtype type, bool
     T_OK(rs_wstream_acquire(w, b, &s));
     snprintf(name, sizeof name, original ? "layers.%d.qk.weight" : "blocks.%d.k.weight", b);
     T_CHECK(s[B_K].ndim == 2 && s[B_K].shape[0] == OUT && s[B_K].shape[1] == IN);
-    expect_values(d, s[B_K], name, original ? OUT * IN : 0, type);
+    expect(d, s[B_K], name, original ? OUT * IN : 0, type, true);
     snprintf(name, sizeof name, original ? "layers.%d.qk.bias" : "blocks.%d.q.bias", b);
-    expect_values(d, s[B_Q + 1], name, 0, type);
+    expect(d, s[B_Q + 1], name, 0, type, false);
     snprintf(name, sizeof name, "blocks.%d.big", b);
-    expect_values(d, s[B_BIG], name, 0, type);
+    expect(d, s[B_BIG], name, 0, type, false);
     T_CHECK(s[B_GAMMA].ndim == 1);
     rs_wstream_release(w, b);
 }
@@ -159,7 +172,7 @@ static void check_walk(rs_dtype type, rs_weight_home home, const char *prefix, b
     T_OK(rs_wstream_open(&w, d, path, &l, home));
     T_CHECK(rs_wstream_original(w) == original);
     const rs_tensor *g = rs_wstream_globals(w);
-    expect_values(d, g[G_EMBED], original ? "emb.w" : "embed.weight", 0, type);
+    expect(d, g[G_EMBED], original ? "emb.w" : "embed.weight", 0, type, false);
     T_CHECK(!rs_has(g[G_ODD]) && g[G_NORM].ndim == 4);
     T_CHECK(g[G_TABLE].dtype == type && g[G_TABLE].shape[0] == 9);
     for (int b = 0; b < BLOCKS; b++) {
@@ -178,11 +191,13 @@ static void check_walk(rs_dtype type, rs_weight_home home, const char *prefix, b
 static void t_homes_and_types(void)
 {
     static const rs_dtype types[] = {RS_DTYPE_F32, RS_DTYPE_BF16, RS_DTYPE_F16};
-    for (int i = 0; i < 3; i++) {
-        check_walk(types[i], RS_HOME_RESIDENT, "", false);
-        check_walk(types[i], RS_HOME_MAPPED, "", false);
-        check_walk(types[i], RS_HOME_AUTO, "", false);
+    for (int i = 0; i < 6; i++) {
+        g_precision = i < 3 ? RS_PRECISION_FP32 : RS_PRECISION_BF16;
+        check_walk(types[i % 3], RS_HOME_RESIDENT, "", false);
+        check_walk(types[i % 3], RS_HOME_MAPPED, "", false);
+        check_walk(types[i % 3], RS_HOME_AUTO, "", false);
     }
+    g_precision = RS_PRECISION_FP32;
 }
 
 static void t_original_names_and_slices(void)
@@ -200,37 +215,39 @@ static void t_prefix(void)
 /* What is planned from headers is what a stream holds; without files the layout is all there is. */
 static void t_files_say_what_a_stream_holds(void)
 {
-    static const rs_dtype k_types[] = {RS_DTYPE_F32, RS_DTYPE_BF16};
+    static const rs_dtype k_types[] = {RS_DTYPE_F32, RS_DTYPE_BF16, RS_DTYPE_F32, RS_DTYPE_F16};
     rs_layout l = layout();
     rs_layout_sizes s = rs_layout_bytes(&l);
     rs_device *d = open_device();
     rs_weight_files f;
     rs_wstream *w;
-    for (int k = 0; k < 3; k++) {
-        rs_tensor_list list = tensors("", k_types[k % 2], false);
+    for (int k = 0; k < 4; k++) {
+        rs_tensor_list list = tensors("", k_types[k], false);
         for (int64_t i = 0; k == 2 && i < list.n; i++) /* mixed: norms in half precision */
             if (strstr(list.items[i].name, ".g"))
                 list.items[i] = tensors("", RS_DTYPE_BF16, false).items[i];
         const char *path = write_file(&list);
-        T_OK(rs_weights_look(&f, path, &l));
-        T_CHECK(f.present && f.in_place == (k == 0) && f.stored > 0);
+        T_OK(rs_weights_look(&f, d, path, &l));
+        T_CHECK(f.present && f.in_place == (k != 3) && f.stored > 0);
         T_OK(rs_wstream_open(&w, d, path, &l, RS_HOME_MAPPED));
         T_EQ_I(f.mapped, rs_wstream_bytes(w));
         T_EQ_I(f.mapped, f.outside + 2 * f.block);
         /* a gang's image is in the files' types; small tensors are padded */
-        T_CHECK(k == 1 ? f.image < s.block * 6 / 10 : f.image <= s.block);
+        T_CHECK(k % 2 == 1 ? f.image < s.block * 6 / 10 : f.image <= s.block);
         T_CHECK(f.image >= s.block / 2 && (k != 0 || f.image == s.block));
         rs_wstream_close(&w);
         T_OK(rs_wstream_open(&w, d, path, &l, RS_HOME_RESIDENT));
-        size_t odd = 64; /* optional, not in these files */
-        T_EQ_I(s.outside - odd + BLOCKS * s.block, rs_wstream_bytes(w));
+        size_t odd = 64, half = (size_t)BLOCKS * 2 * OUT * IN * 2; /* not there; of matrices */
+        T_EQ_I(f.whole, rs_wstream_bytes(w));
+        T_EQ_I(f.whole, s.outside - odd + BLOCKS * s.block - (k == 1 ? half : 0));
         rs_wstream_close(&w);
     }
     const char *empty = rs_path_join(t_arena(), t_tmpdir(), "empty");
     T_OK(rs_make_dirs(empty));
-    T_OK(rs_weights_look(&f, empty, &l));
-    T_CHECK(!f.present && !f.in_place && f.stored == 0);
-    T_EQ_I(f.mapped, s.outside + 2 * s.block);
+    T_OK(rs_weights_look(&f, d, empty, &l));
+    T_CHECK(!f.present && f.in_place && f.stored == 0);
+    T_EQ_I(f.mapped, s.outside + 2 * (s.block - (size_t)2 * OUT * IN * sizeof(float)));
+    T_EQ_I(f.whole, s.outside + BLOCKS * (s.block - (size_t)2 * OUT * IN * 2));
     rs_device_destroy(&d);
 }
 
@@ -245,6 +262,10 @@ static void t_auto_home(void)
     T_EQ_I(rs_wstream_bytes(w), 0);
     rs_wstream_close(&w);
     list = tensors("", RS_DTYPE_BF16, false);
+    T_OK(rs_wstream_open(&w, d, write_file(&list), &l, RS_HOME_AUTO));
+    T_EQ_I(rs_wstream_home(w), RS_HOME_MAPPED);
+    rs_wstream_close(&w);
+    list = tensors("", RS_DTYPE_F16, false);
     T_OK(rs_wstream_open(&w, d, write_file(&list), &l, RS_HOME_AUTO));
     T_EQ_I(rs_wstream_home(w), RS_HOME_RESIDENT);
     T_CHECK(rs_wstream_bytes(w) >= (size_t)(rs_layout_block_params(&l) * BLOCKS) * sizeof(float));
@@ -265,8 +286,8 @@ static void t_two_held(void)
     rs_wstream_prefetch(w, 2);
     T_OK(rs_wstream_acquire(w, 1, &again));
     T_CHECK(a == again && a != b);
-    expect_values(d, a[B_BIG], "blocks.1.big", 0, RS_DTYPE_BF16);
-    expect_values(d, b[B_BIG], "blocks.3.big", 0, RS_DTYPE_BF16);
+    expect(d, a[B_BIG], "blocks.1.big", 0, RS_DTYPE_BF16, false);
+    expect(d, b[B_BIG], "blocks.3.big", 0, RS_DTYPE_BF16, false);
     rs_wstream_release(w, 1);
     rs_wstream_release(w, 1);
     rs_wstream_release(w, 3);

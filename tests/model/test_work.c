@@ -190,7 +190,7 @@ static void t_encoders_are_counted(void)
     T_OK(rs_device_open(&d, &(rs_device_opts){.threads = 1}));
     T_OK(rs_text_encoder_open(&text, d, dir));
     size_t before = rs_device_bytes(d);
-    T_OK(rs_text_encoder_sizes(&size, dir, ROWS));
+    T_OK(rs_text_encoder_sizes(&size, d, dir, ROWS));
     T_EQ_I(before, size.weights); /* half floats: two blocks in the ring */
     count_ops_of(d);
     g_work = (work){0};
@@ -200,7 +200,7 @@ static void t_encoders_are_counted(void)
     rs_text_encoder_close(&text);
 
     T_OK(rs_image_encoder_open(&image, d, dir));
-    T_OK(rs_image_encoder_sizes(&size, dir));
+    T_OK(rs_image_encoder_sizes(&size, d, dir));
     T_EQ_I(rs_device_bytes(d), size.weights + size.work);
     int64_t side = rs_image_encoder_size(image);
     g_work = (work){0};

@@ -7,7 +7,9 @@
  *   op_ops                     everything
  *   op_ops verify gemm [CASE]  one op, one case
  *   op_ops bench gemm [CASE]   verified, then timed (large cases too)
- * RS_CPU=baseline|avx2|avx512 keeps to one instruction set. */
+ * RS_CPU=baseline|avx2|avx512|avx512bf16 keeps to one instruction set.
+ * RS_BACKEND=cuda takes that backend instead; on the emulated runtime (tests/emu) the three devices
+ * run threads and blocks in different orders, and must give the same bits. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,7 +100,8 @@ static int bench_main(const char *op, const char *only)
     for (int threads = 1; threads <= 2; threads++) {
         rs_device *d = NULL;
         rs_peak peak;
-        if (rs_device_open(&d, &(rs_device_opts){.threads = threads}) != RS_OK ||
+        if (rs_device_open(&d, &(rs_device_opts){.backend = t_backend(), .threads = threads}) !=
+                RS_OK ||
             rs_peak_measure(&peak, d) != RS_OK) {
             printf("%s\n", rs_error_message());
             return 1;
@@ -113,15 +116,23 @@ static int bench_main(const char *op, const char *only)
     return n.failed ? 1 : 0;
 }
 
-/* Everything with one instruction set. */
-static bool verify_isa(const char *op, const char *only, counts *n)
+/* Everything with one instruction set, or the other backend. */
+static bool verify_all(const char *op, const char *only, counts *n)
 {
+    static const char *const order[DEVICES] = {"rr", "rev", "rand"};
     rs_device *d[DEVICES] = {NULL};
-    for (int i = 0; i < DEVICES; i++)
-        if (rs_device_open(&d[i], &(rs_device_opts){.threads = i + 1}) != RS_OK) {
+    bool set = t_backend() && !getenv("EMU_ORDER");
+    for (int i = 0; i < DEVICES; i++) {
+        if (set)
+            setenv("EMU_ORDER", order[i], 1);
+        if (rs_device_open(&d[i], &(rs_device_opts){.backend = t_backend(), .threads = i + 1}) !=
+            RS_OK) {
             printf("%s\n", rs_error_message());
             return false;
         }
+    }
+    if (set)
+        unsetenv("EMU_ORDER");
     printf("%s\n", rs_device_fingerprint(d[0]));
     all_ops(op, only, d, n);
     for (int i = 0; i < DEVICES; i++)
@@ -137,12 +148,16 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (strcmp(mode, "bench") == 0)
         return bench_main(op, only);
-    bool all = !getenv("RS_CPU"), ok = true;
+    bool all = !getenv("RS_CPU") && !t_backend(), ok = true;
     int top = all ? (int)rs_cpu_isa() : 0;
+    if (all && rs_cpu_bf16()) {
+        setenv("RS_CPU", "avx512bf16", 1);
+        ok = verify_all(op, only, &n);
+    }
     for (int isa = top; isa >= 0 && ok; isa--) {
         if (all)
             setenv("RS_CPU", rs_isa_name((rs_isa)isa), 1);
-        ok = verify_isa(op, only, &n);
+        ok = verify_all(op, only, &n);
     }
     printf("%d checks passed, %d failed\n", n.run - n.failed, n.failed);
     return n.failed || n.run == 0 || !ok ? 1 : 0;

@@ -153,6 +153,8 @@ static const bad_case k_bad[] = {
     {ARM("set: {edit.sampler: eulre}"),
      "exp.yaml:8:35: edit.sampler: 'eulre' is not allowed, did you mean 'euler'? (one of: euler, "
      "euler-diffusers, unipc, unipc-official)\n"},
+    {ARM("set: {model.precision: bf16}"),
+     "exp.yaml:8:21: model.precision: is common to all arms\n"},
     {ARM("set: {output: x, log.level: warn, cluster.threads: 1}"),
      "exp.yaml:8:21: output: is common to all arms\n"
      "exp.yaml:8:32: log.level: is common to all arms\n"

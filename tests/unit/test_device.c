@@ -144,8 +144,25 @@ static void bad_dtype(void)
     if (rs_device_open(&d, &(rs_device_opts){.threads = 1}) != RS_OK)
         return;
     RS_OP(d, gemm, .y = rs_tensor_of(y, RS_DTYPE_F32, RS_SHAPE(3, 5)),
-          .a = rs_tensor_of(a, RS_DTYPE_BF16, RS_SHAPE(3, 4)),
+          .a = rs_tensor_of(a, RS_DTYPE_F16, RS_SHAPE(3, 4)),
           .b = rs_tensor_of(b, RS_DTYPE_F32, RS_SHAPE(5, 4)), .trans_b = true);
+}
+
+static void t_precision_decides_types(void)
+{
+    rs_device *d;
+    static const rs_dtype k_stored[] = {RS_DTYPE_F32, RS_DTYPE_BF16, RS_DTYPE_F16};
+    static const rs_dtype k_fp32[] = {RS_DTYPE_F32, RS_DTYPE_BF16, RS_DTYPE_F32};
+    static const rs_dtype k_bf16[] = {RS_DTYPE_F32, RS_DTYPE_BF16, RS_DTYPE_BF16};
+    for (int p = 0; p < 2; p++) {
+        T_OK(rs_device_open(&d, &(rs_device_opts){.threads = 1, .precision = (rs_precision)p}));
+        T_EQ_I(rs_device_precision(d), p);
+        T_EQ_I(rs_device_activation_dtype(d), RS_DTYPE_F32);
+        T_CHECK((strstr(rs_device_fingerprint(d), "precision=bf16") != NULL) == (p == 1));
+        for (int i = 0; i < 3; i++)
+            T_EQ_I(rs_device_matrix_dtype(d, k_stored[i]), (p ? k_bf16 : k_fp32)[i]);
+        rs_device_destroy(&d);
+    }
 }
 
 static void t_broken_contract_names_op_and_shapes(void)
@@ -153,7 +170,7 @@ static void t_broken_contract_names_op_and_shapes(void)
     char *text = abort_text(bad_gemm);
     T_CHECKF(strstr(text, "op gemm") && strstr(text, "F32[5,4]"), "printed: %s", text);
     text = abort_text(bad_dtype);
-    T_CHECKF(strstr(text, "op gemm") && strstr(text, "BF16[3,4]"), "printed: %s", text);
+    T_CHECKF(strstr(text, "op gemm") && strstr(text, "F16[3,4]"), "printed: %s", text);
 }
 
 static void t_failure_is_sticky(void)
@@ -173,6 +190,7 @@ static void t_failure_is_sticky(void)
 
 static const rs_test_case CASES[] = {
     T_CASE(t_open),
+    T_CASE(t_precision_decides_types),
     T_CASE(t_memory),
     T_CASE(t_pool),
     T_CASE(t_broken_contract_names_op_and_shapes),

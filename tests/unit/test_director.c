@@ -381,6 +381,41 @@ static void t_a_time_limit_leaves_tasks_to_others(void)
     rs_director_destroy(&d);
 }
 
+/* A stage that can be stopped needs the time until its first checkpoint, and one that is assigned
+ * ahead needs it behind the task in front of it. */
+static void t_a_time_limit_leaves_room_for_a_checkpoint(void)
+{
+    rs_sched_video *v = shape_videos(1, 1, k_equal, false);
+    rs_sched_gang gang = {RS_TASK_ANY, 100};
+    rs_answer a, ahead;
+    v[0].seconds[RS_TASK_MOTION] = 1000;
+    v[0].room[RS_TASK_MOTION] = 20;
+    v[0].room[RS_TASK_INGEST] = 30; /* more than the second that it takes */
+    rs_director *d = create(v, 1, 1, &gang);
+    rs_director_ask(d, 0);
+    T_CHECK(rs_director_next(d, 65, &a));
+    T_TASK(a, 0, -1, INGEST);
+    T_NEAR(a.room, 30, 0);
+    rs_director_ask(d, 0);
+    T_CHECK(!rs_director_next(d, 79.5, &ahead)); /* it would begin at 80.5 */
+    end(d, a, RS_TASK_OK);
+    T_CHECK(rs_director_next(d, 79.5, &a));
+    T_TASK(a, 0, -1, MOTION);
+    end(d, a, RS_TASK_STOPPED);
+    rs_director_ask(d, 0);
+    T_CHECK(rs_director_next(d, 80.5, &a) && a.kind == RS_ANSWER_DONE);
+    T_CHECK(!rs_director_finished(d));
+    rs_director_destroy(&d);
+    d = create(v, 1, 2, (rs_sched_gang[]){gang, gang}); /* there is no room for anybody */
+    rs_director_ask(d, 0);
+    T_CHECK(!rs_director_next(d, 70.5, &a)); /* the other one may be about to come */
+    rs_director_ask(d, 1);
+    for (int i = 0; i < 2; i++)
+        T_CHECK(rs_director_next(d, 70.5, &a) && a.kind == RS_ANSWER_DONE);
+    T_CHECK(!rs_director_next(d, 70.5, &a));
+    rs_director_destroy(&d);
+}
+
 static void t_nobody_left_for_the_rest_is_the_end(void)
 {
     rs_sched_gang gangs[2] = {{RS_TASK_ANY & ~RS_TASK_BIT(RS_TASK_EDIT), INFINITY},
@@ -461,6 +496,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_pinned_gangs_run_their_stages_only),
     T_CASE(t_a_time_limit_keeps_what_has_no_checkpoints),
     T_CASE(t_a_time_limit_leaves_tasks_to_others),
+    T_CASE(t_a_time_limit_leaves_room_for_a_checkpoint),
     T_CASE(t_nobody_left_for_the_rest_is_the_end),
     T_CASE(t_what_is_done_or_unusable_is_not_handed_out),
     T_CASE(t_chains_are_one_task_per_video),

@@ -8,8 +8,16 @@
 
 enum { SHAPES = 3000, MAX_GANGS = 9, MOST_STEPS = 200000 };
 
+/* What is worked on at a time. */
+typedef struct slot {
+    int64_t head; /* first task; it is in `tasks` until it ends */
+    rs_answer tasks[RS_SCHED_BATCH];
+    int n;
+    int64_t follows;
+} slot;
+
 typedef struct worker {
-    rs_answer held[2];
+    slot held[2], coming; /* coming: companions that were told of so far */
     int n;
     bool live, asking;
     int64_t helps; /* gang, or -1 */
@@ -28,7 +36,9 @@ typedef struct world {
     worker w[MAX_GANGS];
     record *tasks; /* by task */
     int64_t *name; /* [video, edit + 1, stage] -> task, or -1 */
-    int64_t most_edits;
+    int64_t most_edits, shapes;
+    int batch;
+    int64_t batches; /* that were given */
     double fail, stop, lose;
     int64_t groups[MAX_GANGS];
     bool grouped;
@@ -63,6 +73,7 @@ static rs_sched_video *random_videos(world *w)
         }
         for (int64_t k = 0; k < edits; k++) {
             e[k].failed = draw(w) < 0.1;
+            e[k].shape = (int)below(w, w->shapes);
             for (int s = 0; s < RS_TASK_COUNT; s++) {
                 e[k].seconds[s] = (double)below(w, 3);
                 e[k].skip |= draw(w) < 0.2 ? RS_TASK_BIT(s) : 0;
@@ -127,7 +138,7 @@ static void help(world *w, const rs_answer *a)
     T_CHECK(g->n == 0 && g->helps < 0);
     T_CHECK(a->gang > a->leader && a->gang < a->leader + a->width);
     T_CHECK(w->groups[a->gang] == w->groups[a->leader]);
-    T_CHECK(leader->n > 0 && leader->held[0].task == a->task);
+    T_CHECK(leader->n > 0 && leader->held[0].head == a->task);
     T_CHECK(RS_TASK_PASSES & RS_TASK_BIT(a->stage));
     T_CHECK(w->given[a->gang].stages & RS_TASK_BIT(a->stage));
     g->helps = a->leader;
@@ -141,22 +152,12 @@ static void free_helpers(world *w, int64_t leader)
             w->w[g].helps = -1;
 }
 
-static void receive(world *w, const rs_answer *a)
+/* Any task that is handed out, companions too. */
+static void check_task(world *w, const rs_answer *a)
 {
-    worker *g = &w->w[a->gang];
-    T_CHECK(g->live && g->asking && g->n < 2);
-    g->asking = false;
-    T_CHECK(g->helps < 0); /* it waits for the end of that */
-    if (a->kind == RS_ANSWER_DONE) {
-        T_CHECK(g->n == 0 || rs_director_finished(w->d));
-        return;
-    }
+    const worker *g = &w->w[a->gang];
     T_CHECK(a->task >= 0 && a->task < rs_director_tasks(w->d));
-    T_CHECK(a->kind == RS_ANSWER_HELP || a->leader == a->gang);
-    if (a->kind == RS_ANSWER_HELP) {
-        help(w, a);
-        return;
-    }
+    T_CHECK(a->leader == a->gang);
     T_CHECK(a->width == 1 || a->gang + a->width <= w->gangs);
     T_CHECK(!skipped(w, a->video, a->edit, (int)a->stage));
     T_CHECK(a->edit < 0 || !w->v[a->video].edits[a->edit].failed);
@@ -167,10 +168,53 @@ static void receive(world *w, const rs_answer *a)
     *name = a->task;
     T_CHECKF(w->tasks[a->task] == NEW, "task %d is handed out in state %d", (int)a->task,
              (int)w->tasks[a->task]);
-    T_CHECK(a->follows < 0 || (g->n == 1 && g->held[0].task == a->follows));
-    T_CHECKF(not_too_early(w, a), "stage %s too early", rs_task_stage_name(a->stage));
+    T_CHECK(a->follows < 0 || (g->n == 1 && g->held[0].head == a->follows));
     w->tasks[a->task] = HELD;
-    g->held[g->n++] = *a;
+}
+
+/* Companions are ready by themselves, of one shape, and no more than asked for. */
+static void check_batch(const world *w, const slot *s)
+{
+    T_CHECK(s->n >= 1 && s->n <= (w->batch > 1 ? w->batch : 1));
+    for (int i = 0; i + 1 < s->n; i++) {
+        rs_answer a = s->tasks[i];
+        a.follows = -1;
+        T_CHECK(a.stage == RS_TASK_APPEARANCE && s->tasks[s->n - 1].stage == a.stage);
+        T_CHECKF(not_too_early(w, &a), "companion too early");
+        T_EQ_I(w->v[a.video].edits[a.edit].shape,
+               w->v[s->tasks[s->n - 1].video].edits[s->tasks[s->n - 1].edit].shape);
+    }
+}
+
+static void receive(world *w, const rs_answer *a)
+{
+    worker *g = &w->w[a->gang];
+    T_CHECK(g->live && g->asking && g->n < 2);
+    T_CHECK(g->helps < 0); /* it waits for the end of that */
+    if (a->kind == RS_ANSWER_HELP) {
+        g->asking = false;
+        help(w, a);
+        return;
+    }
+    if (a->kind == RS_ANSWER_DONE) {
+        g->asking = false;
+        T_CHECK(g->n == 0 || rs_director_finished(w->d));
+        return;
+    }
+    check_task(w, a);
+    T_CHECK(g->coming.n < RS_SCHED_BATCH);
+    g->coming.tasks[g->coming.n++] = *a;
+    if (a->kind == RS_ANSWER_WITH)
+        return;
+    T_CHECKF(not_too_early(w, a), "stage %s too early", rs_task_stage_name(a->stage));
+    g->asking = false;
+    g->coming.head = a->task;
+    g->coming.follows = a->follows;
+    check_batch(w, &g->coming);
+    T_CHECK(a->width == 1 || g->coming.n == 1);
+    w->batches += g->coming.n > 1;
+    g->held[g->n++] = g->coming;
+    g->coming = (slot){0};
 }
 
 static void receive_all(world *w)
@@ -178,35 +222,47 @@ static void receive_all(world *w)
     rs_answer a;
     while (rs_director_next(w->d, 0, &a))
         receive(w, &a);
+    for (int64_t g = 0; g < w->gangs; g++)
+        T_EQ_I(w->w[g].coming.n, 0);
+}
+
+static void drop_slot(world *w, worker *g)
+{
+    const slot *s = &g->held[--g->n];
+    for (int i = 0; i < s->n; i++)
+        w->tasks[s->tasks[i].task] = NEW;
 }
 
 static void drop(world *w, worker *g)
 {
     while (g->n > 0)
-        w->tasks[g->held[--g->n].task] = NEW;
+        drop_slot(w, g);
     g->asking = false;
     g->helps = -1;
     free_helpers(w, g - w->w);
 }
 
-static void end_first(world *w, int64_t gang)
+/* One of those of the first slot, in any order. */
+static void end_one(world *w, int64_t gang)
 {
     worker *g = &w->w[gang];
-    rs_answer first = g->held[0];
+    slot *s = &g->held[0];
+    int64_t i = below(w, s->n), task = s->tasks[i].task;
     double x = draw(w);
     rs_task_end how = x < w->fail             ? RS_TASK_FAILED
                       : x < w->fail + w->stop ? RS_TASK_STOPPED
                                               : RS_TASK_OK;
-    if (how != RS_TASK_OK && g->n == 2 && g->held[1].follows == first.task) {
-        w->tasks[g->held[1].task] = NEW;
-        g->n = 1;
+    if (how != RS_TASK_OK && g->n == 2 && g->held[1].follows == task)
+        drop_slot(w, g);
+    w->tasks[task] = how == RS_TASK_OK ? OK : how == RS_TASK_FAILED ? FAILED : NEW;
+    s->tasks[i] = s->tasks[--s->n];
+    if (s->n == 0) {
+        g->held[0] = g->held[1];
+        g->n--;
+        free_helpers(w, gang);
     }
-    w->tasks[first.task] = how == RS_TASK_OK ? OK : how == RS_TASK_FAILED ? FAILED : NEW;
-    g->held[0] = g->held[1];
-    g->n--;
-    free_helpers(w, gang);
-    T_CHECK(rs_director_end(w->d, gang, first.task, how, "random"));
-    T_CHECK(!rs_director_end(w->d, gang, first.task, how, "random"));
+    T_CHECK(rs_director_end(w->d, gang, task, how, "random"));
+    T_CHECK(!rs_director_end(w->d, gang, task, how, "random"));
 }
 
 static void step(world *w)
@@ -224,7 +280,7 @@ static void step(world *w)
         g->asking = true;
         rs_director_ask(w->d, gang);
     } else if (g->n > 0) {
-        end_first(w, gang);
+        end_one(w, gang);
     }
     if (draw(w) < 0.7) /* else several events before the director answers */
         receive_all(w);
@@ -255,6 +311,8 @@ static void make(world *w, uint64_t seed, bool grouped)
     w->fail = draw(w) < 0.5 ? 0 : 0.15;
     w->stop = draw(w) < 0.5 ? 0 : 0.2;
     w->lose = draw(w) < 0.5 ? 0 : 0.05;
+    w->shapes = 1 + below(w, 3);
+    w->batch = draw(w) < 0.4 ? 0 : (int)below(w, RS_SCHED_BATCH + 1);
     w->v = random_videos(w);
     bool pinned = draw(w) < 0.4;
     for (int64_t g = 0; g < w->gangs; g++) {
@@ -269,7 +327,8 @@ static void make(world *w, uint64_t seed, bool grouped)
                           .videos = w->v,
                           .n_videos = w->n,
                           .gangs = w->given,
-                          .n_gangs = w->gangs};
+                          .n_gangs = w->gangs,
+                          .batch = w->batch};
     if (w->grouped) {
         o.groups = w->groups;
         o.in_step = draw(w) < 0.5;
@@ -285,7 +344,7 @@ static void make(world *w, uint64_t seed, bool grouped)
 
 static int64_t run_all(bool grouped)
 {
-    int64_t helped = 0;
+    int64_t helped = 0, batches = 0;
     for (uint64_t seed = 0; seed < SHAPES; seed++) {
         world w;
         make(&w, seed, grouped);
@@ -296,8 +355,10 @@ static int64_t run_all(bool grouped)
         T_EQ_I(rs_director_held(w.d), 0);
         check_outcomes(&w);
         helped += w.helped;
+        batches += w.batches;
         rs_director_destroy(&w.d);
     }
+    T_CHECKF(batches > 100, "%d batches only", (int)batches);
     return helped;
 }
 

@@ -74,6 +74,7 @@ static const key_case k_cases[] = {
     {"frames", CATALOG("s/frames: 5/frames: 9/"), NULL, {"-----", "imaed"}},
     /* settings */
     {"", NULL, "clip.sampling=first", ALL},
+    {"", NULL, "model.precision=bf16", ALL},
     {"", NULL, "prompt.prefix=x", ALL},
     {"", NULL, "mask.shape=exact", ALL},
     {"", NULL, "condition.fill=128", ALL},

@@ -98,9 +98,15 @@ int64_t rs_image_encoder_size(const rs_image_encoder *e)
     return e->config.image;
 }
 
+static bool bf16(const rs_image_encoder *e)
+{
+    return rs_device_precision(e->dev) == RS_PRECISION_BF16;
+}
+
 static void linear(rs_image_encoder *e, rs_tensor y, rs_tensor x, const rs_tensor *w, float beta)
 {
-    RS_OP(e->dev, gemm, .y = y, .a = x, .b = w[0], .bias = w[1], .trans_b = true, .beta = beta);
+    RS_OP(e->dev, gemm, .y = y, .a = x, .b = w[0], .bias = w[1], .trans_b = true, .beta = beta,
+          .bf16 = bf16(e));
 }
 
 static void norm(rs_image_encoder *e, rs_tensor y, rs_tensor x, const rs_tensor *w)
@@ -121,7 +127,7 @@ static void embed(rs_image_encoder *e, const rs_tensor *w)
     RS_OP(e->dev, gate_add, .y = cls, .x = cls,
           .o = rs_tensor_reshape(w[RS_CLIP_CLASS], RS_SHAPE(1, g->dim)));
     RS_OP(e->dev, gemm, .y = rs_tensor_rows_view(e->x, 1, g->tokens), .a = e->patches, .b = weight,
-          .trans_b = true, .beta = 1.0f);
+          .trans_b = true, .beta = 1.0f, .bf16 = bf16(e));
     norm(e, e->x, e->x, &w[RS_CLIP_NORM_W]);
 }
 
@@ -137,7 +143,7 @@ static void run_block(rs_image_encoder *e, const rs_tensor *w)
     linear(e, e->x, e->o, &w[RS_CLIP_O], 1.0f);
     norm(e, e->h, e->x, &w[RS_CLIP_NORM2]);
     RS_OP(e->dev, gemm, .y = e->ff, .a = e->h, .b = w[RS_CLIP_FC1], .bias = w[RS_CLIP_FC1 + 1],
-          .trans_b = true, .act = RS_ACT_GELU_ERF);
+          .trans_b = true, .act = RS_ACT_GELU_ERF, .bf16 = bf16(e));
     linear(e, e->x, e->ff, &w[RS_CLIP_FC2], 1.0f);
 }
 
@@ -238,7 +244,7 @@ static rs_flops flops_of(const rs_clip_config *g)
                       .attention = n * 4 * T * T * D};
 }
 
-rs_status rs_image_encoder_sizes(rs_encoder_sizes *out, const char *model_dir)
+rs_status rs_image_encoder_sizes(rs_encoder_sizes *out, const rs_device *d, const char *model_dir)
 {
     rs_component found = {0};
     rs_weight_files files, head = {0};
@@ -249,9 +255,9 @@ rs_status rs_image_encoder_sizes(rs_encoder_sizes *out, const char *model_dir)
     RS_TRY_OUT(rs_clip_config_read(&e.config, found.config));
     RS_TRY_OUT(rs_clip_layout(&e.layout, e.arena, found.config, found.original));
     RS_TRY_OUT(rs_clip_head_layout(&e.head_layout, e.arena, found.config, found.original));
-    RS_TRY_OUT(rs_weights_look(&files, found.weights, &e.layout));
+    RS_TRY_OUT(rs_weights_look(&files, d, found.weights, &e.layout));
     /* A checkpoint without a head cannot embed, which is said where that is asked for. */
-    st = rs_weights_look(&head, found.weights, &e.head_layout);
+    st = rs_weights_look(&head, d, found.weights, &e.head_layout);
     if (st == RS_MODEL) {
         rs_error_clear();
         head = (rs_weight_files){0};

@@ -50,6 +50,7 @@ static void add_pair(rs_layout *l, rs_arena *a, int block, int slot, const char 
             .original = rs_arena_printf(a, "visual.%s.%s", original, k_kinds[i]),
             .ndim = i == 0 && cols ? 2 : 1,
             .shape = {rows, i == 0 ? cols : 0},
+            .matrix = i == 0 && cols,
         };
         if (part >= 0) {
             row.original_rows[0] = part * rows;
@@ -72,7 +73,8 @@ static void add_embeddings(rs_layout *l, rs_arena *a, const rs_clip_config *c)
                            .diffusers = "vision_model.embeddings.patch_embedding.weight",
                            .original = "visual.patch_embedding.weight",
                            .ndim = 4,
-                           .shape = {c->dim, 3, c->patch, c->patch}};
+                           .shape = {c->dim, 3, c->patch, c->patch},
+                           .matrix = true};
     rs_weight_row position = {.slot = RS_CLIP_POSITION,
                               .block = -1,
                               .diffusers = "vision_model.embeddings.position_embedding.weight",
@@ -133,6 +135,7 @@ rs_status rs_clip_head_layout(rs_layout *out, rs_arena *a, const rs_json *config
                                 .original = "visual_projection.weight",
                                 .ndim = 2,
                                 .shape = {c.projection, c.dim},
+                                .matrix = true,
                                 .optional = true};
     rs_weight_row transposed = {.slot = RS_CLIP_PROJECTION_T,
                                 .block = -1,
@@ -140,6 +143,7 @@ rs_status rs_clip_head_layout(rs_layout *out, rs_arena *a, const rs_json *config
                                 .original = "visual.head",
                                 .ndim = 2,
                                 .shape = {c.dim, c.projection},
+                                .matrix = true,
                                 .optional = true};
     add_layer(out, a, -1, rs_arena_printf(a, "encoder.layers.%lld", (long long)c.layers - 1),
               rs_arena_printf(a, "transformer.%lld", (long long)c.layers - 1), &c);

@@ -127,7 +127,8 @@ static rs_status bind_length(rs_text_encoder *e, int64_t L)
 
 static void linear(rs_text_encoder *e, rs_tensor y, rs_tensor x, rs_tensor w, float beta)
 {
-    RS_OP(e->dev, gemm, .y = y, .a = x, .b = w, .trans_b = true, .beta = beta);
+    RS_OP(e->dev, gemm, .y = y, .a = x, .b = w, .trans_b = true, .beta = beta,
+          .bf16 = rs_device_precision(e->dev) == RS_PRECISION_BF16);
 }
 
 static void norm(rs_text_encoder *e, rs_tensor y, rs_tensor x, rs_tensor w)
@@ -220,7 +221,8 @@ static rs_flops flops_of(const rs_umt5_config *g, int64_t rows)
                       .attention = n * 4 * L * L * inner};
 }
 
-rs_status rs_text_encoder_sizes(rs_encoder_sizes *out, const char *model_dir, int64_t rows)
+rs_status rs_text_encoder_sizes(rs_encoder_sizes *out, const rs_device *d, const char *model_dir,
+                                int64_t rows)
 {
     rs_component found = {0};
     rs_weight_files files;
@@ -230,7 +232,7 @@ rs_status rs_text_encoder_sizes(rs_encoder_sizes *out, const char *model_dir, in
     RS_TRY_OUT(rs_component_open(&found, e.arena, model_dir, RS_COMPONENT_TEXT));
     RS_TRY_OUT(rs_umt5_config_read(&e.config, found.config));
     RS_TRY_OUT(rs_umt5_layout(&e.layout, e.arena, found.config, found.original));
-    RS_TRY_OUT(rs_weights_look(&files, found.weights, &e.layout));
+    RS_TRY_OUT(rs_weights_look(&files, d, found.weights, &e.layout));
     bind(&e, &plan);
     *out = (rs_encoder_sizes){.params = rs_layout_params(&e.layout),
                               .rows = rows,

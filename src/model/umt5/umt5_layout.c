@@ -42,7 +42,8 @@ static void add(rs_layout *l, rs_arena *a, int block, int slot, const char *diff
                          .diffusers = diffusers,
                          .original = original,
                          .ndim = cols ? 2 : 1,
-                         .shape = {rows, cols}};
+                         .shape = {rows, cols},
+                         .matrix = cols && slot != RS_UMT5_BIAS};
     rs_layout_add(l, a, row);
 }
 

@@ -10,6 +10,12 @@ static rs_tensor carve(rs_carver *c, int64_t rows, int64_t cols)
     return rs_carve(c, RS_DTYPE_F32, RS_SHAPE(rows, cols));
 }
 
+/* Of activations: in the type that the device stores them in. */
+static rs_tensor carve_act(rs_carver *c, const wan_state *s, int64_t rows, int64_t cols)
+{
+    return rs_carve(c, s->dims.activation, RS_SHAPE(rows, cols));
+}
+
 static bool over_video(wan_target t)
 {
     return t != WAN_T_K2 && t != WAN_T_V2 && t != WAN_T_KI && t != WAN_T_VI;
@@ -19,7 +25,7 @@ static bool over_video(wan_target t)
  * 20,000 tokens and would take twice the bytes. */
 static void carve_attention(wan_acts *a, rs_carver *c, const wan_state *s)
 {
-    a->o1 = carve(c, s->n * s->S, s->cfg.dim);
+    a->o1 = carve_act(c, s, s->n * s->S, s->cfg.dim);
     a->lse1 = carve(c, s->n * (s->cfg.heads / s->dims.lane->width), s->all);
 }
 
@@ -28,19 +34,21 @@ static void carve_acts(wan_acts *a, rs_carver *c, const wan_state *s)
 {
     const rs_wan_config *cfg = &s->cfg;
     int64_t S = s->n * s->S, D = cfg->dim;
-    rs_tensor *const full[] = {&a->q1, &a->k1, &a->v1, &a->x1, &a->q2, &a->ot, &a->x2};
+    rs_tensor *const full[] = {&a->q1, &a->k1, &a->v1, &a->q2, &a->ot};
     for (size_t i = 0; i < sizeof full / sizeof full[0]; i++)
-        *full[i] = carve(c, S, D);
+        *full[i] = carve_act(c, s, S, D);
+    a->x1 = carve(c, S, D);
+    a->x2 = carve(c, S, D);
     carve_attention(a, c, s);
     a->lset = carve(c, s->n * cfg->heads, s->S);
     if (cfg->image_dim) {
-        a->oi = carve(c, S, D);
+        a->oi = carve_act(c, s, S, D);
         a->lsei = carve(c, s->n * cfg->heads, s->S);
     }
-    a->up = carve(c, S, cfg->ffn);
+    a->up = carve_act(c, s, S, cfg->ffn);
     for (int i = 0; i < WAN_TARGETS; i++)
         if (s->dims.rank > 0 && over_video(i))
-            a->hidden[i] = carve(c, S, s->dims.rank);
+            a->hidden[i] = carve_act(c, s, S, s->dims.rank);
 }
 
 /* Without a backward the acts are the scratch buffers themselves, and the residual stream is
@@ -84,23 +92,24 @@ static void bind_context(wan_state *s, rs_carver *c)
     int64_t D = s->cfg.dim, T = s->cfg.text_len, I = s->dims.image_rows;
     int64_t n = s->n, most = rs_max_i64(T, I);
     *x = (wan_context){0};
-    x->kt = carve(c, n * T, D);
-    x->vt = carve(c, n * T, D);
-    x->kt_raw = s->dims.training ? carve(c, n * T, D) : x->kt;
+    x->kt = carve_act(c, s, n * T, D);
+    x->vt = carve_act(c, s, n * T, D);
+    x->kt_raw = s->dims.training ? carve_act(c, s, n * T, D) : x->kt;
     if (I > 0) {
-        x->ki = carve(c, n * I, D);
-        x->vi = carve(c, n * I, D);
-        x->ki_raw = s->dims.training ? carve(c, n * I, D) : x->ki;
+        x->ki = carve_act(c, s, n * I, D);
+        x->vi = carve_act(c, s, n * I, D);
+        x->ki_raw = s->dims.training ? carve_act(c, s, n * I, D) : x->ki;
     }
     if (s->dims.training) {
-        x->dk = carve(c, most, D);
-        x->dv = carve(c, most, D);
+        x->dk = carve_act(c, s, most, D);
+        x->dv = carve_act(c, s, most, D);
     }
     if (s->dims.rank > 0) {
-        x->dhidden = carve(c, s->dims.training ? most : n * most, s->dims.rank);
+        x->dhidden = carve_act(c, s, s->dims.training ? most : n * most, s->dims.rank);
         for (int i = 0; i < WAN_TARGETS; i++)
             if (!over_video(i))
-                x->hidden[i] = s->dims.training ? carve(c, n * most, s->dims.rank) : x->dhidden;
+                x->hidden[i] =
+                    s->dims.training ? carve_act(c, s, n * most, s->dims.rank) : x->dhidden;
     }
 }
 
@@ -127,7 +136,7 @@ static void bind_ends(wan_state *s, rs_carver *c)
 static rs_tensor carve_scratch(const wan_state *s, rs_carver *c)
 {
     int64_t most = rs_ceil_div(s->n * s->all, s->dims.lane->width);
-    return rs_tensor_rows_view(carve(c, most, s->cfg.dim), 0, s->n * s->S);
+    return rs_tensor_rows_view(carve_act(c, s, most, s->cfg.dim), 0, s->n * s->S);
 }
 
 static void bind_lane(wan_state *s, rs_carver *c)
@@ -175,9 +184,9 @@ void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims)
     for (int i = 0; i < n_t; i++)
         s->t[i] = carve_scratch(s, c);
     for (int i = 0; i < n_f; i++)
-        s->f[i] = carve(c, s->n * s->S, s->cfg.ffn);
+        s->f[i] = carve_act(c, s, s->n * s->S, s->cfg.ffn);
     if (dims->rank > 0)
-        s->dhidden = carve(c, s->n * s->S, dims->rank);
+        s->dhidden = carve_act(c, s, s->n * s->S, dims->rank);
     bind_lane(s, c);
     if (!dims->training) {
         alias_acts(s);
@@ -221,19 +230,19 @@ void rs_wan_setup(void *state, rs_device *d)
     s->ctx_block = -1;
 }
 
-void rs_wan_bind_cond(const void *state, void *cond, rs_carver *c, int64_t text_rows,
-                      int64_t image_rows)
+void rs_wan_bind_cond(const void *state, void *cond, rs_carver *c, rs_dtype activation,
+                      int64_t text_rows, int64_t image_rows)
 {
     const rs_wan_config *cfg = &((const wan_state *)state)->cfg;
     wan_cond *w = cond;
     *w = (wan_cond){.U = rs_min_i64(text_rows + 1, cfg->text_len), .I = image_rows};
     w->last_count = cfg->text_len - w->U + 1;
-    w->text = carve(c, w->U, cfg->dim);
+    w->text = rs_carve(c, activation, RS_SHAPE(w->U, cfg->dim));
     w->text_in = carve(c, w->U, cfg->text_dim);
-    w->text_hidden = carve(c, w->U, cfg->dim);
+    w->text_hidden = rs_carve(c, activation, RS_SHAPE(w->U, cfg->dim));
     if (image_rows > 0) {
-        w->image = carve(c, image_rows, cfg->dim);
+        w->image = rs_carve(c, activation, RS_SHAPE(image_rows, cfg->dim));
         w->image_in = carve(c, image_rows, cfg->image_dim);
-        w->image_hidden = carve(c, image_rows, cfg->image_dim);
+        w->image_hidden = rs_carve(c, activation, RS_SHAPE(image_rows, cfg->image_dim));
     }
 }

@@ -9,11 +9,15 @@ static rs_tensor matrix(rs_tensor w)
     return rs_tensor_reshape(w, RS_SHAPE(w.shape[0], rs_tensor_count(w) / w.shape[0]));
 }
 
+/* In the device's precision. Time embedding and head are fp32 whatever that is (wan21.md 1.5 A). */
 static void linear(rs_device *d, const rs_tensor *globals, int slot, rs_tensor y, rs_tensor x,
                    rs_act act)
 {
+    bool fp32 =
+        slot == WAN_G_TIME1 || slot == WAN_G_TIME2 || slot == WAN_G_TIME_PROJ || slot == WAN_G_HEAD;
     RS_OP(d, gemm, .y = y, .a = x, .b = matrix(globals[slot]), .trans_b = true,
-          .bias = globals[slot + 1], .act = act);
+          .bias = globals[slot + 1], .act = act,
+          .bf16 = !fp32 && rs_device_precision(d) == RS_PRECISION_BF16);
 }
 
 static void put(rs_device *d, rs_tensor dst, rs_tensor src)

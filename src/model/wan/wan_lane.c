@@ -6,7 +6,7 @@
 /* The memory of an (S,D) scratch buffer as all tokens of own heads. */
 static rs_tensor heads_in(const wan_state *s, rs_tensor t)
 {
-    return rs_tensor_of(t.data, RS_DTYPE_F32, RS_SHAPE(s->all, s->cfg.dim / s->dims.lane->width));
+    return rs_tensor_of(t.data, t.dtype, RS_SHAPE(s->all, s->cfg.dim / s->dims.lane->width));
 }
 
 static rs_tensor to_heads(const wan_block *b, rs_tensor into, rs_tensor rows)

@@ -135,14 +135,15 @@ static void norm(builder *b, int slot, const char *name, const char *original, i
 
 static void scale(builder *b, int slot, const char *name, const char *original, int64_t n)
 {
-    rs_weight_row row = {slot, b->block, name, original, 1, {n}, {0, 0}, false, false};
+    rs_weight_row row = {slot, b->block, name, original, 1, {n}, {0, 0}, false, false, false};
     rs_layout_add(b->l, b->a, row);
 }
 
 static void table(builder *b, int slot, const char *name, const char *original, int64_t n,
                   int64_t dim)
 {
-    rs_weight_row row = {slot, b->block, name, original, 3, {1, n, dim}, {0, 0}, false, false};
+    rs_weight_row row = {slot,        b->block, name,  original, 3,
+                         {1, n, dim}, {0, 0},   false, false,    false};
     rs_layout_add(b->l, b->a, row);
 }
 
@@ -156,6 +157,7 @@ static void add_globals(builder *b, const rs_wan_config *c)
         .diffusers = "patch_embedding.weight",
         .ndim = 5,
         .shape = {D, c->in_channels, c->patch[0], c->patch[1], c->patch[2]},
+        .matrix = true,
     };
     rs_layout_add(b->l, b->a, patch);
     scale(b, WAN_G_PATCH + 1, "patch_embedding.bias", NULL, D);

@@ -1,6 +1,8 @@
-/* Private to src/model/wan: device buffers of the transformer. S counts this rank's tokens
- * (nn/lane.h), A those of the whole lane; with one rank they are the same. n samples share the
- * passes: rows of sample k of an (n*S,..) buffer are [k*S,(k+1)*S). */
+/* Private to src/model/wan: device buffers of the transformer. The residual stream (x, x1, x2 and
+ * its gradient), log-sum-exps, tokens, head, time embedding, modulation and sums are fp32, what
+ * else has (S,..) rows is in the device's activation type. S counts this rank's tokens (nn/lane.h),
+ * A those of the whole lane; with one rank they are the same. n samples share the passes: rows of
+ * sample k of an (n*S,..) buffer are [k*S,(k+1)*S). */
 #ifndef RS_MODEL_WAN_STATE_H
 #define RS_MODEL_WAN_STATE_H
 
@@ -93,8 +95,8 @@ int64_t rs_wan_tokens(const void *state, const rs_dims *dims); /* wan_family.c *
 /* wan_buffers.c */
 void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims);
 void rs_wan_setup(void *state, rs_device *d);
-void rs_wan_bind_cond(const void *state, void *cond, rs_carver *c, int64_t text_rows,
-                      int64_t image_rows);
+void rs_wan_bind_cond(const void *state, void *cond, rs_carver *c, rs_dtype activation,
+                      int64_t text_rows, int64_t image_rows);
 /* The acts of block i in a pass of training; the shared ones for i = -1. */
 wan_acts rs_wan_acts_of(const wan_state *s, int i);
 

@@ -1,0 +1,22 @@
+/* Attention by cuDNN (host code): what attention.cu asks first. */
+#ifndef RS_KERNELS_ATTENTION_CUDNN_H
+#define RS_KERNELS_ATTENTION_CUDNN_H
+
+#include "kernels/attention/attention_cuda.h"
+#include "kernels/cuda/dnn.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Enqueue; false, and nothing was done: cuDNN is not there, was turned off, or does not take this
+ * call. */
+bool rs_att_fwd_dnn(rs_cuctx *c, const rs_att_call *p, int64_t d);
+bool rs_att_bwd_dnn(rs_cuctx *c, const rs_att_call *p, int64_t d);
+/* The operations of a call's graph; for plans, and for the test that cuDNN accepts them. */
+void rs_att_dnn_graph(rs_dnn_graph *g, const rs_att_call *p, int64_t d, bool backward);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,159 @@
+#include "kernels/cpu/pairs.h"
+
+#include "base/num.h"
+#include "kernels/cpu/simd_avx512.h"
+
+#if defined(__x86_64__)
+#define BF16        RS_TARGET_AVX512_BF16
+#define BF16_INLINE static inline __attribute__((always_inline)) BF16
+
+enum { MR = 8, NR = RS_PAIRS_NR, LANES = 16 };
+
+/* ---- products ---- */
+
+/* m and nv are constants in every use; `tail` lanes of the last vector are valid. */
+BF16_INLINE void tile_body(const int m, const int nv, int64_t pairs, rs_pairs_a a,
+                           const uint32_t *b, float *c, int64_t ldc, int64_t tail, bool accumulate)
+{
+    __m512 acc[MR][3];
+    RS_UNROLL
+    for (int i = 0; i < m; i++) {
+        RS_UNROLL
+        for (int v = 0; v < nv; v++) {
+            __mmask16 mask = v + 1 < nv ? 0xffff : V_MASK(tail);
+            acc[i][v] = accumulate ? _mm512_maskz_loadu_ps(mask, c + i * ldc + v * LANES)
+                                   : _mm512_setzero_ps();
+        }
+    }
+    const uint32_t *at = a.a;
+    for (int64_t p = 0; p < pairs; p++, at += a.pair, b += NR) {
+        __m512bh w[3];
+        RS_UNROLL
+        for (int v = 0; v < nv; v++)
+            w[v] = (__m512bh)_mm512_loadu_si512(b + v * LANES);
+        RS_UNROLL
+        for (int i = 0; i < m; i++) {
+            __m512bh x = (__m512bh)_mm512_set1_epi32((int)at[i * a.row]);
+            RS_UNROLL
+            for (int v = 0; v < nv; v++)
+                acc[i][v] = _mm512_dpbf16_ps(acc[i][v], x, w[v]);
+        }
+    }
+    RS_UNROLL
+    for (int i = 0; i < m; i++) {
+        RS_UNROLL
+        for (int v = 0; v < nv; v++)
+            _mm512_mask_storeu_ps(c + i * ldc + v * LANES, v + 1 < nv ? 0xffff : V_MASK(tail),
+                                  acc[i][v]);
+    }
+}
+
+#define TILE_CASE(m_, nv_)                                                                         \
+    case (m_)*4 + (nv_):                                                                           \
+        tile_body(m_, nv_, pairs, a, b, c, ldc, tail, accumulate);                                 \
+        break;
+#define TILE_ROW(m_) TILE_CASE(m_, 1) TILE_CASE(m_, 2) TILE_CASE(m_, 3)
+
+BF16 static void tile(int64_t m, int64_t n, int64_t pairs, rs_pairs_a a, const uint32_t *b,
+                      float *c, int64_t ldc, bool accumulate)
+{
+    int64_t nv = rs_ceil_div(n, LANES), tail = n - (nv - 1) * LANES;
+    switch (m * 4 + nv) {
+        TILE_ROW(1)
+        TILE_ROW(2)
+        TILE_ROW(3)
+        TILE_ROW(4)
+        TILE_ROW(5)
+        TILE_ROW(6)
+        TILE_ROW(7)
+        TILE_ROW(8)
+    }
+}
+
+/* A panel of B stays in the inner cache while all rows of A pass by. */
+void rs_pairs_block(int64_t m, int64_t n, int64_t pairs, rs_pairs_a a, const uint32_t *panels,
+                    float *c, int64_t ldc, bool accumulate)
+{
+    for (int64_t j = 0; j < n; j += NR, panels += NR * pairs)
+        for (int64_t i = 0; i < m; i += MR)
+            tile(rs_min_i64(MR, m - i), rs_min_i64(NR, n - j), pairs,
+                 (rs_pairs_a){a.a + i * a.row, a.row, a.pair}, panels, c + i * ldc + j, ldc,
+                 accumulate);
+}
+
+/* ---- packing ---- */
+
+/* n values, 0 or more, at most 16 of them: as bf16. */
+BF16_INLINE __m256i load16(const float *p, int64_t n)
+{
+    if (n <= 0)
+        return _mm256_setzero_si256();
+    __m512 f = n >= LANES ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(V_MASK(n), p);
+    return (__m256i)_mm512_cvtneps_pbh(f);
+}
+
+/* n values of one row, at most 32 of them: up to 16 pairs. */
+BF16_INLINE __m512i load_pairs(const float *p, int64_t n)
+{
+    if (n >= 2 * LANES)
+        return (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(p + LANES), _mm512_loadu_ps(p));
+    return _mm512_inserti64x4(_mm512_castsi256_si512(load16(p, n)), load16(p + LANES, n - LANES),
+                              1);
+}
+
+BF16 void rs_pairs_pack_a(uint32_t *dst, const float *a, int64_t lda, int64_t m, int64_t k)
+{
+    int64_t pairs = rs_pairs_of(k);
+    for (int64_t i = 0; i < m; i++, dst += pairs)
+        for (int64_t p = 0; p < pairs; p += LANES) {
+            __m512i v = load_pairs(a + i * lda + 2 * p, k - 2 * p);
+            if (pairs - p >= LANES)
+                _mm512_storeu_si512(dst + p, v);
+            else
+                _mm512_mask_storeu_epi32(dst + p, V_MASK(pairs - p), v);
+        }
+}
+
+/* 16 columns (n of them there) over all pairs, transposed 16 pairs at a time. */
+BF16_INLINE void pack_stripe(uint32_t *dst, const float *b, int64_t ldb, int64_t k, int64_t n)
+{
+    int64_t pairs = rs_pairs_of(k);
+    for (int64_t p = 0; p < pairs; p += LANES) {
+        uint32_t in[LANES * LANES], part[LANES * LANES];
+        for (int64_t c = 0; c < LANES; c++)
+            _mm512_storeu_si512(in + c * LANES, c < n ? load_pairs(b + c * ldb + 2 * p, k - 2 * p)
+                                                      : _mm512_setzero_si512());
+        if (pairs - p >= LANES) {
+            rs_v_transpose16((float *)(void *)(dst + p * NR), NR, (const float *)(void *)in, LANES);
+            continue;
+        }
+        rs_v_transpose16((float *)(void *)part, LANES, (const float *)(void *)in, LANES);
+        for (int64_t q = 0; q < pairs - p; q++)
+            _mm512_storeu_si512(dst + (p + q) * NR, _mm512_loadu_si512(part + q * LANES));
+    }
+}
+
+BF16 void rs_pairs_pack_cols(uint32_t *panels, const float *b, int64_t ldb, int64_t k, int64_t n)
+{
+    int64_t pairs = rs_pairs_of(k);
+    for (int64_t j = 0; j < n; j += NR, panels += NR * pairs)
+        for (int64_t v = 0; v < NR; v += LANES)
+            pack_stripe(panels + v, j + v < n ? b + (j + v) * ldb : b, ldb, k, n - j - v);
+}
+
+BF16 void rs_pairs_pack_rows(uint32_t *panels, const float *b, int64_t ldb, int64_t k, int64_t n)
+{
+    int64_t pairs = rs_pairs_of(k), wide = rs_ceil_div(n, NR) * NR;
+    for (int64_t p = 0; p < pairs; p++) {
+        const float *row = b + 2 * p * ldb;
+        for (int64_t j = 0; j < wide; j += LANES) {
+            __m512i lo = _mm512_cvtepu16_epi32(load16(row + j, n - j));
+            if (2 * p + 1 < k) {
+                __m512i hi = _mm512_cvtepu16_epi32(load16(row + ldb + j, n - j));
+                lo = _mm512_or_si512(lo, _mm512_slli_epi32(hi, 16));
+            }
+            _mm512_storeu_si512(panels + j / NR * NR * pairs + p * NR + j % NR, lo);
+        }
+    }
+}
+#endif

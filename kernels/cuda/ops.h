@@ -1,0 +1,18 @@
+/* The CUDA backend's functions, one per row of OPS.def. */
+#ifndef RS_KERNELS_CUDA_OPS_H
+#define RS_KERNELS_CUDA_OPS_H
+
+#include "kernels/cuda/ctx.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#include "kernels/ops_all.h"
+
+#define OP(name, folder) void rs_cuda_##name(rs_cuctx *c, const rs_##name##_args *args);
+#include "kernels/OPS.def"
+#undef OP
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,230 @@
+/* bf16 products with AVX512-BF16: 8x48 tiles of vdpbf16ps, which adds the products of two pairs of
+ * bf16 to an fp32 sum, at twice the rate of fp32. Pairs are neighbours in K; where K ends with half
+ * a pair the other half is zero.
+ *
+ *   A  [m][pairs of k]               pairs of a row lie together
+ *   B  panels of 48: [pairs of k][48]
+ *
+ * fp32 operands are rounded (to nearest even, subnormals to zero) while they are packed. */
+#include "base/num.h"
+#include "kernels/gemm/block.h"
+#include "kernels/vec/vec.h"
+
+enum { MR = 8, NR = 48, BLOCK_K = 768, LANES = 16 };
+
+#if defined(__x86_64__)
+#include "kernels/cpu/simd_avx512.h"
+
+#define BF16        RS_TARGET_AVX512_BF16
+#define BF16_INLINE static inline __attribute__((always_inline)) BF16
+
+/* ---- packing ---- */
+
+/* n values, 0 to 16, as bf16. */
+BF16_INLINE __m256i load16(const void *p, bool bf16, int64_t n)
+{
+    if (n <= 0)
+        return _mm256_setzero_si256();
+    if (bf16)
+        return n >= LANES ? _mm256_loadu_si256(p) : _mm256_maskz_loadu_epi16(V_MASK(n), p);
+    __m512 f = n >= LANES ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(V_MASK(n), p);
+    return (__m256i)_mm512_cvtneps_pbh(f);
+}
+
+/* n values, 0 to 32, of one row: up to 16 pairs. */
+BF16_INLINE __m512i load_pairs(const void *p, bool bf16, int64_t n)
+{
+    if (bf16 && n >= 2 * LANES)
+        return _mm512_loadu_si512(p);
+    if (!bf16 && n >= 2 * LANES) {
+        const float *f = p;
+        return (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(f + LANES), _mm512_loadu_ps(f));
+    }
+    __m256i lo = load16(p, bf16, n);
+    __m256i hi = load16((const char *)p + LANES * (bf16 ? 2 : 4), bf16, n - LANES);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(lo), hi, 1);
+}
+
+/* n columns, 0 to 16, of two rows that follow each other in K: a pair per column. */
+BF16_INLINE __m512i load_two_rows(const rs_gemm_operand *o, int64_t row, bool two, int64_t col,
+                                  int64_t n)
+{
+    __m512i lo = _mm512_cvtepu16_epi32(load16(rs_gemm_at(o, row, col), o->bf16, n));
+    if (!two)
+        return lo;
+    __m512i hi = _mm512_cvtepu16_epi32(load16(rs_gemm_at(o, row + 1, col), o->bf16, n));
+    return _mm512_or_si512(lo, _mm512_slli_epi32(hi, 16));
+}
+
+/* 16x16 pairs transposed into the first `rows` rows and `cols` columns of dst. */
+BF16_INLINE void put_transposed(uint32_t *dst, int64_t ld, __m512 r[LANES], int64_t rows,
+                                int64_t cols)
+{
+    if (rows >= LANES && cols >= LANES) {
+        rs_v_transpose16_of((float *)(void *)dst, ld, r);
+        return;
+    }
+    uint32_t part[LANES * LANES];
+    rs_v_transpose16_of((float *)(void *)part, LANES, r);
+    for (int64_t i = 0; i < rs_min_i64(rows, LANES); i++)
+        for (int64_t j = 0; j < rs_min_i64(cols, LANES); j++)
+            dst[i * ld + j] = part[i * LANES + j];
+}
+
+/* B stored (n,k): columns [j, j+16) of a panel. */
+BF16 static void pack_b_cols(uint32_t *dst, const rs_gemm_operand *b, int64_t j, int64_t n,
+                             int64_t k, int64_t pairs)
+{
+    __m512 r[LANES];
+    for (int64_t p = 0; p < pairs; p += LANES) {
+        for (int64_t c = 0; c < LANES; c++)
+            r[c] = (__m512)(c < n ? load_pairs(rs_gemm_at(b, j + c, 2 * p), b->bf16, k - 2 * p)
+                                  : _mm512_setzero_si512());
+        put_transposed(dst + p * NR, NR, r, pairs - p, LANES);
+    }
+}
+
+BF16 static void pack_b_rows(uint32_t *dst, const rs_gemm_operand *b, int64_t j, int64_t n,
+                             int64_t k, int64_t pairs)
+{
+    for (int64_t p = 0; p < pairs; p++)
+        _mm512_storeu_si512(dst + p * NR, load_two_rows(b, 2 * p, 2 * p + 1 < k, j, n));
+}
+
+BF16 static void pack_b(uint32_t *panels, const rs_gemm_block *t, int64_t pairs)
+{
+    for (int64_t j = 0; j < t->n; j += LANES) {
+        uint32_t *dst = panels + j / NR * NR * pairs + j % NR;
+        (t->b.trans ? pack_b_cols : pack_b_rows)(dst, &t->b, j, rs_min_i64(LANES, t->n - j), t->k,
+                                                 pairs);
+    }
+}
+
+BF16 static void pack_a(uint32_t *dst, const rs_gemm_block *t, int64_t pairs)
+{
+    const rs_gemm_operand *a = &t->a;
+    if (!a->trans) {
+        for (int64_t i = 0; i < t->m; i++, dst += pairs)
+            for (int64_t p = 0; p < pairs; p += LANES) {
+                __m512i v = load_pairs(rs_gemm_at(a, i, 2 * p), a->bf16, t->k - 2 * p);
+                if (pairs - p >= LANES)
+                    _mm512_storeu_si512(dst + p, v);
+                else
+                    _mm512_mask_storeu_epi32(dst + p, V_MASK(pairs - p), v);
+            }
+        return;
+    }
+    __m512 r[LANES];
+    for (int64_t p = 0; p < pairs; p += LANES)
+        for (int64_t i = 0; i < t->m; i += LANES) {
+            for (int64_t q = 0; q < LANES; q++) {
+                int64_t row = 2 * (p + q);
+                r[q] = (__m512)(row < t->k ? load_two_rows(a, row, row + 1 < t->k, i,
+                                                           rs_min_i64(LANES, t->m - i))
+                                           : _mm512_setzero_si512());
+            }
+            put_transposed(dst + i * pairs + p, pairs, r, t->m - i, pairs - p);
+        }
+}
+
+/* ---- products ---- */
+
+/* m and nv are constants in every use; `tail` lanes of the last vector are valid. */
+BF16_INLINE void tile_body(const int m, const int nv, int64_t pairs, const uint32_t *a,
+                           const uint32_t *b, float *c, int64_t ldc, int64_t tail, bool accumulate)
+{
+    __m512 acc[MR][3];
+    RS_UNROLL
+    for (int i = 0; i < m; i++) {
+        RS_UNROLL
+        for (int v = 0; v < nv; v++) {
+            __mmask16 mask = v + 1 < nv ? 0xffff : V_MASK(tail);
+            acc[i][v] = accumulate ? _mm512_maskz_loadu_ps(mask, c + i * ldc + v * LANES) : V_ZERO;
+        }
+    }
+    for (int64_t p = 0; p < pairs; p++) {
+        __m512bh w[3];
+        RS_UNROLL
+        for (int v = 0; v < nv; v++)
+            w[v] = (__m512bh)_mm512_loadu_si512(b + p * NR + v * LANES);
+        RS_UNROLL
+        for (int i = 0; i < m; i++) {
+            __m512bh x = (__m512bh)_mm512_set1_epi32((int)a[i * pairs + p]);
+            RS_UNROLL
+            for (int v = 0; v < nv; v++)
+                acc[i][v] = _mm512_dpbf16_ps(acc[i][v], x, w[v]);
+        }
+    }
+    RS_UNROLL
+    for (int i = 0; i < m; i++) {
+        RS_UNROLL
+        for (int v = 0; v < nv; v++)
+            _mm512_mask_storeu_ps(c + i * ldc + v * LANES, v + 1 < nv ? 0xffff : V_MASK(tail),
+                                  acc[i][v]);
+    }
+}
+
+#define TILE_CASE(m_, nv_)                                                                         \
+    case (m_)*4 + (nv_):                                                                           \
+        tile_body(m_, nv_, pairs, a, b, c, ldc, tail, accumulate);                                 \
+        break;
+#define TILE_ROW(m_) TILE_CASE(m_, 1) TILE_CASE(m_, 2) TILE_CASE(m_, 3)
+
+BF16 static void tile(int64_t pairs, const uint32_t *a, const uint32_t *b, float *c, int64_t ldc,
+                      int64_t m, int64_t n, bool accumulate)
+{
+    int64_t nv = (n + LANES - 1) / LANES, tail = n - (nv - 1) * LANES;
+    switch (m * 4 + nv) {
+        TILE_ROW(1)
+        TILE_ROW(2)
+        TILE_ROW(3)
+        TILE_ROW(4)
+        TILE_ROW(5)
+        TILE_ROW(6)
+        TILE_ROW(7)
+        TILE_ROW(8)
+    }
+}
+
+BF16 static void run(const rs_gemm_block *t)
+{
+    int64_t pairs = rs_ceil_div(t->k, 2);
+    uint32_t *panels = t->work, *a = panels + RS_GEMM_TILE_N * BLOCK_K / 2;
+    pack_b(panels, t, pairs);
+    pack_a(a, t, pairs);
+    for (int64_t j = 0; j < t->n; j += NR)
+        for (int64_t i = 0; i < t->m; i += MR)
+            tile(pairs, a + i * pairs, panels + j * pairs, t->sum + i * t->ld + j, t->ld,
+                 rs_min_i64(MR, t->m - i), rs_min_i64(NR, t->n - j), t->accumulate);
+}
+#else
+static void run(const rs_gemm_block *t)
+{
+    rs_gemm_engine_f32.run(t);
+}
+#endif
+
+static const char *name(void)
+{
+    return "avx512bf16-8x48";
+}
+
+static int rows(void)
+{
+    return MR;
+}
+
+static int cols(void)
+{
+    return NR;
+}
+
+const rs_gemm_engine rs_gemm_engine_bf16 = {
+    .name = name,
+    .rows = rows,
+    .cols = cols,
+    .block_k = BLOCK_K,
+    .unit_k = 2,
+    .work = (RS_GEMM_TILE_M + RS_GEMM_TILE_N) * BLOCK_K / 2 * sizeof(uint32_t),
+    .run = run,
+};

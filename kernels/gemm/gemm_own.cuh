@@ -1,0 +1,109 @@
+/* The product that cuBLASLt does not make: odd sizes and rows, mixed operands in fp32, activations
+ * that it has not. Tiles of BM x BN, every element's sum in the order of k, so its bits depend on
+ * no tile and no neighbour. */
+#ifndef RS_KERNELS_GEMM_GEMM_OWN_CUH
+#define RS_KERNELS_GEMM_GEMM_OWN_CUH
+
+#include "kernels/cuda/launch.cuh"
+#include "kernels/gemm/gemm.h"
+
+/* op(t): element (i,j) is at i * row + j * col. */
+struct gemm_side {
+    const void *p;
+    int64_t row, col;
+    bool bf16;
+};
+
+struct gemm_end {
+    void *y, *pre;
+    const float *bias;
+    int64_t ldy, m, n, k;
+    float alpha, beta;
+    rs_act act;
+    bool y_bf16, pre_bf16;
+    bool round; /* operands to bf16 */
+};
+
+static __device__ inline float gemm_get(const void *p, int64_t i, bool bf16)
+{
+    return bf16 ? __bfloat162float(((const __nv_bfloat16 *)p)[i]) : ((const float *)p)[i];
+}
+
+static __device__ inline void gemm_set(void *p, int64_t i, bool bf16, float v)
+{
+    if (bf16)
+        ((__nv_bfloat16 *)p)[i] = __float2bfloat16_rn(v);
+    else
+        ((float *)p)[i] = v;
+}
+
+static __device__ inline float gemm_act(float x, rs_act act)
+{
+    if (act == RS_ACT_GELU_TANH)
+        return 0.5f * x * (1.0f + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));
+    if (act == RS_ACT_GELU_ERF)
+        return 0.5f * x * (1.0f + erff(x * 0.7071067812f));
+    return act == RS_ACT_SILU ? x / (1.0f + expf(-x)) : x;
+}
+
+enum { GEMM_BK = 16, GEMM_THREADS = 256 };
+
+/* rows x BK of op(t) from (first, k0) on into s[k][row]; outside of rows_all, k_all zero. */
+template <int ROWS>
+static __device__ inline void gemm_fill(float (*s)[ROWS + 1], gemm_side t, int64_t first,
+                                        int64_t k0, int64_t rows_all, int64_t k_all, bool round)
+{
+    for (int e = (int)threadIdx.x; e < ROWS * GEMM_BK; e += GEMM_THREADS) {
+        int k = t.col == 1 ? e % GEMM_BK : e / ROWS; /* neighbours read neighbours */
+        int r = t.col == 1 ? e / GEMM_BK : e % ROWS;
+        float v = 0;
+        if (first + r < rows_all && k0 + k < k_all)
+            v = gemm_get(t.p, (first + r) * t.row + (k0 + k) * t.col, t.bf16);
+        s[k][r] = round ? __bfloat162float(__float2bfloat16_rn(v)) : v;
+    }
+}
+
+template <int BM, int BN, int TM, int TN>
+static __global__ void __launch_bounds__(GEMM_THREADS)
+    gemm_kernel(gemm_side a, gemm_side b, gemm_end o)
+{
+    static_assert((BM / TM) * (BN / TN) == GEMM_THREADS, "one thread per piece of a tile");
+    __shared__ float sa[GEMM_BK][BM + 1], sb[GEMM_BK][BN + 1];
+    int tn = (int)threadIdx.x % (BN / TN), tm = (int)threadIdx.x / (BN / TN);
+    int64_t m0 = (int64_t)blockIdx.x * BM, n0 = (int64_t)blockIdx.y * BN;
+    float sum[TM][TN] = {};
+    for (int64_t k0 = 0; k0 < o.k; k0 += GEMM_BK) {
+        gemm_fill<BM>(sa, a, m0, k0, o.m, o.k, o.round);
+        gemm_fill<BN>(sb, b, n0, k0, o.n, o.k, o.round);
+        __syncthreads();
+        for (int k = 0; k < GEMM_BK; k++)
+            for (int i = 0; i < TM; i++)
+                for (int j = 0; j < TN; j++)
+                    sum[i][j] =
+                        fmaf(sa[k][tm + i * (BM / TM)], sb[k][tn + j * (BN / TN)], sum[i][j]);
+        __syncthreads();
+    }
+    for (int i = 0; i < TM; i++)
+        for (int j = 0; j < TN; j++) {
+            int64_t m = m0 + tm + i * (BM / TM), n = n0 + tn + j * (BN / TN);
+            if (m >= o.m || n >= o.n)
+                continue;
+            float v = o.alpha * sum[i][j];
+            if (o.beta != 0)
+                v += o.beta * gemm_get(o.y, m * o.ldy + n, o.y_bf16);
+            if (o.bias)
+                v += o.bias[n];
+            if (o.pre)
+                gemm_set(o.pre, m * o.n + n, o.pre_bf16, v);
+            gemm_set(o.y, m * o.ldy + n, o.y_bf16, gemm_act(v, o.act));
+        }
+}
+
+template <int BM, int BN, int TM, int TN>
+static void gemm_launch(rs_cuctx *c, gemm_side a, gemm_side b, gemm_end o)
+{
+    rs_launch(c, "gemm", gemm_kernel<BM, BN, TM, TN>, dim3(rs_blocks(o.m, BM), rs_blocks(o.n, BN)),
+              dim3(GEMM_THREADS), 0, a, b, o);
+}
+
+#endif

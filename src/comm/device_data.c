@@ -1,0 +1,63 @@
+#include "comm/device_data.h"
+
+#include <stdio.h>
+
+#include "comm/comm_priv.h"
+
+rs_comm *rs_comm_data(rs_comm *c)
+{
+    return c->data ? c->data : c;
+}
+
+void rs_comm_data_stop(rs_comm *c)
+{
+    if (c->data && c->data->ops->stop)
+        c->data->ops->stop(c->data);
+}
+
+/* Shares c's bookkeeping; another id, so that the watchdog tells their calls apart. */
+rs_comm *rs_comm_twin_new(rs_comm *c, const rs_comm_ops *ops)
+{
+    rs_comm *t = rs_alloc(1, sizeof *t);
+    t->ops = ops;
+    t->shared = c->shared;
+    t->quiet = c->quiet;
+    t->rank = c->rank;
+    t->size = c->size;
+    t->world_rank = rs_alloc((size_t)c->size, sizeof(int));
+    for (int i = 0; i < c->size; i++)
+        t->world_rank[i] = c->world_rank[i];
+    t->id = ~c->id;
+    snprintf(t->name, sizeof t->name, "%.32s on the device", c->name);
+    return t;
+}
+
+void rs_comm_twin_list(rs_comm *c, rs_comm *twin)
+{
+    c->data = twin;
+    pthread_mutex_lock(&c->shared->board);
+    twin->next = c->shared->comms;
+    c->shared->comms = twin;
+    pthread_mutex_unlock(&c->shared->board);
+}
+
+#ifndef RS_HAVE_CUDA
+rs_status rs_comm_attach(rs_comm *c, const rs_comm_data_opts *opts)
+{
+    (void)c;
+    (void)opts;
+    return RS_FAIL(DEVICE, "this program was built without NCCL");
+}
+
+rs_status rs_comm_attach_part(rs_comm *c, rs_comm *whole, const rs_comm_data_opts *opts)
+{
+    (void)whole;
+    return rs_comm_attach(c, opts);
+}
+
+const char *rs_comm_nccl_library(rs_arena *a)
+{
+    (void)a;
+    return "not built into this program";
+}
+#endif

@@ -1,0 +1,37 @@
+/* Bulk data in device memory: a communicator's twin, by NCCL. The ranks, their order and whatever
+ * is small (barriers, messages, agreement, splits) stay with the communicator; its twin makes
+ * gathers, exchanges and broadcasts of device memory, enqueued on one stream.
+ *
+ * With `enqueue` a call returns when it is enqueued: its result is there for whatever the stream is
+ * given next, as that of an op. Otherwise it returns when the data has arrived. Calls on one twin
+ * are made in the same order by all ranks. Two twins of a rank may be under way at a time: their
+ * kernels fit on a device together, so none waits for the other's to be launched.
+ *
+ * Reductions are the caller's (nn/lane.h): NCCL's order of additions depends on the ranks.
+ *
+ * What is enqueued and does not end is found by the watchdog, like a rank that waits: it names
+ * collective, number and the ranks that have not come, aborts NCCL, and ends the world. */
+#ifndef RS_COMM_DEVICE_DATA_H
+#define RS_COMM_DEVICE_DATA_H
+
+#include "comm/comm.h"
+
+typedef struct rs_comm_data_opts {
+    void *stream; /* cudaStream_t */
+    bool enqueue;
+    int blocks; /* of the device that one collective may use (NCCL's CTAs); 0: NCCL's choice */
+} rs_comm_data_opts;
+
+/* Collective over c, which has no twin yet. The calling thread's current CUDA device is the twin's.
+ * The twin is closed with c. RS_DEVICE: this program has no NCCL, or what NCCL says. */
+rs_status rs_comm_attach(rs_comm *c, const rs_comm_data_opts *opts) RS_NODISCARD;
+/* The same from the twin of `whole`, of which c is a part: cheaper, as connections are shared.
+ * Collective over `whole`: all ranks call at the same time, each with its part (none: NULL). */
+rs_status rs_comm_attach_part(rs_comm *c, rs_comm *whole,
+                              const rs_comm_data_opts *opts) RS_NODISCARD;
+/* The twin, or c itself where it has none: for data in the memory of the device that computes. */
+rs_comm *rs_comm_data(rs_comm *c);
+/* Stop what c's twin has under way and take no more: nobody waits for it any longer. */
+void rs_comm_data_stop(rs_comm *c);
+
+#endif
