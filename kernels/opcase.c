@@ -46,6 +46,18 @@ rs_optensor *rs_op_ids(rs_opplan *p, const char *name, rs_tensor *field, int64_t
     return t;
 }
 
+rs_optensor *rs_op_branch(rs_optensor *t)
+{
+    t->kind = RS_KIND_BRANCH;
+    return t;
+}
+
+rs_optensor *rs_op_stream(rs_optensor *t)
+{
+    t->kind = RS_KIND_STREAM;
+    return t;
+}
+
 void rs_op_feature(rs_opplan *p, const char *name)
 {
     RS_ASSERTF(p->n_features < RS_OPPLAN_FEATURES, "more than %d features", RS_OPPLAN_FEATURES);

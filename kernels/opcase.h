@@ -7,7 +7,7 @@
  * plain loops, never optimised. References write only outputs that are given.
  *
  * Tolerance of an output, as relative L2 error against the reference: 2^-24 * (steps +
- * sqrt(reduction)), and 2^-9 if it is stored in bf16. steps = roundings in a row that an element
+ * sqrt(reduction)), and 2^-8 if it is stored in bf16. steps = roundings in a row that an element
  * goes through, reduction = length of the longest sum; random rounding errors of a sum of n terms
  * grow like sqrt(n). Both 0: bit for bit equal to the rounded reference. */
 #ifndef RS_KERNELS_OPCASE_H
@@ -27,6 +27,22 @@ static inline double *rs_f64(rs_tensor t)
     return (double *)t.data;
 }
 
+/* What the tensors of a case are stored in, on devices that store activations in BF16. */
+typedef enum rs_opstore {
+    RS_STORE_FP32,  /* everything as `make` says */
+    RS_STORE_MIXED, /* branches BF16, the residual stream and matrices F32 */
+    RS_STORE_BF16,  /* branches, stream and matrices BF16 */
+    RS_STORE_BACK,  /* stream BF16, branches F32: ops that convert */
+    RS_STORES
+} rs_opstore;
+
+typedef enum rs_opkind {
+    RS_KIND_FIXED,  /* parameters, statistics, latents: of the type that `make` gave */
+    RS_KIND_BRANCH, /* activations */
+    RS_KIND_STREAM, /* the residual stream, or the other side of a conversion */
+    RS_KIND_MATRIX, /* frozen weights; where F32 meets BF16 activations, of bf16 values */
+} rs_opkind;
+
 /* One row of a table. What dim, flags and value mean is the op's own; name them beside the table.
  */
 typedef struct rs_opcase {
@@ -37,6 +53,8 @@ typedef struct rs_opcase {
     const char *alias; /* "y=x": output y lies on input x (in place); equal shape and pad */
     bool large;        /* real size: benchmark only, verified in parts (rs_opspec.part) */
     bool rounds;       /* the reference rounds operands: a step function, without gradient check */
+    bool fine;         /* of values that bf16 cannot tell apart: no such residual stream */
+    rs_opstore store;  /* tables have FP32; others are made of them by rs_opcase_stored */
 } rs_opcase;
 
 typedef enum rs_role { RS_IN, RS_OUT, RS_INOUT } rs_role;
@@ -52,6 +70,7 @@ typedef struct rs_optensor {
     int64_t ids;      /* I32 tensors: uniform in [0, ids) */
     double steps;     /* outputs: see above (default 4) */
     double reduction; /* (default 1) */
+    rs_opkind kind;   /* (default FIXED) */
 } rs_optensor;
 
 enum { RS_OPPLAN_TENSORS = 16, RS_OPPLAN_FEATURES = 16, RS_OPPLAN_ARGS = 1536 };
@@ -79,6 +98,9 @@ rs_optensor *rs_op_out_acc(rs_opplan *p, bool accumulate, const char *name, rs_t
 /* An I32 input with values in [0, ids). */
 rs_optensor *rs_op_ids(rs_opplan *p, const char *name, rs_tensor *field, int64_t ids, int ndim,
                        const int64_t *shape);
+/* Set the kind; returns t. */
+rs_optensor *rs_op_branch(rs_optensor *t);
+rs_optensor *rs_op_stream(rs_optensor *t);
 /* The case exercises this scalar option. */
 void rs_op_feature(rs_opplan *p, const char *name);
 
@@ -107,6 +129,7 @@ typedef struct rs_opspec {
      * not look at data or dtype. */
     bool (*part)(int i, void *args);
     double (*flops)(const rs_opcase *c);
+    bool converts; /* branch and stream may be of any types */
     /* Optional arguments and options: each must be present in one case; tensors also absent in one.
      */
     const char *option[RS_OPSPEC_OPTIONS];

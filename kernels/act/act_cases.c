@@ -35,8 +35,9 @@ static void make_fwd(rs_opplan *p, const rs_opcase *c)
 {
     rs_act_fwd_args *a = (rs_act_fwd_args *)p->args;
     a->act = (rs_act)c->value[ACT];
-    rs_op_out(p, "y", &a->y, 0, RS_SHAPE(c->dim[ROWS], c->dim[C]));
-    rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], c->dim[C]))->scale = scale_of(c);
+    rs_op_branch(rs_op_out(p, "y", &a->y, 0, RS_SHAPE(c->dim[ROWS], c->dim[C])));
+    rs_op_branch(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], c->dim[C])))->scale =
+        scale_of(c);
     feature(p, a->act);
 }
 
@@ -70,9 +71,10 @@ static void make_bwd(rs_opplan *p, const rs_opcase *c)
 {
     rs_act_bwd_args *a = (rs_act_bwd_args *)p->args;
     a->act = (rs_act)c->value[ACT];
-    rs_op_out(p, "dx", &a->dx, 0, RS_SHAPE(c->dim[ROWS], c->dim[C]));
-    rs_op_in(p, "dy", &a->dy, 0, RS_SHAPE(c->dim[ROWS], c->dim[C]));
-    rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], c->dim[C]))->scale = scale_of(c);
+    rs_op_branch(rs_op_out(p, "dx", &a->dx, 0, RS_SHAPE(c->dim[ROWS], c->dim[C])));
+    rs_op_branch(rs_op_in(p, "dy", &a->dy, 0, RS_SHAPE(c->dim[ROWS], c->dim[C])));
+    rs_op_branch(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], c->dim[C])))->scale =
+        scale_of(c);
     feature(p, a->act);
 }
 
@@ -118,9 +120,10 @@ static void make_glu(rs_opplan *p, const rs_opcase *c)
 {
     rs_glu_fwd_args *a = (rs_glu_fwd_args *)p->args;
     a->act = (rs_act)c->value[ACT];
-    rs_op_out(p, "y", &a->y, 0, RS_SHAPE(c->dim[ROWS], c->dim[C]));
-    rs_op_in(p, "a", &a->a, 0, RS_SHAPE(c->dim[ROWS], c->dim[C]))->scale = scale_of(c);
-    rs_op_in(p, "b", &a->b, 0, RS_SHAPE(c->dim[ROWS], c->dim[C]));
+    rs_op_branch(rs_op_out(p, "y", &a->y, 0, RS_SHAPE(c->dim[ROWS], c->dim[C])));
+    rs_op_branch(rs_op_in(p, "a", &a->a, 0, RS_SHAPE(c->dim[ROWS], c->dim[C])))->scale =
+        scale_of(c);
+    rs_op_branch(rs_op_in(p, "b", &a->b, 0, RS_SHAPE(c->dim[ROWS], c->dim[C])));
     feature(p, a->act);
 }
 

@@ -24,20 +24,27 @@ static __device__ inline float rs_cuda_act(rs_act act, float x)
     }
 }
 
+/* s and s * (1 - s) of s = sigmoid(x). 1 - s would cancel where s is near 1. */
+static __device__ inline float rs_cuda_sigmoid_slope(float x, float *s)
+{
+    float e = expf(fminf(-x, 80.0f)); /* e * s stays finite */
+    *s = 1.0f / (1.0f + e);
+    return *s * (e * *s);
+}
+
 /* d act(x) / dx */
 static __device__ inline float rs_cuda_slope(rs_act act, float x)
 {
+    float s, d;
     switch (act) {
-    case RS_ACT_GELU_TANH: {
-        float s = rs_cuda_sigmoid(1.5957691216f * (x + 0.044715f * x * x * x));
-        return s + x * s * (1.0f - s) * (1.5957691216f * (1.0f + 0.134145f * x * x));
-    }
+    case RS_ACT_GELU_TANH:
+        d = rs_cuda_sigmoid_slope(1.5957691216f * (x + 0.044715f * x * x * x), &s);
+        return s + x * d * (1.5957691216f * (1.0f + 0.134145f * x * x));
     case RS_ACT_GELU_ERF:
         return 0.5f * (1.0f + erff(x * 0.70710678f)) + x * expf(-0.5f * x * x) * 0.3989422804f;
-    case RS_ACT_SILU: {
-        float s = rs_cuda_sigmoid(x);
-        return s + x * s * (1.0f - s);
-    }
+    case RS_ACT_SILU:
+        d = rs_cuda_sigmoid_slope(x, &s);
+        return s + x * d;
     default:
         return 1.0f;
     }

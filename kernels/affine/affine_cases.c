@@ -21,8 +21,8 @@ static void make(rs_opplan *p, const rs_opcase *c)
     const int64_t *d = c->dim;
     a->channel_first = c->flags & FIRST;
     int64_t channels = a->channel_first ? d[0] : d[2];
-    rs_op_out(p, "y", &a->y, 0, RS_SHAPE(d[0], d[1], d[2]));
-    rs_op_in(p, "x", &a->x, 0, RS_SHAPE(d[0], d[1], d[2]));
+    rs_op_branch(rs_op_out(p, "y", &a->y, 0, RS_SHAPE(d[0], d[1], d[2])));
+    rs_op_stream(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(d[0], d[1], d[2])));
     rs_op_in(p, "mul", &a->mul, 0, RS_SHAPE(channels));
     if (c->flags & ADD)
         rs_op_in(p, "add", &a->add, 0, RS_SHAPE(channels));
@@ -36,6 +36,7 @@ const rs_opspec rs_opspec_affine = {
     .cases = CASES,
     .n = RS_COUNT_OF(CASES),
     .make = make,
+    .converts = true,
     .ref = ref_affine,
     .option = {"add", "channel_first"},
 };

@@ -1,6 +1,4 @@
 /* Forward tiles of bf16 pairs (AVX512-BF16). */
-#include <math.h>
-
 #include "kernels/attention/attention_cpu.h"
 #include "kernels/attention/rows_bf16.h"
 #include "kernels/cpu/pairs.h"
@@ -27,19 +25,19 @@ static void fwd_tile(const rs_attn_fwd_job *t, const fwd_work *w, const float *b
     float *o = w->q->o + r0 * d;
     rs_pairs_block(mb, nb, pairs, (rs_pairs_a){w->rows + r0 * pairs, pairs, 1}, w->keys, w->s,
                    RS_ATTN_KEYS, false);
-    for (int64_t i = 0; i < mb; i++) {
-        float *s = w->s + i * RS_ATTN_KEYS;
-        if (j0 + nb == t->sk)
-            s[nb - 1] += t->last;
-        float *top = &w->q->top[r0 + i], *sum = &w->q->sum[r0 + i], add;
-        float m = rs_attn_softmax_bf16(w->p + i * KEY_PAIRS, s, bias ? bias + j0 - (r0 + i) : NULL,
-                                       nb, t->a->scale, *top, &add);
-        float keep = m == *top ? 1.0f : expf(*top - m);
-        if (keep != 1 && j0 > 0)
-            t->rows->scaled(o + i * d, o + i * d, d, keep, 0);
-        *sum = *sum * keep + add;
-        *top = m;
-    }
+    for (int64_t i = 0; j0 + nb == t->sk && t->last != 0 && i < mb; i++)
+        w->s[i * RS_ATTN_KEYS + nb - 1] += t->last;
+    rs_attn_scores x = {.s = w->s,
+                        .ld = RS_ATTN_KEYS,
+                        .rows = mb,
+                        .n = nb,
+                        .bias = bias ? bias + j0 - r0 : NULL,
+                        .scale = t->a->scale};
+    float keep[ROWS];
+    rs_attn_softmax_bf16(w->p, &x, w->q->top + r0, keep, w->q->sum + r0);
+    for (int64_t i = 0; j0 > 0 && i < mb; i++)
+        if (keep[i] != 1)
+            t->rows->scaled(o + i * d, o + i * d, d, keep[i], 0);
     rs_pairs_block(mb, d, rs_pairs_of(nb), (rs_pairs_a){w->p, KEY_PAIRS, 1}, w->values, o, d,
                    j0 > 0);
 }

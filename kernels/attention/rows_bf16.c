@@ -1,6 +1,7 @@
 #include "kernels/attention/rows_bf16.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 #include "kernels/cpu/simd_avx512.h"
 
@@ -47,22 +48,21 @@ BF16_INLINE float row_max(const float *s, int64_t n)
     return _mm512_reduce_max_ps(_mm512_max_ps(a, b));
 }
 
-BF16 float rs_attn_softmax_bf16(uint32_t *p, float *s, const float *bias, int64_t n, float scale,
-                                float top, float *sum)
+/* s <- scale*s + bias */
+BF16_INLINE void add_bias(float *s, const float *bias, int64_t n, float scale)
 {
-    if (bias || !(scale > 0)) {
-        for (int64_t j = 0; j < n; j += LANES) {
-            int64_t left = n - j < LANES ? n - j : LANES;
-            __m512 x = _mm512_mul_ps(_mm512_loadu_ps(s + j), _mm512_set1_ps(scale));
-            if (bias)
-                x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(V_MASK(left), bias + j));
-            _mm512_storeu_ps(s + j, x);
-        }
-        scale = 1;
+    for (int64_t j = 0; j < n; j += LANES) {
+        int64_t left = n - j < LANES ? n - j : LANES;
+        __m512 x = _mm512_mul_ps(_mm512_loadu_ps(s + j), _mm512_set1_ps(scale));
+        if (bias)
+            x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(V_MASK(left), bias + j));
+        _mm512_storeu_ps(s + j, x);
     }
-    float m = row_max(s, n) * scale;
-    m = m > top ? m : top;
-    const __m512 f = _mm512_set1_ps(scale * k_log2e), minus = _mm512_set1_ps(-m * k_log2e);
+}
+
+/* p <- exp2(f*s + minus); returns the sum. */
+BF16_INLINE float row_exp(uint32_t *p, const float *s, int64_t n, __m512 f, __m512 minus)
+{
     __m512 a = _mm512_setzero_ps(), b = a;
     for (int64_t j = 0; j < n; j += WIDE) {
         __m512 x = exp2_of(_mm512_fmadd_ps(_mm512_loadu_ps(s + j), f, minus));
@@ -75,8 +75,30 @@ BF16 float rs_attn_softmax_bf16(uint32_t *p, float *s, const float *bias, int64_
         b = _mm512_add_ps(b, y);
         _mm512_storeu_si512(p + j / 2, (__m512i)_mm512_cvtne2ps_pbh(y, x));
     }
-    *sum = _mm512_reduce_add_ps(_mm512_add_ps(a, b));
-    return m;
+    return _mm512_reduce_add_ps(_mm512_add_ps(a, b));
+}
+
+/* Maxima of all rows come first, so that no row waits for its own. */
+BF16 void rs_attn_softmax_bf16(uint32_t *p, const rs_attn_scores *x, float *top, float *keep,
+                               float *sum)
+{
+    bool plain = !x->bias && x->scale > 0;
+    float scale = plain ? x->scale : 1;
+    for (int64_t i = 0; i < x->rows; i++) {
+        float *s = x->s + i * x->ld;
+        if (!plain)
+            add_bias(s, x->bias ? x->bias - i : NULL, x->n, x->scale);
+        float m = row_max(s, x->n) * scale;
+        keep[i] = 1;
+        if (!(m <= top[i])) {
+            keep[i] = expf(top[i] - m);
+            top[i] = m;
+        }
+    }
+    for (int64_t i = 0; i < x->rows; i++)
+        sum[i] = sum[i] * keep[i] + row_exp(p + i * x->ld / 2, x->s + i * x->ld, x->n,
+                                            _mm512_set1_ps(scale * k_log2e),
+                                            _mm512_set1_ps(-top[i] * k_log2e));
 }
 
 /* One query's p and ds at 16 keys, n of them there. */

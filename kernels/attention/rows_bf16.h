@@ -6,11 +6,21 @@
 
 #include <stdint.h>
 
-/* p <- pairs of exp(x - m) with x = scale*s + bias (bias may be NULL) and m = max(top, max x), zero
- * from n to the next multiple of 32. Returns m; *sum gets the row's sum, of values not rounded. s
- * is overwritten where there is a bias or the scale is not above 0. */
-float rs_attn_softmax_bf16(uint32_t *p, float *s, const float *bias, int64_t n, float scale,
-                           float top, float *sum);
+/* Scores of some queries, rows `ld` apart. */
+typedef struct rs_attn_scores {
+    float *s;
+    int64_t ld, rows, n;
+    const float
+        *bias; /* element j - i + shift of query i and key j is at bias[j - i]; NULL: none */
+    float scale;
+} rs_attn_scores;
+
+/* Row by row, with x = scale*s + bias: top <- m = max(top, max x), keep <- exp(old top - m), p <-
+ * pairs of exp(x - m), zero from n to the next multiple of 32 (rows ld/2 words apart), sum <-
+ * sum*keep + the row's sum of values not rounded. s is overwritten where there is a bias or the
+ * scale is not above 0. */
+void rs_attn_softmax_bf16(uint32_t *p, const rs_attn_scores *x, float *top, float *keep,
+                          float *sum);
 
 /* Two queries, one behind the other. */
 typedef struct rs_attn_two {

@@ -22,6 +22,8 @@ typedef struct rs_conv3d_args {
     int64_t stride[3];  /* st, sy, sx */
     int64_t pad[4];     /* top, bottom, left, right */
     bool upsample;
+    bool bf16; /* x, prev and weight are rounded to bf16 before they are multiplied; sums are fp32.
+                  On the CPU doubled taps that meet one source line are rounded once added up */
 } rs_conv3d_args;
 
 /* Host: PyTorch's (Co,Ci,kt,kh,kw) -> (kt,kh,kw,Ci,Co). A Conv2d weight (Co,Ci,kh,kw) is passed as

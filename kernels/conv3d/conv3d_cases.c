@@ -4,7 +4,7 @@
  * (1+1010 = top 1, left 1); strides as digits tyx (0: 111). */
 enum { T, H, W, CI, CO, KT, KH, KW };
 enum { PADS, STRIDES };
-enum { PREV = 1, BIAS = 2, RESIDUAL = 4, UPSAMPLE = 8 };
+enum { PREV = 1, BIAS = 2, RESIDUAL = 4, UPSAMPLE = 8, BF16 = 16 };
 
 static const rs_opcase CASES[] = {
     {.name = "point", .dim = {1, 1, 1, 1, 1, 1, 1, 1}},
@@ -69,6 +69,136 @@ static const rs_opcase CASES[] = {
     {.name = "small_8", .dim = {1, 64, 96, 8, 8, 3, 3, 3}, .flags = BIAS | PREV, .large = true},
     {.name = "small_16", .dim = {1, 32, 48, 16, 16, 3, 3, 3}, .flags = BIAS | PREV, .large = true},
     {.name = "small_32", .dim = {1, 16, 24, 32, 32, 3, 3, 3}, .flags = BIAS | PREV, .large = true},
+    {.name = "bf16_point", .dim = {1, 1, 1, 1, 1, 1, 1, 1}, .flags = BF16, .rounds = true},
+    {.name = "bf16_point_wide",
+     .dim = {2, 3, 5, 33, 17, 1, 1, 1},
+     .flags = BIAS | BF16,
+     .rounds = true},
+    {.name = "bf16_frame", .dim = {1, 6, 7, 3, 8, 3, 3, 3}, .flags = BIAS | BF16, .rounds = true},
+    {.name = "bf16_prev",
+     .dim = {2, 5, 9, 4, 6, 3, 3, 3},
+     .flags = BIAS | PREV | BF16,
+     .rounds = true},
+    {.name = "bf16_residual",
+     .dim = {2, 5, 9, 7, 5, 3, 3, 3},
+     .flags = BIAS | PREV | RESIDUAL | BF16,
+     .rounds = true},
+    {.name = "bf16_residual_on_y",
+     .dim = {1, 8, 11, 16, 16, 3, 3, 3},
+     .flags = BIAS | PREV | RESIDUAL | BF16,
+     .alias = "y=residual",
+     .rounds = true},
+    {.name = "bf16_one_pixel",
+     .dim = {3, 1, 1, 5, 3, 3, 3, 3},
+     .flags = PREV | BF16,
+     .rounds = true},
+    {.name = "bf16_narrow",
+     .dim = {2, 4, 3, 20, 33, 3, 3, 3},
+     .flags = BIAS | BF16,
+     .rounds = true},
+    {.name = "bf16_asymmetric",
+     .dim = {1, 6, 7, 5, 4, 2, 3, 3},
+     .value = {1 + 2013},
+     .flags = PREV | BF16,
+     .rounds = true},
+    {.name = "bf16_rectangle",
+     .dim = {2, 6, 9, 5, 4, 2, 3, 5},
+     .flags = PREV | BF16,
+     .rounds = true},
+    {.name = "bf16_down2d_odd",
+     .dim = {2, 9, 7, 6, 6, 1, 3, 3},
+     .value = {1 + 101, 122},
+     .flags = BF16,
+     .rounds = true},
+    {.name = "bf16_down_time",
+     .dim = {5, 3, 4, 6, 6, 3, 1, 1},
+     .value = {0, 211},
+     .flags = PREV | BIAS | BF16,
+     .rounds = true},
+    {.name = "bf16_up2d",
+     .dim = {2, 5, 7, 8, 4, 1, 3, 3},
+     .flags = UPSAMPLE | BIAS | BF16,
+     .rounds = true},
+    {.name = "bf16_up3d",
+     .dim = {2, 4, 5, 6, 20, 3, 3, 3},
+     .flags = UPSAMPLE | BIAS | PREV | RESIDUAL | BF16,
+     .rounds = true},
+    {.name = "bf16_up_wide",
+     .dim = {1, 4, 5, 3, 2, 1, 5, 4},
+     .flags = UPSAMPLE | BF16,
+     .rounds = true},
+    {.name = "bf16_vae_8",
+     .dim = {2, 16, 24, 8, 8, 3, 3, 3},
+     .flags = BIAS | PREV | BF16,
+     .rounds = true},
+    {.name = "bf16_vae_96",
+     .dim = {1, 5, 20, 96, 96, 3, 3, 3},
+     .flags = BIAS | PREV | BF16,
+     .rounds = true},
+    {.name = "bf16_many_panels",
+     .dim = {1, 3, 9, 70, 200, 3, 3, 3},
+     .flags = BIAS | PREV | BF16,
+     .rounds = true},
+    {.name = "bf16_long_sum",
+     .dim = {1, 2, 9, 420, 100, 3, 3, 3},
+     .flags = PREV | RESIDUAL | BF16,
+     .rounds = true},
+    {.name = "bf16_vae_96_8x832",
+     .dim = {1, 8, 832, 96, 96, 3, 3, 3},
+     .flags = BIAS | PREV | RESIDUAL | BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_vae_192_8x416",
+     .dim = {1, 8, 416, 192, 192, 3, 3, 3},
+     .flags = BIAS | PREV | BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_vae_384_8x104",
+     .dim = {1, 8, 104, 384, 384, 3, 3, 3},
+     .flags = BIAS | PREV | BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_vae_up_192",
+     .dim = {1, 8, 416, 192, 96, 1, 3, 3},
+     .flags = BIAS | UPSAMPLE | BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_vae_down_96",
+     .dim = {1, 16, 832, 96, 96, 1, 3, 3},
+     .value = {1 + 101, 122},
+     .flags = BIAS | BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_vae_in_3",
+     .dim = {1, 8, 832, 3, 96, 3, 3, 3},
+     .flags = BIAS | PREV | BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_vae_out_3",
+     .dim = {1, 8, 832, 96, 3, 3, 3, 3},
+     .flags = BIAS | PREV | BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_vae_short_192",
+     .dim = {1, 8, 416, 192, 384, 1, 1, 1},
+     .flags = BIAS | BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_small_8",
+     .dim = {1, 64, 96, 8, 8, 3, 3, 3},
+     .flags = BIAS | PREV | BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_small_16",
+     .dim = {1, 32, 48, 16, 16, 3, 3, 3},
+     .flags = BIAS | PREV | BF16,
+     .large = true,
+     .rounds = true},
+    {.name = "bf16_small_32",
+     .dim = {1, 16, 24, 32, 32, 3, 3, 3},
+     .flags = BIAS | PREV | BF16,
+     .large = true,
+     .rounds = true},
 };
 
 static void geometry(int64_t pad[4], int64_t stride[3], int64_t out[3], const rs_opcase *c)
@@ -92,16 +222,22 @@ static void make(rs_opplan *p, const rs_opcase *c)
     int64_t o[3];
     geometry(a->pad, a->stride, o, c);
     a->upsample = c->flags & UPSAMPLE;
-    rs_optensor *y = rs_op_out(p, "y", &a->y, 0, RS_SHAPE(o[0], o[1], o[2], d[CO]));
+    rs_optensor *y = rs_op_branch(rs_op_out(p, "y", &a->y, 0, RS_SHAPE(o[0], o[1], o[2], d[CO])));
     y->reduction = (double)(d[KT] * d[KH] * d[KW] * d[CI]);
-    rs_op_in(p, "x", &a->x, 0, RS_SHAPE(d[T], d[H], d[W], d[CI]));
-    rs_op_in(p, "weight", &a->weight, 0, RS_SHAPE(d[KT], d[KH], d[KW], d[CI], d[CO]));
+    rs_op_branch(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(d[T], d[H], d[W], d[CI])));
+    rs_op_in(p, "weight", &a->weight, 0, RS_SHAPE(d[KT], d[KH], d[KW], d[CI], d[CO]))->kind =
+        RS_KIND_MATRIX;
     if (c->flags & PREV)
-        rs_op_in(p, "prev", &a->prev, 0, RS_SHAPE(d[KT] - 1, d[H], d[W], d[CI]));
+        rs_op_branch(rs_op_in(p, "prev", &a->prev, 0, RS_SHAPE(d[KT] - 1, d[H], d[W], d[CI])));
     if (c->flags & BIAS)
         rs_op_in(p, "bias", &a->bias, 0, RS_SHAPE(d[CO]));
     if (c->flags & RESIDUAL)
-        rs_op_in(p, "residual", &a->residual, 0, RS_SHAPE(o[0], o[1], o[2], d[CO]));
+        rs_op_branch(rs_op_in(p, "residual", &a->residual, 0, RS_SHAPE(o[0], o[1], o[2], d[CO])));
+    a->bf16 = c->flags & BF16;
+    if (a->bf16 && a->upsample)
+        y->steps += 1 << 16; /* taps added up are rounded: to bf16, in roundings of fp32 */
+    if (a->bf16)
+        rs_op_feature(p, "bf16");
     if (a->upsample)
         rs_op_feature(p, "upsample");
     if (a->stride[0] * a->stride[1] * a->stride[2] > 1)
@@ -125,5 +261,5 @@ const rs_opspec rs_opspec_conv3d = {
     .make = make,
     .ref = ref_conv3d,
     .flops = flops,
-    .option = {"prev", "bias", "residual", "upsample", "stride"},
+    .option = {"prev", "bias", "residual", "upsample", "stride", "bf16"},
 };

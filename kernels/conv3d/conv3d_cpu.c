@@ -115,8 +115,8 @@ typedef struct part {
 static rs_conv_line source_of(const rs_conv_plan *p, const rs_conv_phase *f, const room *r)
 {
     const rs_conv3d_args *a = p->a;
-    return (rs_conv_line){.now = rs_f32(a->x),
-                          .before = rs_has(a->prev) ? rs_f32(a->prev) : NULL,
+    return (rs_conv_line){.now = p->now,
+                          .before = p->before,
                           .zero = r->zero,
                           .frames_before = a->weight.shape[0] - 1,
                           .h = a->x.shape[1],
@@ -225,8 +225,10 @@ void rs_cpu_conv3d(rs_kctx *k, const rs_conv3d_args *a)
     job.room_bytes = room_bytes(&job.plan);
     size_t weights = align64((size_t)rs_conv_plan_weights(&job.plan) * sizeof(float));
     /* Thread 0's scratch holds everything: tasks of other threads use parts of it. */
-    char *memory = rs_scratch(k, 0, weights + (size_t)threads * job.room_bytes);
-    job.rooms = memory + weights;
+    size_t copies = align64((size_t)rs_conv_copy_floats(&job.plan) * sizeof(float));
+    char *memory = rs_scratch(k, 0, weights + copies + (size_t)threads * job.room_bytes);
+    job.rooms = memory + weights + copies;
+    rs_conv_copy_source(k, &job.plan, (float *)(void *)(memory + weights));
     rs_conv_pack(k, &job.plan, (float *)memory);
     rs_parallel(k, job.plan.tasks, conv_task, &job);
 }

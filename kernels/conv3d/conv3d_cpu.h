@@ -12,7 +12,12 @@
  *
  * Upsampling: an output pixel of given parity (2 x 2 phases) sees nearest-doubled lines, where
  * neighbouring taps read the same source line. Their weights are added up beforehand, and each
- * phase is a convolution of the small image: 3x3 becomes four times 2x2, 4/9 of the work. */
+ * phase is a convolution of the small image: 3x3 becomes four times 2x2, 4/9 of the work.
+ *
+ * With bf16 the source is copied once, as words of two neighbouring channels (the last one with
+ * zero where their number is odd), and so are the weights; the rest is the same, with words for
+ * floats (both have four bytes) and products of bf16 pairs (AVX512-BF16). Where there are none the
+ * copies are floats that are rounded. */
 #ifndef RS_KERNELS_CONV3D_CPU_H
 #define RS_KERNELS_CONV3D_CPU_H
 
@@ -68,12 +73,14 @@ typedef struct rs_conv_micro {
     int mr;
     int lanes;
     int vectors;
+    bool words; /* operands are pairs of bf16 */
     rs_conv_store_fn *store;
     rs_conv_edge_fn *edge;
     rs_conv_micro_fn *fn[3]; /* fn[v-1]: v vectors */
 } rs_conv_micro;
 
-const rs_conv_micro *rs_conv_micro_pick(void);
+/* bf16: with products of words where the processor has them. */
+const rs_conv_micro *rs_conv_micro_pick(bool bf16);
 
 /* Source offsets first .. first+taps-1 along one axis, for outputs of one parity. */
 typedef struct rs_conv_axis {
@@ -93,13 +100,30 @@ typedef struct rs_conv_phase {
 typedef struct rs_conv_plan {
     const rs_conv3d_args *a;
     const rs_conv_micro *micro;
-    int64_t up, ci, co;
-    int64_t panels; /* of micro->vectors vectors, the last one perhaps narrower */
+    int64_t up, co;
+    int64_t ci;                /* of the source's pixels: input channels, or words of two */
+    bool words;                /* of two bf16 */
+    const float *now, *before; /* the source: x, prev or NULL; or copies of them */
+    int64_t panels;            /* of micro->vectors vectors, the last one perhaps narrower */
     rs_conv_phase phase[RS_CONV_PHASES];
     int phases;
     int64_t block; /* pixels per task */
     int64_t tasks;
 } rs_conv_plan;
+
+/* fp32 rows of a panel per tap: ci, or two for each word. */
+static inline int64_t rs_conv_tap_rows(const rs_conv_plan *p)
+{
+    return p->words ? 2 * p->ci : p->ci;
+}
+
+/* Floats of the copies of the source; 0 where it is read in place. */
+int64_t rs_conv_copy_floats(const rs_conv_plan *p);
+/* Makes them in `room` and the plan use them. */
+void rs_conv_copy_source(rs_kctx *k, rs_conv_plan *p, float *room);
+/* n floats (whole rows of `width`, an even number of rows with words) of packed weights, in place:
+ * pairs of rows to one row of words, or rounded floats. */
+void rs_conv_round_weights(const rs_conv_plan *p, float *panel, int64_t rows, int64_t width);
 
 /* Everything but weights. */
 void rs_conv_plan_make(rs_conv_plan *p, const rs_conv3d_args *a, int threads);

@@ -56,6 +56,14 @@ MICRO512(avx512_1, 1)
 MICRO512(avx512_2, 2)
 MICRO512(avx512_3, 3)
 
+#define DOT512(c, x, w) _mm512_dpbf16_ps(c, (__m512bh)(x), (__m512bh)(w))
+#define MICRO_WORDS(name, nv)                                                                      \
+    CONV_MICRO(name, RS_TARGET_AVX512_BF16, __m512, 16, 8, nv, _mm512_setzero_ps(),                \
+               _mm512_loadu_ps, SPREAD512, DOT512, _mm512_storeu_ps)
+MICRO_WORDS(words_1, 1)
+MICRO_WORDS(words_2, 2)
+MICRO_WORDS(words_3, 3)
+
 #define SPREAD256(p)    _mm256_broadcast_ss(p)
 #define FMA256(c, x, w) _mm256_fmadd_ps(x, w, c)
 #define MICRO256(name, nv)                                                                         \
@@ -152,16 +160,21 @@ RS_TARGET_AVX512 static void store_avx512(const rs_conv_store *s)
     store_body(s);
 }
 
-const rs_conv_micro *rs_conv_micro_pick(void)
+const rs_conv_micro *rs_conv_micro_pick(bool bf16)
 {
-    static const rs_conv_micro BASE = {4, 4, 2, store_base, edge_base, {base_1, base_2}};
+    static const rs_conv_micro BASE = {4, 4, 2, false, store_base, edge_base, {base_1, base_2}};
 #if defined(__x86_64__)
-    static const rs_conv_micro AVX2 = {6, 8, 2, store_avx2, edge_avx2, {avx2_1, avx2_2}};
+    static const rs_conv_micro AVX2 = {6, 8, 2, false, store_avx2, edge_avx2, {avx2_1, avx2_2}};
     static const rs_conv_micro AVX512 = {
-        8, 16, 3, store_avx512, edge_avx512, {avx512_1, avx512_2, avx512_3}};
+        8, 16, 3, false, store_avx512, edge_avx512, {avx512_1, avx512_2, avx512_3}};
+    static const rs_conv_micro WORDS = {
+        8, 16, 3, true, store_avx512, edge_avx512, {words_1, words_2, words_3}};
     rs_isa isa = rs_cpu_isa();
+    if (bf16 && rs_cpu_bf16())
+        return &WORDS;
     return isa == RS_ISA_AVX512 ? &AVX512 : isa == RS_ISA_AVX2 ? &AVX2 : &BASE;
 #else
+    (void)bf16;
     return &BASE;
 #endif
 }

@@ -42,7 +42,7 @@ static rs_conv_phase phase_of(const rs_conv_plan *p, int64_t py, int64_t px)
     f.cols = rs_ceil_div(y[2] - px, p->up);
     f.y = axis_of(p->up, py, a->stride[1], a->pad[0], w[1]);
     f.x = axis_of(p->up, px, a->stride[2], a->pad[2], w[2]);
-    f.k = w[0] * f.y.taps * f.x.taps * p->ci;
+    f.k = w[0] * f.y.taps * f.x.taps * rs_conv_tap_rows(p);
     return f;
 }
 
@@ -55,8 +55,11 @@ static int64_t block_of(int64_t pixels, int threads, int mr)
 
 void rs_conv_plan_make(rs_conv_plan *p, const rs_conv3d_args *a, int threads)
 {
-    *p = (rs_conv_plan){.a = a, .micro = rs_conv_micro_pick(), .up = a->upsample ? 2 : 1};
-    p->ci = a->weight.shape[3];
+    *p = (rs_conv_plan){.a = a, .micro = rs_conv_micro_pick(a->bf16), .up = a->upsample ? 2 : 1};
+    p->words = p->micro->words;
+    p->ci = p->words ? rs_ceil_div(a->weight.shape[3], 2) : a->weight.shape[3];
+    p->now = rs_f32(a->x);
+    p->before = rs_has(a->prev) ? rs_f32(a->prev) : NULL;
     p->co = a->weight.shape[4];
     p->panels = rs_ceil_div(p->co, p->micro->lanes * p->micro->vectors);
     p->block = block_of(rs_tensor_rows(a->y), threads, p->micro->mr);
@@ -91,8 +94,8 @@ static void put_tap(const rs_conv_plan *p, float *row, int64_t width, int64_t c0
     const int64_t *s = p->a->weight.shape;
     int64_t n = rs_min_i64(width, p->co - c0);
     const float *w =
-        rs_f32(p->a->weight) + c0 + ((tap[0] * s[1] + tap[1]) * s[2] + tap[2]) * p->ci * p->co;
-    for (int64_t i = 0; i < p->ci; i++, row += width, w += p->co) {
+        rs_f32(p->a->weight) + c0 + ((tap[0] * s[1] + tap[1]) * s[2] + tap[2]) * s[3] * p->co;
+    for (int64_t i = 0; i < s[3]; i++, row += width, w += p->co) {
         if (p->up == 1) {
             memcpy(row, w, (size_t)n * sizeof(float));
             memset(row + n, 0, (size_t)(width - n) * sizeof(float));
@@ -109,7 +112,7 @@ static void pack_panel(const rs_conv_plan *p, const rs_conv_phase *f, int64_t j)
     const int64_t *s = a->weight.shape;
     int64_t full = p->micro->lanes * p->micro->vectors, width = rs_conv_panel_width(p, j);
     float *panel = (float *)f->weights + j * full * f->k;
-    if (p->up > 1)
+    if (p->up > 1 || rs_conv_tap_rows(p) != s[3])
         memset(panel, 0, (size_t)(f->k * width) * sizeof(float));
     int64_t tap[3];
     for (tap[0] = 0; tap[0] < s[0]; tap[0]++)
@@ -117,9 +120,11 @@ static void pack_panel(const rs_conv_plan *p, const rs_conv_phase *f, int64_t j)
             for (tap[2] = 0; tap[2] < s[2]; tap[2]++) {
                 int64_t y = offset_of(p->up, f->py, a->stride[1], a->pad[0], tap[1]) - f->y.first;
                 int64_t x = offset_of(p->up, f->px, a->stride[2], a->pad[2], tap[2]) - f->x.first;
-                int64_t k = ((tap[0] * f->y.taps + y) * f->x.taps + x) * p->ci;
+                int64_t k = ((tap[0] * f->y.taps + y) * f->x.taps + x) * rs_conv_tap_rows(p);
                 put_tap(p, panel + k * width, width, j * full, tap);
             }
+    if (a->bf16)
+        rs_conv_round_weights(p, panel, f->k, width);
 }
 
 static void pack_task(void *arg, int64_t task, int thread)

@@ -13,6 +13,12 @@ static const double *pixel(const rs_conv3d_args *a, int64_t t, int64_t i, int64_
     return rs_has(a->prev) ? rs_f64(a->prev) + (before + t) * h * w * c + at : NULL;
 }
 
+/* As an operand of a product. */
+static double operand(double x, bool bf16)
+{
+    return bf16 ? (double)rs_f32_from_bf16(rs_bf16_from_f32((float)x)) : x;
+}
+
 /* Sum over all taps into y[co]. */
 static void taps(const rs_conv3d_args *a, double *y, const int64_t at[3])
 {
@@ -26,7 +32,7 @@ static void taps(const rs_conv3d_args *a, double *y, const int64_t at[3])
                                         at[2] * a->stride[2] + dx - a->pad[2]);
                 for (int64_t ci = 0; x && ci < k[3]; ci++)
                     for (int64_t co = 0; co < k[4]; co++)
-                        y[co] += x[ci] * w[ci * k[4] + co];
+                        y[co] += operand(x[ci], a->bf16) * operand(w[ci * k[4] + co], a->bf16);
             }
 }
 

@@ -15,10 +15,11 @@ static const rs_opcase CASES[] = {
 static void make(rs_opplan *p, const rs_opcase *c)
 {
     rs_copy_args *a = (rs_copy_args *)p->args;
-    rs_optensor *y = rs_op_out(p, "y", &a->y, c->dim[2], RS_SHAPE(c->dim[0], c->dim[1]));
+    rs_optensor *y =
+        rs_op_branch(rs_op_out(p, "y", &a->y, c->dim[2], RS_SHAPE(c->dim[0], c->dim[1])));
     y->steps = 0;
     y->reduction = 0;
-    rs_op_in(p, "x", &a->x, c->dim[3], RS_SHAPE(c->dim[0], c->dim[1]));
+    rs_op_stream(rs_op_in(p, "x", &a->x, c->dim[3], RS_SHAPE(c->dim[0], c->dim[1])));
 }
 
 RS_OPSPEC_REF(copy)
@@ -27,5 +28,6 @@ const rs_opspec rs_opspec_copy = {
     .cases = CASES,
     .n = RS_COUNT_OF(CASES),
     .make = make,
+    .converts = true,
     .ref = ref_copy,
 };

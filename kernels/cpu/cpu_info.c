@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/status.h"
 #include "kernels/gemm/block.h"
 
 static rs_isa hardware_isa(void)
@@ -26,26 +27,43 @@ const char *rs_isa_name(rs_isa isa)
     return NAMES[isa];
 }
 
+static bool hardware_bf16(void)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    return hardware_isa() == RS_ISA_AVX512 && __builtin_cpu_supports("avx512bf16");
+#else
+    return false;
+#endif
+}
+
+static bool pinned(const char *name)
+{
+    const char *want = getenv("RS_CPU");
+    return want && strcmp(want, name) == 0;
+}
+
 rs_isa rs_cpu_isa(void)
 {
     rs_isa have = hardware_isa();
-    const char *want = getenv("RS_CPU");
-    for (rs_isa i = RS_ISA_BASELINE; want && i < have; i++)
-        if (strcmp(want, rs_isa_name(i)) == 0)
+    for (rs_isa i = RS_ISA_BASELINE; i < have; i++)
+        if (pinned(rs_isa_name(i)))
             return i;
     return have;
 }
 
 bool rs_cpu_bf16(void)
 {
-#if defined(__x86_64__)
-    const char *want = getenv("RS_CPU");
-    __builtin_cpu_init();
-    return rs_cpu_isa() == RS_ISA_AVX512 && __builtin_cpu_supports("avx512bf16") &&
-           !(want && strcmp(want, "avx512") == 0);
-#else
-    return false;
-#endif
+    return hardware_bf16() && rs_cpu_isa() == RS_ISA_AVX512 && !pinned(rs_isa_name(RS_ISA_AVX512));
+}
+
+const char *rs_cpu_pin(int i)
+{
+    int bf16 = hardware_bf16(), isa = (int)hardware_isa() + bf16 - i;
+    RS_ASSERT(i >= 0);
+    if (bf16 && i == 0)
+        return "avx512bf16";
+    return isa >= 0 ? rs_isa_name((rs_isa)isa) : NULL;
 }
 
 void rs_cpu_describe(char *out, size_t cap, bool bf16)

@@ -16,6 +16,9 @@ const char *rs_isa_name(rs_isa isa);
  * out.
  */
 bool rs_cpu_bf16(void);
+/* Values of RS_CPU that make a difference on this machine, widest first; NULL behind the last. What
+ * tests of every variant go through. */
+const char *rs_cpu_pin(int i);
 /* One line for the numerics fingerprint. bf16: of a device with that precision. */
 void rs_cpu_describe(char *out, size_t cap, bool bf16);
 

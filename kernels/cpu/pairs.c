@@ -114,22 +114,50 @@ BF16 void rs_pairs_pack_a(uint32_t *dst, const float *a, int64_t lda, int64_t m,
         }
 }
 
-/* 16 columns (n of them there) over all pairs, transposed 16 pairs at a time. */
+/* 16 rows of 16 words, transposed into rows `NR` apart: 4x4 blocks inside the 128-bit lanes first,
+ * then the lanes. Only the first n rows are stored. */
+BF16_INLINE void put_transposed(uint32_t *dst, __m512i r[LANES], int64_t n)
+{
+    __m512i t[LANES];
+    RS_UNROLL
+    for (int i = 0; i < LANES; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+    RS_UNROLL
+    for (int i = 0; i < LANES; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    RS_UNROLL
+    for (int i = 0; i < 4; i++) {
+        __m512i e0 = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+        __m512i o0 = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+        __m512i e1 = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+        __m512i o1 = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+        t[i] = _mm512_shuffle_i32x4(e0, e1, 0x88);
+        t[i + 4] = _mm512_shuffle_i32x4(o0, o1, 0x88);
+        t[i + 8] = _mm512_shuffle_i32x4(e0, e1, 0xdd);
+        t[i + 12] = _mm512_shuffle_i32x4(o0, o1, 0xdd);
+    }
+    RS_UNROLL
+    for (int i = 0; i < LANES; i++)
+        if (i < n)
+            _mm512_storeu_si512(dst + i * NR, t[i]);
+}
+
+/* 16 columns (n of them there) over all pairs, 16 pairs at a time. */
 BF16_INLINE void pack_stripe(uint32_t *dst, const float *b, int64_t ldb, int64_t k, int64_t n)
 {
     int64_t pairs = rs_pairs_of(k);
     for (int64_t p = 0; p < pairs; p += LANES) {
-        uint32_t in[LANES * LANES], part[LANES * LANES];
-        for (int64_t c = 0; c < LANES; c++)
-            _mm512_storeu_si512(in + c * LANES, c < n ? load_pairs(b + c * ldb + 2 * p, k - 2 * p)
-                                                      : _mm512_setzero_si512());
-        if (pairs - p >= LANES) {
-            rs_v_transpose16((float *)(void *)(dst + p * NR), NR, (const float *)(void *)in, LANES);
-            continue;
-        }
-        rs_v_transpose16((float *)(void *)part, LANES, (const float *)(void *)in, LANES);
-        for (int64_t q = 0; q < pairs - p; q++)
-            _mm512_storeu_si512(dst + (p + q) * NR, _mm512_loadu_si512(part + q * LANES));
+        __m512i r[LANES];
+        RS_UNROLL
+        for (int c = 0; c < LANES; c++)
+            r[c] = c < n ? load_pairs(b + c * ldb + 2 * p, k - 2 * p) : _mm512_setzero_si512();
+        put_transposed(dst + p * NR, r, pairs - p);
     }
 }
 
@@ -141,19 +169,34 @@ BF16 void rs_pairs_pack_cols(uint32_t *panels, const float *b, int64_t ldb, int6
             pack_stripe(panels + v, j + v < n ? b + (j + v) * ldb : b, ldb, k, n - j - v);
 }
 
+/* Up to 16 columns of two rows: lower halves of the one, upper halves of the other, which may be
+ * NULL. */
+BF16_INLINE __m512i load_two(const float *x, const float *y, int64_t n)
+{
+    __m512i lo = _mm512_cvtepu16_epi32(load16(x, n));
+    if (!y)
+        return lo;
+    return _mm512_or_si512(lo, _mm512_slli_epi32(_mm512_cvtepu16_epi32(load16(y, n)), 16));
+}
+
 BF16 void rs_pairs_pack_rows(uint32_t *panels, const float *b, int64_t ldb, int64_t k, int64_t n)
 {
-    int64_t pairs = rs_pairs_of(k), wide = rs_ceil_div(n, NR) * NR;
-    for (int64_t p = 0; p < pairs; p++) {
-        const float *row = b + 2 * p * ldb;
-        for (int64_t j = 0; j < wide; j += LANES) {
-            __m512i lo = _mm512_cvtepu16_epi32(load16(row + j, n - j));
-            if (2 * p + 1 < k) {
-                __m512i hi = _mm512_cvtepu16_epi32(load16(row + ldb + j, n - j));
-                lo = _mm512_or_si512(lo, _mm512_slli_epi32(hi, 16));
-            }
-            _mm512_storeu_si512(panels + j / NR * NR * pairs + p * NR + j % NR, lo);
+    int64_t pairs = rs_pairs_of(k);
+    for (int64_t j = 0; j < n; j += NR, panels += NR * pairs) {
+        uint32_t *dst = panels;
+        const float *x = b + j;
+        int64_t cols = n - j, p = 0;
+        for (; cols >= NR && p < k / 2; p++, x += 2 * ldb, dst += NR) {
+            RS_UNROLL
+            for (int v = 0; v < NR; v += LANES)
+                _mm512_storeu_si512(dst + v, load_two(x + v, x + ldb + v, LANES));
         }
+        for (; p < pairs; p++, x += 2 * ldb, dst += NR)
+            for (int v = 0; v < NR; v += LANES)
+                _mm512_storeu_si512(
+                    dst + v, cols <= v
+                                 ? _mm512_setzero_si512()
+                                 : load_two(x + v, 2 * p + 1 < k ? x + ldb + v : NULL, cols - v));
     }
 }
 #endif

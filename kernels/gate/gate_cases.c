@@ -19,9 +19,9 @@ static const rs_opcase ADD[] = {
 static void make_add(rs_opplan *p, const rs_opcase *c)
 {
     rs_gate_add_args *a = (rs_gate_add_args *)p->args;
-    rs_op_out(p, "y", &a->y, 0, RS_SHAPE(c->dim[ROWS], c->dim[C]));
-    rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], c->dim[C]));
-    rs_op_in(p, "o", &a->o, 0, RS_SHAPE(c->dim[ROWS], c->dim[C]));
+    rs_op_stream(rs_op_out(p, "y", &a->y, 0, RS_SHAPE(c->dim[ROWS], c->dim[C])));
+    rs_op_stream(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], c->dim[C])));
+    rs_op_branch(rs_op_in(p, "o", &a->o, 0, RS_SHAPE(c->dim[ROWS], c->dim[C])));
     if (c->flags & GATE)
         rs_op_in(p, "gate", &a->gate, 0, RS_SHAPE(c->dim[C]));
 }
@@ -47,8 +47,8 @@ static const rs_opcase MUL[] = {
 static void make_mul(rs_opplan *p, const rs_opcase *c)
 {
     rs_gate_mul_args *a = (rs_gate_mul_args *)p->args;
-    rs_op_out(p, "y", &a->y, 0, RS_SHAPE(c->dim[ROWS], c->dim[C]));
-    rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], c->dim[C]));
+    rs_op_branch(rs_op_out(p, "y", &a->y, 0, RS_SHAPE(c->dim[ROWS], c->dim[C])));
+    rs_op_stream(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], c->dim[C])));
     rs_op_in(p, "gate", &a->gate, 0, RS_SHAPE(c->dim[C]));
 }
 

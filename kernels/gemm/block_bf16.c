@@ -91,47 +91,69 @@ BF16 static void pack_b_rows(uint32_t *dst, const rs_gemm_operand *b, int64_t j,
         _mm512_storeu_si512(dst + p * NR, load_two_rows(b, 2 * p, 2 * p + 1 < k, j, n));
 }
 
-BF16 static void pack_b(uint32_t *panels, const rs_gemm_block *t, int64_t pairs)
+/* The panel of columns from j on. */
+BF16 static void pack_b(uint32_t *dst, const rs_gemm_block *t, int64_t pairs, int64_t j)
 {
-    for (int64_t j = 0; j < t->n; j += LANES) {
-        uint32_t *dst = panels + j / NR * NR * pairs + j % NR;
-        (t->b.trans ? pack_b_cols : pack_b_rows)(dst, &t->b, j, rs_min_i64(LANES, t->n - j), t->k,
-                                                 pairs);
+    for (int64_t end = rs_min_i64(j + NR, t->n), at = j; at < end; at += LANES)
+        (t->b.trans ? pack_b_cols : pack_b_rows)(dst + at - j, &t->b, at,
+                                                 rs_min_i64(LANES, t->n - at), t->k, pairs);
+}
+
+BF16_INLINE void pack_a_row(uint32_t *dst, const char *row, const bool bf16, int64_t k,
+                            int64_t pairs)
+{
+    const int64_t size = bf16 ? 2 : 4;
+    int64_t p = 0;
+    for (; 2 * (p + LANES) <= k; p += LANES)
+        _mm512_storeu_si512(dst + p, load_pairs(row + 2 * p * size, bf16, 2 * LANES));
+    if (p < pairs)
+        _mm512_mask_storeu_epi32(dst + p, V_MASK(pairs - p),
+                                 load_pairs(row + 2 * p * size, bf16, k - 2 * p));
+}
+
+/* A stored (k,m): up to 16 rows from i on. */
+BF16 static void pack_a_cols(uint32_t *dst, const rs_gemm_block *t, int64_t pairs, int64_t i)
+{
+    __m512 r[LANES];
+    for (int64_t p = 0; p < pairs; p += LANES) {
+        for (int64_t q = 0; q < LANES; q++) {
+            int64_t row = 2 * (p + q), n = rs_min_i64(LANES, t->m - i);
+            r[q] = (__m512)(row < t->k ? load_two_rows(&t->a, row, row + 1 < t->k, i, n)
+                                       : _mm512_setzero_si512());
+        }
+        put_transposed(dst + p, pairs, r, t->m - i, pairs - p);
     }
 }
 
-BF16 static void pack_a(uint32_t *dst, const rs_gemm_block *t, int64_t pairs)
+/* The rows of the tile that begins at row i, a multiple of MR; a is row 0. */
+BF16 static void pack_a(uint32_t *a, const rs_gemm_block *t, int64_t pairs, int64_t i)
 {
-    const rs_gemm_operand *a = &t->a;
-    if (!a->trans) {
-        for (int64_t i = 0; i < t->m; i++, dst += pairs)
-            for (int64_t p = 0; p < pairs; p += LANES) {
-                __m512i v = load_pairs(rs_gemm_at(a, i, 2 * p), a->bf16, t->k - 2 * p);
-                if (pairs - p >= LANES)
-                    _mm512_storeu_si512(dst + p, v);
-                else
-                    _mm512_mask_storeu_epi32(dst + p, V_MASK(pairs - p), v);
-            }
+    if (t->a.trans) {
+        if (i % LANES == 0)
+            pack_a_cols(a + i * pairs, t, pairs, i);
         return;
     }
-    __m512 r[LANES];
-    for (int64_t p = 0; p < pairs; p += LANES)
-        for (int64_t i = 0; i < t->m; i += LANES) {
-            for (int64_t q = 0; q < LANES; q++) {
-                int64_t row = 2 * (p + q);
-                r[q] = (__m512)(row < t->k ? load_two_rows(a, row, row + 1 < t->k, i,
-                                                           rs_min_i64(LANES, t->m - i))
-                                           : _mm512_setzero_si512());
-            }
-            put_transposed(dst + i * pairs + p, pairs, r, t->m - i, pairs - p);
-        }
+    for (int64_t r = i; r < rs_min_i64(i + MR, t->m); r++) {
+        if (t->a.bf16)
+            pack_a_row(a + r * pairs, rs_gemm_at(&t->a, r, 0), true, t->k, pairs);
+        else
+            pack_a_row(a + r * pairs, rs_gemm_at(&t->a, r, 0), false, t->k, pairs);
+    }
 }
 
 /* ---- products ---- */
 
+/* Operands that will be packed next are fetched while a tile is computed: eight rows, a cache line
+ * at a time. Fetching is a hint, whatever the addresses. */
+typedef struct ahead {
+    const char *rows;
+    int64_t row; /* bytes from one to the next */
+} ahead;
+
 /* m and nv are constants in every use; `tail` lanes of the last vector are valid. */
 BF16_INLINE void tile_body(const int m, const int nv, int64_t pairs, const uint32_t *a,
-                           const uint32_t *b, float *c, int64_t ldc, int64_t tail, bool accumulate)
+                           const uint32_t *b, float *c, int64_t ldc, int64_t tail, bool accumulate,
+                           ahead next)
 {
     __m512 acc[MR][3];
     RS_UNROLL
@@ -144,6 +166,7 @@ BF16_INLINE void tile_body(const int m, const int nv, int64_t pairs, const uint3
     }
     for (int64_t p = 0; p < pairs; p++) {
         __m512bh w[3];
+        __builtin_prefetch(next.rows + (p & 7) * next.row + (p >> 3) * 64, 0, 2);
         RS_UNROLL
         for (int v = 0; v < nv; v++)
             w[v] = (__m512bh)_mm512_loadu_si512(b + p * NR + v * LANES);
@@ -166,12 +189,12 @@ BF16_INLINE void tile_body(const int m, const int nv, int64_t pairs, const uint3
 
 #define TILE_CASE(m_, nv_)                                                                         \
     case (m_)*4 + (nv_):                                                                           \
-        tile_body(m_, nv_, pairs, a, b, c, ldc, tail, accumulate);                                 \
+        tile_body(m_, nv_, pairs, a, b, c, ldc, tail, accumulate, next);                           \
         break;
 #define TILE_ROW(m_) TILE_CASE(m_, 1) TILE_CASE(m_, 2) TILE_CASE(m_, 3)
 
 BF16 static void tile(int64_t pairs, const uint32_t *a, const uint32_t *b, float *c, int64_t ldc,
-                      int64_t m, int64_t n, bool accumulate)
+                      int64_t m, int64_t n, bool accumulate, ahead next)
 {
     int64_t nv = (n + LANES - 1) / LANES, tail = n - (nv - 1) * LANES;
     switch (m * 4 + nv) {
@@ -186,16 +209,33 @@ BF16 static void tile(int64_t pairs, const uint32_t *a, const uint32_t *b, float
     }
 }
 
+/* What is packed after tile (i,j): the next rows of A during the first panel, then the next panel
+ * of B. */
+static ahead fetch_next(const rs_gemm_block *t, int64_t i, int64_t j)
+{
+    const rs_gemm_operand *o = j == 0 ? &t->a : &t->b;
+    int64_t size = o->bf16 ? 2 : 4;
+    if (j == 0 && !o->trans && i + MR < t->m)
+        return (ahead){rs_gemm_at(o, i + MR, 0), o->ld * size};
+    if (j > 0 && o->trans && j + NR + i < t->n && i < NR)
+        return (ahead){rs_gemm_at(o, j + NR + i, 0), o->ld * size};
+    return (ahead){t->work, 0};
+}
+
 BF16 static void run(const rs_gemm_block *t)
 {
     int64_t pairs = rs_ceil_div(t->k, 2);
-    uint32_t *panels = t->work, *a = panels + RS_GEMM_TILE_N * BLOCK_K / 2;
-    pack_b(panels, t, pairs);
-    pack_a(a, t, pairs);
-    for (int64_t j = 0; j < t->n; j += NR)
-        for (int64_t i = 0; i < t->m; i += MR)
-            tile(pairs, a + i * pairs, panels + j * pairs, t->sum + i * t->ld + j, t->ld,
-                 rs_min_i64(MR, t->m - i), rs_min_i64(NR, t->n - j), t->accumulate);
+    uint32_t *panel = t->work, *a = panel + NR * BLOCK_K / 2;
+    for (int64_t j = 0; j < t->n; j += NR) {
+        pack_b(panel, t, pairs, j);
+        for (int64_t i = 0; i < t->m; i += MR) {
+            if (j == 0)
+                pack_a(a, t, pairs, i);
+            tile(pairs, a + i * pairs, panel, t->sum + i * t->ld + j, t->ld,
+                 rs_min_i64(MR, t->m - i), rs_min_i64(NR, t->n - j), t->accumulate,
+                 fetch_next(t, i, j));
+        }
+    }
 }
 #else
 static void run(const rs_gemm_block *t)
@@ -225,6 +265,6 @@ const rs_gemm_engine rs_gemm_engine_bf16 = {
     .cols = cols,
     .block_k = BLOCK_K,
     .unit_k = 2,
-    .work = (RS_GEMM_TILE_M + RS_GEMM_TILE_N) * BLOCK_K / 2 * sizeof(uint32_t),
+    .work = (RS_GEMM_TILE_M + NR) * BLOCK_K / 2 * sizeof(uint32_t),
     .run = run,
 };

@@ -54,9 +54,10 @@ static void convert(rs_cuctx *c, void *y, rs_dtype type, const void *x, rs_dtype
 
 /* ---- plan of one call ---- */
 
+/* Operands that are both stored in bf16 are multiplied exactly either way. */
 static bool bf16_operands(const rs_gemm_args *g)
 {
-    return is_bf16(g->a) && is_bf16(g->b);
+    return g->bf16 || (is_bf16(g->a) && is_bf16(g->b));
 }
 
 static gemm_end end_of(const rs_gemm_args *g)

@@ -11,17 +11,26 @@
  * widened, which is exact. Devices that store activations in BF16 also take y and pre of that type
  * (rounded once, after the activation for y, before it for pre).
  *
+ * Low-rank terms are added in the same pass over y (LoRA). The rows are cut into `parts` equal
+ * parts; those of part i get, if there is a ta[i],
+ *
+ *   y = act(alpha * (op(a) op(b) + ta[i] op(tb[i])) + beta * y0 + bias)     op of tb as of b
+ *
+ * Only devices of which rs_device_gemm_terms is true take them.
+ *
  * y0 is the previous content of y when beta != 0, otherwise y is not read. When `pre` is given it
  * receives the value before the activation. bias (N) is added to every row. Accumulation fp32.
  * An element of y depends on its row of a and its column of b only, in value and in bits: not on M,
  * N, the other rows, or the number of threads.
  *
- * FLOP 2*M*N*K. */
+ * FLOP 2*M*N*K, and 2*M*N*R of terms. */
 #ifndef RS_KERNELS_GEMM_H
 #define RS_KERNELS_GEMM_H
 
 #include "kernels/act/act.h"
 #include "kernels/kernel.h"
+
+enum { RS_GEMM_PARTS = 8 };
 
 typedef struct rs_gemm_args {
     rs_tensor y;    /* (M,N) (ld) */
@@ -34,7 +43,10 @@ typedef struct rs_gemm_args {
     bool bf16;
     float alpha; /* 0 means 1 */
     float beta;
-    rs_act act; /* RS_ACT_NONE by default */
+    rs_act act;                  /* RS_ACT_NONE by default */
+    int parts;                   /* 0 means 1 */
+    rs_tensor ta[RS_GEMM_PARTS]; /* optional (M/parts,R) (ld) */
+    rs_tensor tb[RS_GEMM_PARTS]; /* (R,N), or (N,R) with trans_b (ld) */
 } rs_gemm_args;
 
 #endif

@@ -1,7 +1,7 @@
 #include "kernels/opcase.h"
 
-/* dim: M N K, then pads of y, a, b. value: alpha, beta. */
-enum { M, N, K, PAD_Y, PAD_A, PAD_B };
+/* dim: M N K, then pads of y, a, b, rank of terms, parts. value: alpha, beta. */
+enum { M, N, K, PAD_Y, PAD_A, PAD_B, R, PARTS };
 enum { ALPHA, BETA };
 enum {
     TRANS_A = 1,
@@ -14,6 +14,7 @@ enum {
     BF16 = 128,   /* operands rounded to bf16 */
     A_BF16 = 256, /* stored in bf16 */
     B_BF16 = 512,
+    GAP = 1024, /* the second part has no term */
 };
 
 static const rs_opcase CASES[] = {
@@ -40,6 +41,17 @@ static const rs_opcase CASES[] = {
     {.name = "pre_only", .dim = {9, 10, 11, 4}, .flags = PRE},
     {.name = "lora_down", .dim = {260, 16, 384}, .flags = TRANS_B},
     {.name = "lora_grad", .dim = {16, 384, 260}, .flags = TRANS_A},
+    {.name = "term_nt", .dim = {37, 53, 29, 0, 0, 0, 4, 1}, .flags = TRANS_B | BIAS},
+    {.name = "term_nn", .dim = {37, 53, 29, 1, 2, 3, 5, 1}, .value = {0.5, 1}},
+    {.name = "terms_nt",
+     .dim = {39, 53, 29, 1, 2, 3, 6, 3},
+     .flags = TRANS_B | BIAS | GELU | PRE | GAP},
+    {.name = "terms_nn", .dim = {604, 97, 29, 0, 0, 0, 17, 4}, .flags = GAP},
+    {.name = "terms_bf16",
+     .dim = {604, 97, 61, 0, 0, 0, 16, 4},
+     .flags = BF16 | B_BF16 | TRANS_B | BIAS},
+    {.name = "terms_nn_bf16", .dim = {74, 97, 61, 0, 0, 0, 7, 2}, .flags = BF16 | B_BF16},
+    {.name = "term_wide", .dim = {9, 10, 11, 0, 0, 0, 900, 1}, .flags = BF16},
     {.name = "nn_bf16", .dim = {37, 53, 29}, .flags = BF16},
     {.name = "tn_bf16", .dim = {37, 53, 29}, .flags = BF16 | TRANS_A},
     {.name = "nt_bf16", .dim = {37, 53, 29}, .flags = BF16 | TRANS_B},
@@ -118,6 +130,10 @@ static const rs_opcase CASES[] = {
      .value = {1, 1},
      .flags = BF16 | TRANS_B,
      .large = true},
+    {.name = "lora_1536_bf16",
+     .dim = {1024, 1536, 1536, 0, 0, 0, 16, 1},
+     .flags = BF16 | B_BF16 | TRANS_B | BIAS,
+     .large = true},
     {.name = "lora_grad_1536_bf16",
      .dim = {16, 1536, 1024},
      .flags = BF16 | TRANS_A,
@@ -131,6 +147,25 @@ static const rs_opcase CASES[] = {
     {.name = "fwd_5120_m1024", .dim = {1024, 5120, 5120}, .flags = TRANS_B | BIAS, .large = true},
     {.name = "dgrad_5120", .dim = {1024, 5120, 5120}, .large = true},
 };
+
+static void make_terms(rs_opplan *p, rs_gemm_args *g, const rs_opcase *c)
+{
+    static const char *const TA[] = {"ta0", "ta1", "ta2", "ta3"}, *const TB[] = {"tb0", "tb1",
+                                                                                 "tb2", "tb3"};
+    const int64_t *d = c->dim;
+    g->parts = (int)d[PARTS];
+    for (int i = 0; i < g->parts; i++) {
+        if (i == 1 && (c->flags & GAP))
+            continue;
+        rs_op_in(p, TA[i], &g->ta[i], i, RS_SHAPE(d[M] / g->parts, d[R]));
+        if (g->trans_b)
+            rs_op_in(p, TB[i], &g->tb[i], 2 * i, RS_SHAPE(d[N], d[R]));
+        else
+            rs_op_in(p, TB[i], &g->tb[i], 2 * i, RS_SHAPE(d[R], d[N]));
+    }
+    if (g->parts > 1)
+        rs_op_feature(p, "parts");
+}
 
 static void make(rs_opplan *p, const rs_opcase *c)
 {
@@ -146,7 +181,7 @@ static void make(rs_opplan *p, const rs_opcase *c)
              : c->flags & SILU     ? RS_ACT_SILU
                                    : RS_ACT_NONE;
     rs_optensor *y = rs_op_out_acc(p, g->beta != 0, "y", &g->y, d[PAD_Y], RS_SHAPE(d[M], d[N]));
-    y->reduction = (double)d[K];
+    y->reduction = (double)(d[K] + d[R]);
     y->steps = g->act == RS_ACT_NONE ? 4 : 8;
     if (g->trans_a)
         rs_op_in(p, "a", &g->a, d[PAD_A], RS_SHAPE(d[K], d[M]));
@@ -163,7 +198,8 @@ static void make(rs_opplan *p, const rs_opcase *c)
     if (c->flags & BIAS)
         rs_op_in(p, "bias", &g->bias, 0, RS_SHAPE(d[N]));
     if (c->flags & PRE)
-        rs_op_out(p, "pre", &g->pre, 0, RS_SHAPE(d[M], d[N]))->reduction = (double)d[K];
+        rs_op_out(p, "pre", &g->pre, 0, RS_SHAPE(d[M], d[N]))->reduction = (double)(d[K] + d[R]);
+    make_terms(p, g, c);
     static const char *const ACTS[] = {"", "gelu_tanh", "gelu_erf", "silu"};
     if (g->act != RS_ACT_NONE)
         rs_op_feature(p, ACTS[g->act]);
@@ -192,6 +228,8 @@ static bool part(int i, void *args)
         return false;
     g->y = rs_tensor_rows_view(g->y, lo, hi);
     g->a = g->trans_a ? rs_tensor_cols_view(g->a, lo, hi) : rs_tensor_rows_view(g->a, lo, hi);
+    if (rs_has(g->ta[0]))
+        g->ta[0] = rs_tensor_rows_view(g->ta[0], lo, hi);
     if (rs_has(g->pre))
         g->pre = rs_tensor_rows_view(g->pre, lo, hi);
     return true;
@@ -199,7 +237,7 @@ static bool part(int i, void *args)
 
 static double flops(const rs_opcase *c)
 {
-    return 2.0 * (double)c->dim[M] * (double)c->dim[N] * (double)c->dim[K];
+    return 2.0 * (double)c->dim[M] * (double)c->dim[N] * (double)(c->dim[K] + c->dim[R]);
 }
 
 RS_OPSPEC_REF(gemm)
@@ -212,5 +250,5 @@ const rs_opspec rs_opspec_gemm = {
     .part = part,
     .flops = flops,
     .option = {"bias", "pre", "trans_a", "trans_b", "alpha", "beta", "gelu_tanh", "gelu_erf",
-               "silu", "bf16", "stored_a", "stored_b"},
+               "silu", "bf16", "stored_a", "stored_b", "ta0", "tb0", "parts"},
 };

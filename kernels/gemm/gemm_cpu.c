@@ -84,6 +84,27 @@ static rs_gemm_operand operand(rs_tensor t, bool trans, int64_t row, int64_t col
     return o;
 }
 
+/* Adds the terms of the parts that the tile's rows belong to. */
+static void add_terms(const gemm_job *t, const rs_gemm_block *tile, int64_t i0, int64_t j0)
+{
+    const rs_gemm_args *g = t->g;
+    int64_t parts = g->parts > 0 ? g->parts : 1, rows = t->m / parts;
+    for (int64_t p = rows > 0 ? i0 / rows : 0; p < parts && p * rows < i0 + tile->m; p++) {
+        const rs_tensor ta = g->ta[p], tb = g->tb[p];
+        int64_t lo = rs_max_i64(i0, p * rows), hi = rs_min_i64(i0 + tile->m, (p + 1) * rows);
+        for (int64_t k0 = 0; rs_has(ta) && k0 < rs_tensor_cols(ta); k0 += t->e->block_k) {
+            rs_gemm_block b = *tile;
+            b.a = operand(ta, false, lo - p * rows, k0);
+            b.b = operand(tb, g->trans_b, k0, j0);
+            b.m = hi - lo;
+            b.k = rs_min_i64(t->e->block_k, rs_tensor_cols(ta) - k0);
+            b.sum += (lo - i0) * TILE_N;
+            b.accumulate = true;
+            t->e->run(&b);
+        }
+    }
+}
+
 static void tile_task(void *arg, int64_t task, int thread)
 {
     const gemm_job *t = arg;
@@ -94,20 +115,22 @@ static void tile_task(void *arg, int64_t task, int thread)
     int64_t mb = cut(t->m, e->rows(), t->blocks_m, bi + 1) - i0;
     int64_t nb = cut(t->n, e->cols(), t->blocks_n, bj + 1) - j0;
     float *sum = rs_scratch(t->ctx, thread, TILE_M * TILE_N * sizeof(float) + e->work);
+    rs_gemm_block b;
     for (int64_t bk = 0; bk < t->blocks_k; bk++) {
         int64_t k0 = cut(t->k, e->unit_k, t->blocks_k, bk);
-        rs_gemm_block b = {.a = operand(g->a, g->trans_a, i0, k0),
-                           .b = operand(g->b, g->trans_b, k0, j0),
-                           .m = mb,
-                           .n = nb,
-                           .k = cut(t->k, e->unit_k, t->blocks_k, bk + 1) - k0,
-                           .round = g->bf16,
-                           .sum = sum,
-                           .ld = TILE_N,
-                           .accumulate = bk > 0,
-                           .work = sum + TILE_M * TILE_N};
+        b = (rs_gemm_block){.a = operand(g->a, g->trans_a, i0, k0),
+                            .b = operand(g->b, g->trans_b, k0, j0),
+                            .m = mb,
+                            .n = nb,
+                            .k = cut(t->k, e->unit_k, t->blocks_k, bk + 1) - k0,
+                            .round = g->bf16,
+                            .sum = sum,
+                            .ld = TILE_N,
+                            .accumulate = bk > 0,
+                            .work = sum + TILE_M * TILE_N};
         e->run(&b);
     }
+    add_terms(t, &b, i0, j0);
     t->finish(&(gemm_tile){g, sum, i0, j0, nb}, 0, mb, thread);
 }
 

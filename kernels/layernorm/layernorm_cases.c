@@ -16,7 +16,7 @@ static const rs_opcase FWD[] = {
     {.name = "scale", .dim = {9, 72}, .flags = SCALE},
     {.name = "all_adds", .dim = {4, 47}, .flags = SCALE | SHIFT | BIAS},
     {.name = "inplace", .dim = {11, 97}, .flags = SCALE | SHIFT, .alias = "y=x"},
-    {.name = "far_mean", .dim = {6, 1100}, .value = {1000}},
+    {.name = "far_mean", .dim = {6, 1100}, .value = {1000}, .fine = true},
     {.name = "far_mean_5120", .dim = {3, 5120}, .value = {-300}, .flags = SCALE | SHIFT},
     {.name = "tiny_values", .dim = {3, 200}, .value = {0, 1e-3}},
     {.name = "huge_values", .dim = {3, 200}, .value = {0, 1e12}},
@@ -43,8 +43,8 @@ static void make_fwd(rs_opplan *p, const rs_opcase *c)
     rs_layernorm_fwd_args *a = (rs_layernorm_fwd_args *)p->args;
     int64_t n = c->dim[C];
     a->eps = eps_of(c);
-    rs_op_out(p, "y", &a->y, 0, RS_SHAPE(c->dim[ROWS], n))->steps = 6;
-    fill_x(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], n)), c);
+    rs_op_branch(rs_op_out(p, "y", &a->y, 0, RS_SHAPE(c->dim[ROWS], n)))->steps = 6;
+    fill_x(rs_op_stream(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], n))), c);
     if (c->flags & WEIGHT)
         rs_op_in(p, "weight", &a->weight, 0, RS_SHAPE(n));
     if (c->flags & BIAS)
@@ -74,7 +74,7 @@ static const rs_opcase BWD[] = {
     {.name = "accumulate_plain", .dim = {6, 129}, .flags = ACCUMULATE},
     {.name = "inplace", .dim = {11, 97}, .flags = SCALE, .alias = "dx=dy"},
     {.name = "inplace_plain", .dim = {4, 64}, .alias = "dx=dy"},
-    {.name = "far_mean", .dim = {6, 1100}, .value = {1000}},
+    {.name = "far_mean", .dim = {6, 1100}, .value = {1000}, .fine = true},
     {.name = "small_values", .dim = {3, 200}, .value = {0, 0.1}, .flags = WEIGHT},
     {.name = "c5120", .dim = {5, 5120}, .flags = SCALE},
     {.name = "many_rows", .dim = {1000, 40}, .flags = SCALE},
@@ -88,9 +88,10 @@ static void make_bwd(rs_opplan *p, const rs_opcase *c)
     int64_t n = c->dim[C];
     a->eps = eps_of(c);
     a->accumulate = c->flags & ACCUMULATE;
-    rs_op_out_acc(p, a->accumulate, "dx", &a->dx, 0, RS_SHAPE(c->dim[ROWS], n))->steps = 8;
-    rs_op_in(p, "dy", &a->dy, 0, RS_SHAPE(c->dim[ROWS], n));
-    fill_x(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], n)), c);
+    rs_op_stream(rs_op_out_acc(p, a->accumulate, "dx", &a->dx, 0, RS_SHAPE(c->dim[ROWS], n)))
+        ->steps = 8;
+    rs_op_branch(rs_op_in(p, "dy", &a->dy, 0, RS_SHAPE(c->dim[ROWS], n)));
+    fill_x(rs_op_stream(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(c->dim[ROWS], n))), c);
     if (c->flags & WEIGHT)
         rs_op_in(p, "weight", &a->weight, 0, RS_SHAPE(n));
     if (c->flags & SCALE)

@@ -18,9 +18,9 @@ static void make_mse(rs_opplan *p, const rs_opcase *c)
     rs_mse_args *a = (rs_mse_args *)p->args;
     rs_op_out(p, "loss", &a->loss, 0, RS_SHAPE(1));
     if (c->flags & GRAD)
-        rs_op_out(p, "grad", &a->grad, 0, RS_SHAPE(c->dim[0]));
-    rs_op_in(p, "p", &a->p, 0, RS_SHAPE(c->dim[0]));
-    rs_op_in(p, "t", &a->t, 0, RS_SHAPE(c->dim[0]));
+        rs_op_branch(rs_op_out(p, "grad", &a->grad, 0, RS_SHAPE(c->dim[0])));
+    rs_op_branch(rs_op_in(p, "p", &a->p, 0, RS_SHAPE(c->dim[0])));
+    rs_op_stream(rs_op_in(p, "t", &a->t, 0, RS_SHAPE(c->dim[0])));
 }
 
 static double loss_mse(const void *args)

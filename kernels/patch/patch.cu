@@ -29,7 +29,8 @@ template <bool INNER, bool TO, typename X, typename T>
 static __global__ void patch_kernel(X *x, T *tokens, patches p)
 {
     const int64_t first = (int64_t)blockIdx.x * TOKENS;
-    const int count = (int)(p.tokens - first < TOKENS ? p.tokens - first : TOKENS);
+    const int64_t left = p.tokens - first;
+    const int count = left < TOKENS ? (int)left : (int)TOKENS;
     for (int e = (int)threadIdx.x; e < count * p.features; e += THREADS) {
         int c, t, y, i, feature, token;
         if (TO) { /* along the tokens */

@@ -32,8 +32,9 @@ static void make_patchify(rs_opplan *p, const rs_opcase *c)
     int64_t features = d[C] * d[PT] * d[PH] * d[PW];
     for (int i = 0; i < 3; i++)
         a->patch[i] = d[PT + i];
-    exact(rs_op_out(p, "tokens", &a->tokens, d[PAD], RS_SHAPE(tokens_of(d), features)));
-    rs_op_in(p, "x", &a->x, 0, RS_SHAPE(d[C], d[F], d[H], d[W]));
+    exact(
+        rs_op_branch(rs_op_out(p, "tokens", &a->tokens, d[PAD], RS_SHAPE(tokens_of(d), features))));
+    rs_op_stream(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(d[C], d[F], d[H], d[W])));
 }
 
 RS_OPSPEC_REF(patchify)
@@ -42,6 +43,7 @@ const rs_opspec rs_opspec_patchify = {
     .cases = PATCHIFY,
     .n = RS_COUNT_OF(PATCHIFY),
     .make = make_patchify,
+    .converts = true,
     .ref = ref_patchify,
 };
 
@@ -65,12 +67,13 @@ static void make_unpatchify(rs_opplan *p, const rs_opcase *c)
         a->patch[i] = d[PT + i];
     a->inverse = c->flags & INVERSE;
     if (a->inverse) {
-        exact(rs_op_out(p, "tokens", &a->tokens, d[PAD], RS_SHAPE(tokens_of(d), features)));
-        rs_op_in(p, "x", &a->x, 0, RS_SHAPE(d[C], d[F], d[H], d[W]));
+        exact(rs_op_branch(
+            rs_op_out(p, "tokens", &a->tokens, d[PAD], RS_SHAPE(tokens_of(d), features))));
+        rs_op_stream(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(d[C], d[F], d[H], d[W])));
         rs_op_feature(p, "inverse");
     } else {
-        exact(rs_op_out(p, "x", &a->x, 0, RS_SHAPE(d[C], d[F], d[H], d[W])));
-        rs_op_in(p, "tokens", &a->tokens, d[PAD], RS_SHAPE(tokens_of(d), features));
+        exact(rs_op_stream(rs_op_out(p, "x", &a->x, 0, RS_SHAPE(d[C], d[F], d[H], d[W]))));
+        rs_op_branch(rs_op_in(p, "tokens", &a->tokens, d[PAD], RS_SHAPE(tokens_of(d), features)));
     }
 }
 
@@ -80,6 +83,7 @@ const rs_opspec rs_opspec_unpatchify = {
     .cases = UNPATCHIFY,
     .n = RS_COUNT_OF(UNPATCHIFY),
     .make = make_unpatchify,
+    .converts = true,
     .ref = ref_unpatchify,
     .option = {"inverse"},
 };

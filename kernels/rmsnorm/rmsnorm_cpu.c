@@ -60,9 +60,28 @@ RS_RANGE_VERSIONS(bwd)
 void rs_cpu_rmsnorm_fwd(rs_kctx *k, const rs_rmsnorm_fwd_args *a)
 {
     rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), fwd(), a);
+    if (rs_has(a->table_f))
+        rs_cpu_rope_fwd(k, &(rs_rope_fwd_args){.y = a->y,
+                                               .x = a->y,
+                                               .table_f = a->table_f,
+                                               .table_h = a->table_h,
+                                               .table_w = a->table_w,
+                                               .heads = a->heads,
+                                               .first = a->first});
 }
 
 void rs_cpu_rmsnorm_bwd(rs_kctx *k, const rs_rmsnorm_bwd_args *a)
 {
-    rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), bwd(), a);
+    rs_rmsnorm_bwd_args norm = *a;
+    if (rs_has(a->table_f)) {
+        norm.dy = a->dx;
+        rs_cpu_rope_bwd(k, &(rs_rope_bwd_args){.y = a->dx,
+                                               .x = a->dy,
+                                               .table_f = a->table_f,
+                                               .table_h = a->table_h,
+                                               .table_w = a->table_w,
+                                               .heads = a->heads,
+                                               .first = a->first});
+    }
+    rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), bwd(), &norm);
 }

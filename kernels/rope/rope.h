@@ -24,5 +24,6 @@ typedef rs_rope_fwd_args rs_rope_bwd_args; /* y = dx, x = dy */
 
 /* Host helper: fill one axis table (n, pairs, 2). */
 void rs_rope_table(rs_tensor table);
+void rs_ref_rope_table(rs_tensor table); /* F64 */
 
 #endif

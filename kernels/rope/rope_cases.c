@@ -1,5 +1,3 @@
-#include <math.h>
-
 #include "kernels/opcase.h"
 
 /* dim: F Hp Wp heads D, the pads of y and x, the first token. flags: tokens left out at the end.
@@ -30,8 +28,8 @@ static void make(rs_opplan *p, const rs_opcase *c)
     int64_t pf = d[D] / 2 - 2 * ph;
     a->heads = d[HEADS];
     a->first = d[FIRST];
-    rs_op_out(p, "y", &a->y, d[PAD_Y], RS_SHAPE(s, d[HEADS] * d[D]));
-    rs_op_in(p, "x", &a->x, d[PAD_X], RS_SHAPE(s, d[HEADS] * d[D]));
+    rs_op_branch(rs_op_out(p, "y", &a->y, d[PAD_Y], RS_SHAPE(s, d[HEADS] * d[D])));
+    rs_op_branch(rs_op_in(p, "x", &a->x, d[PAD_X], RS_SHAPE(s, d[HEADS] * d[D])));
     rs_op_in(p, "table_f", &a->table_f, 0, RS_SHAPE(d[F], pf, 2));
     rs_op_in(p, "table_h", &a->table_h, 0, RS_SHAPE(d[HP], ph, 2));
     rs_op_in(p, "table_w", &a->table_w, 0, RS_SHAPE(d[WP], ph, 2));
@@ -39,24 +37,13 @@ static void make(rs_opplan *p, const rs_opcase *c)
         rs_op_feature(p, "first");
 }
 
-static void angles(rs_tensor t)
-{
-    int64_t n = t.shape[0], pairs = t.shape[1];
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < pairs; j++) {
-            double angle = (double)i / pow(10000, 2 * (double)j / (double)(2 * pairs));
-            rs_f64(t)[(i * pairs + j) * 2] = cos(angle);
-            rs_f64(t)[(i * pairs + j) * 2 + 1] = sin(angle);
-        }
-}
-
 static void prepare(const rs_opcase *c, void *args)
 {
     (void)c;
     const rs_rope_fwd_args *a = args;
-    angles(a->table_f);
-    angles(a->table_h);
-    angles(a->table_w);
+    rs_ref_rope_table(a->table_f);
+    rs_ref_rope_table(a->table_h);
+    rs_ref_rope_table(a->table_w);
 }
 
 RS_OPSPEC_REF(rope_fwd)

@@ -1,4 +1,17 @@
+#include <math.h>
+
 #include "kernels/opcase.h"
+
+void rs_ref_rope_table(rs_tensor t)
+{
+    int64_t n = t.shape[0], pairs = t.shape[1];
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < pairs; j++) {
+            double angle = (double)i / pow(10000, 2 * (double)j / (double)(2 * pairs));
+            rs_f64(t)[(i * pairs + j) * 2] = cos(angle);
+            rs_f64(t)[(i * pairs + j) * 2 + 1] = sin(angle);
+        }
+}
 
 /* Pair j of a head at a token: its axis, and the (cos, sin) there. */
 static const double *entry(const rs_rope_fwd_args *a, int64_t s, int64_t j)

@@ -22,10 +22,10 @@ static void make(rs_opplan *p, const rs_opcase *c)
     rs_transpose_args *a = (rs_transpose_args *)p->args;
     a->rows = c->dim[0];
     a->cols = c->dim[1];
-    rs_optensor *y = rs_op_out(p, "y", &a->y, 0, RS_SHAPE(a->cols, a->rows));
+    rs_optensor *y = rs_op_branch(rs_op_out(p, "y", &a->y, 0, RS_SHAPE(a->cols, a->rows)));
     y->steps = 0;
     y->reduction = 0;
-    rs_op_in(p, "x", &a->x, 0, RS_SHAPE(a->rows, a->cols));
+    rs_op_stream(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(a->rows, a->cols)));
 }
 
 RS_OPSPEC_REF(transpose)
@@ -34,5 +34,6 @@ const rs_opspec rs_opspec_transpose = {
     .cases = CASES,
     .n = RS_COUNT_OF(CASES),
     .make = make,
+    .converts = true,
     .ref = ref_transpose,
 };

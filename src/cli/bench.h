@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "cli/cli.h"
+#include "device/device.h"
 #include "job/world.h"
 #include "store/json_writer.h"
 
@@ -39,6 +40,8 @@ void rs_bench_json_head(rs_jsonw *w, rs_arena *a, const char *format, const rs_b
 rs_jsonw *rs_bench_json_results(rs_arena *a, const char *format, int threads);
 void rs_bench_json_print(rs_jsonw *w);
 
+/* "fp32" or "bf16". RS_USAGE. */
+rs_status rs_bench_precision(rs_precision *out, const char *text) RS_NODISCARD;
 /* RS_USAGE unless lo <= v <= hi. */
 rs_status rs_bench_in_range(const char *option, int64_t v, int64_t lo, int64_t hi) RS_NODISCARD;
 /* Bytes: a whole number with K, M or G (1024 each) behind it or not. RS_USAGE names the option. */

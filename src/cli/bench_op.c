@@ -39,10 +39,13 @@ typedef struct bench {
 
 static void begin_table(bench *b)
 {
-    rs_out("%s, %d of %ld processors; %.1f GFLOP/s, %.1f GB/s measured\n\n", rs_bench_cpu(b->arena),
-           rs_device_threads(b->dev), sysconf(_SC_NPROCESSORS_ONLN), b->peak.gflops, b->peak.gbs);
-    rs_out("%-15s %-16s %-17s %9s %8s %8s %8s %6s %5s\n", "op", "case", "dims", "ms", "p10", "p90",
-           "GFLOP/s", "GB/s", "floor");
+    rs_out("%s, %d of %ld processors; %.1f GFLOP/s", rs_bench_cpu(b->arena),
+           rs_device_threads(b->dev), sysconf(_SC_NPROCESSORS_ONLN), b->peak.gflops);
+    if (b->peak.gflops_bf16 > 0)
+        rs_out(", of bf16 operands %.1f", b->peak.gflops_bf16);
+    rs_out(", %.1f GB/s measured\n\n", b->peak.gbs);
+    rs_out("%-15s %-19s %-17s %9s %8s %8s %8s %6s %5s %8s %5s\n", "op", "case", "dims", "ms", "p10",
+           "p90", "GFLOP/s", "GB/s", "floor", "per core", "peak");
 }
 
 static void begin_json(bench *b)
@@ -55,22 +58,32 @@ static void begin_json(bench *b)
     rs_jsonw_i64(b->json, "threads", rs_device_threads(b->dev));
     rs_jsonw_string(b->json, "backend", rs_device_backend(b->dev));
     rs_jsonw_f64(b->json, "peak_gflops", b->peak.gflops);
+    rs_jsonw_f64(b->json, "peak_bf16_gflops", b->peak.gflops_bf16);
     rs_jsonw_f64(b->json, "peak_gbs", b->peak.gbs);
     rs_jsonw_end(b->json);
     rs_jsonw_array(b->json, "results");
 }
 
-static void print_row(const rs_opspec *spec, const rs_opcase *c, const char *dims,
+/* What one core gave while it worked for this process, of what one core can do: other load counts
+ * neither here nor, in the best of its samples, in the peak. */
+static double of_peak(const bench *b, const rs_opcase_timing *t)
+{
+    return t->flops / t->process * 1e-9 / (t->peak / rs_device_threads(b->dev));
+}
+
+static void print_row(const bench *b, const rs_opspec *spec, const rs_opcase *c, const char *dims,
                       const rs_opcase_timing *t)
 {
-    rs_out("%-15s %-16s %-17s %9.3f %8.3f %8.3f %8.1f %6.1f %4.0f%%\n", spec->op, c->name, dims,
-           t->median * 1e3, t->p10 * 1e3, t->p90 * 1e3, t->gflops, t->gbs, t->reached * 100);
+    rs_out("%-15s %-19s %-17s %9.3f %8.3f %8.3f %8.1f %6.1f %4.0f%% %8.1f %4.0f%%\n", spec->op,
+           c->name, dims, t->median * 1e3, t->p10 * 1e3, t->p90 * 1e3, t->gflops, t->gbs,
+           t->reached * 100, t->flops / t->process * 1e-9, of_peak(b, t) * 100);
     fflush(stdout);
 }
 
-static void write_row(rs_jsonw *w, const rs_opspec *spec, const rs_opcase *c, const char *dims,
+static void write_row(const bench *b, const rs_opspec *spec, const rs_opcase *c, const char *dims,
                       const rs_opcase_timing *t, rs_status st)
 {
+    rs_jsonw *w = b->json;
     rs_jsonw_object(w, NULL);
     rs_jsonw_string(w, "op", spec->op);
     rs_jsonw_string(w, "case", c->name);
@@ -87,6 +100,8 @@ static void write_row(rs_jsonw *w, const rs_opspec *spec, const rs_opcase *c, co
         rs_jsonw_f64(w, "gbs", t->gbs);
         rs_jsonw_f64(w, "floor_s", t->floor);
         rs_jsonw_f64(w, "fraction_of_floor", t->reached);
+        rs_jsonw_f64(w, "process_s", t->process);
+        rs_jsonw_f64(w, "fraction_of_peak_per_core", of_peak(b, t));
     } else {
         rs_jsonw_string(w, "error", rs_error_message());
     }
@@ -101,15 +116,30 @@ static void run_case(bench *b, const rs_opspec *spec, const rs_opcase *c)
     rs_opcase_dims(dims, c);
     b->run++;
     if (b->json)
-        write_row(b->json, spec, c, dims, &t, st);
+        write_row(b, spec, c, dims, &t, st);
     else if (st == RS_OK)
-        print_row(spec, c, dims, &t);
+        print_row(b, spec, c, dims, &t);
     else
         rs_out("%-15s %-16s %-17s FAILED: %s\n", spec->op, c->name, dims, rs_error_message());
     if (st == RS_OK)
         return;
     if (b->failed++ == 0)
         b->reason = rs_arena_strdup(b->arena, rs_error_message());
+}
+
+/* On devices that take BF16 activations also the variants with those. */
+static void run_stored(bench *b, const rs_opspec *spec, const rs_opcase *c)
+{
+    bool cpu = strcmp(rs_device_backend(b->dev), "cpu") == 0;
+    for (int s = RS_STORE_FP32; s < (cpu ? RS_STORE_FP32 + 1 : RS_STORES); s++) {
+        rs_opcase stored;
+        if (!rs_opcase_stored(&stored, spec, c, (rs_opstore)s))
+            continue;
+        if (s != RS_STORE_FP32)
+            stored.name =
+                rs_arena_printf(b->arena, "%s.%s", c->name, rs_opstore_name((rs_opstore)s));
+        run_case(b, spec, &stored);
+    }
 }
 
 static bool chosen(const bench_opts *o, const rs_opcase *c)
@@ -143,7 +173,7 @@ static rs_status bench_ops(bench *b, const rs_opspec *only)
         const rs_opspec *spec = rs_opspec_at(i);
         for (int k = 0; (!only || spec == only) && k < spec->n; k++)
             if (chosen(b->o, &spec->cases[k]))
-                run_case(b, spec, &spec->cases[k]);
+                run_stored(b, spec, &spec->cases[k]);
     }
     if (b->json) {
         rs_jsonw_end(b->json);
@@ -201,7 +231,8 @@ const rs_command rs_bench_op = {
              "their case tables. Every case is first held against its double-precision reference.\n"
              "ms is the median of the samples; floor is the part of the time that arithmetic or\n"
              "memory traffic alone would take at the measured peak (above 100 %: it stayed in a\n"
-             "cache).\n",
+             "cache). per core and peak are GFLOP/s by process time, which other load does not\n"
+             "count in, and their part of what a core reaches in registers.\n",
     .more = more,
     .n_min = 0,
     .n_max = 1,

@@ -60,3 +60,10 @@ rs_status rs_bench_in_range(const char *option, int64_t v, int64_t lo, int64_t h
                        (long long)hi, (long long)v);
     return RS_OK;
 }
+
+rs_status rs_bench_precision(rs_precision *out, const char *text)
+{
+    if (!rs_precision_find(out, text))
+        return RS_FAIL(USAGE, "--precision must be fp32 or bf16, got \"%s\"", text);
+    return RS_OK;
+}

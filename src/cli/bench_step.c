@@ -12,7 +12,7 @@
 #include "model/synth_dit.h"
 
 typedef struct step_opts {
-    const char *model, *pass, *grid, *keep, *home, *dir, *dtype;
+    const char *precision, *model, *pass, *grid, *keep, *home, *dir, *dtype;
     bool random, json;
     int64_t dim, heads, ffn, blocks, image_dim;
     int64_t tokens, steps, rank, text_rows, threads;
@@ -22,6 +22,7 @@ static const step_opts k_defaults = {.pass = "both",
                                      .keep = "store",
                                      .home = "auto",
                                      .dtype = "bf16",
+                                     .precision = "fp32",
                                      .dim = 384,
                                      .blocks = 2,
                                      .tokens = 1024,
@@ -51,6 +52,7 @@ static const rs_opt k_opts[] = {
     {"--steps", RS_OPT_INT, AT(steps), "N", "timed, after one that is not: 5"},
     {"--rank", RS_OPT_INT, AT(rank), "R", "of the adapter: 16"},
     {"--text", RS_OPT_INT, AT(text_rows), "N", "true rows of the prompt: 512"},
+    {"--precision", RS_OPT_STRING, AT(precision), "P", "of large products: fp32 or bf16"},
     {"--threads", RS_OPT_INT, AT(threads), "N", "CPU threads; 0: all"},
     {"--json", RS_OPT_FLAG, AT(json), NULL, "machine-readable, with the machine"},
 };
@@ -200,6 +202,7 @@ static rs_status run_on(const rs_call *call, rs_subject_opts *s)
     rs_device *d = NULL;
     rs_jsonw *w = NULL;
     rs_device_opts opts = {.threads = rs_i32(o->threads)};
+    RS_TRY(rs_bench_precision(&opts.precision, o->precision));
     RS_TRY(rs_device_open(&d, &opts));
     if (o->json)
         w = rs_bench_json_results(call->arena, "reshoot bench step", rs_device_threads(d));

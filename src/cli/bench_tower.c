@@ -6,12 +6,13 @@
 #include "cli/bench.h"
 
 typedef struct tower_opts {
-    const char *parts;
+    const char *precision, *parts;
     int64_t frames, height, width, rows, runs, threads;
     bool json;
 } tower_opts;
 
-static const tower_opts k_defaults = {.parts = "vae-encode,vae-decode,text,image",
+static const tower_opts k_defaults = {.precision = "fp32",
+                                      .parts = "vae-encode,vae-decode,text,image",
                                       .frames = 9,
                                       .height = 112,
                                       .width = 208,
@@ -26,6 +27,7 @@ static const rs_opt k_opts[] = {
     {"--width", RS_OPT_INT, AT(width), "N", "208"},
     {"--text", RS_OPT_INT, AT(rows), "N", "rows of the prompt: 512"},
     {"--runs", RS_OPT_INT, AT(runs), "N", "timed, after one that is not: 5"},
+    {"--precision", RS_OPT_STRING, AT(precision), "P", "of large products: fp32 or bf16"},
     {"--threads", RS_OPT_INT, AT(threads), "N", "CPU threads; 0: all"},
     {"--json", RS_OPT_FLAG, AT(json), NULL, "machine-readable, with the machine"},
 };
@@ -96,6 +98,7 @@ static rs_status run(const rs_call *call)
     rs_device *d = NULL;
     rs_jsonw *w = NULL;
     rs_device_opts opts = {.threads = rs_i32(o->threads)};
+    RS_TRY(rs_bench_precision(&opts.precision, o->precision));
     RS_TRY(rs_bench_in_range("--frames", o->frames, 1, 100000));
     RS_TRY(rs_bench_in_range("--height", o->height, 8, 1 << 16));
     RS_TRY(rs_bench_in_range("--width", o->width, 8, 1 << 16));

@@ -73,14 +73,13 @@ static const rs_probe_component *find_component(const char *name, rs_status *st)
 }
 
 static rs_status probe_files(rs_probe *p, const rs_probe_component *c, const char *in,
-                             const char *out, int64_t threads)
+                             const char *out, const rs_device_opts *opts)
 {
     rs_status st = RS_OK;
     rs_safetensors *file = NULL;
-    rs_device_opts opts = {.threads = rs_i32(threads)};
     RS_TRY_OUT(rs_safetensors_open(&file, in));
     p->in = file;
-    RS_TRY_OUT(rs_device_open(&p->dev, &opts));
+    RS_TRY_OUT(rs_device_open(&p->dev, opts));
     st = c->run(p);
     if (st != RS_OK) {
         if (st == RS_INPUT)
@@ -95,19 +94,21 @@ out:
 }
 
 typedef struct probe_opts {
-    const char *component, *in, *out, *sampler;
+    const char *component, *in, *out, *sampler, *precision;
     int64_t threads, steps;
     double shift, guidance;
 } probe_opts;
 
 static const probe_opts k_defaults = {
-    .sampler = "euler", .steps = 30, .shift = 5.0, .guidance = 5.0};
+    .precision = "fp32", .sampler = "euler", .steps = 30, .shift = 5.0, .guidance = 5.0};
 
 static const rs_opt k_opts[] = {
     {"--component", RS_OPT_STRING, offsetof(probe_opts, component), "C", "what to run (below)"},
     {"--in", RS_OPT_STRING, offsetof(probe_opts, in), "X.safetensors", "named input tensors"},
     {"--out", RS_OPT_STRING, offsetof(probe_opts, out), "Y.safetensors", "where the results go"},
     {"--threads", RS_OPT_INT, offsetof(probe_opts, threads), "N", "CPU threads; 0: all"},
+    {"--precision", RS_OPT_STRING, offsetof(probe_opts, precision), "P",
+     "of large products: fp32 or bf16"},
     {"--sampler", RS_OPT_STRING, offsetof(probe_opts, sampler), "S", "as edit.sampler: euler"},
     {"--steps", RS_OPT_INT, offsetof(probe_opts, steps), "N", "sampling steps: 30"},
     {"--shift", RS_OPT_FLOAT, offsetof(probe_opts, shift), "X", "timestep shift: 5"},
@@ -124,6 +125,9 @@ static rs_status run(const rs_call *call)
             "usage: reshoot probe MODEL --component C --in X.safetensors --out Y.safetensors");
     if (o->threads < 0 || o->threads > 1024)
         return RS_FAIL(USAGE, "--threads must be 0..1024, got %lld", (long long)o->threads);
+    rs_device_opts device = {.threads = rs_i32(o->threads)};
+    if (!rs_precision_find(&device.precision, o->precision))
+        return RS_FAIL(USAGE, "--precision must be fp32 or bf16, got \"%s\"", o->precision);
     const rs_probe_component *c = find_component(o->component, &st);
     if (!c)
         return st;
@@ -133,7 +137,7 @@ static rs_status run(const rs_call *call)
                   .steps = o->steps,
                   .shift = o->shift,
                   .guidance = o->guidance};
-    return probe_files(&p, c, o->in, o->out, o->threads);
+    return probe_files(&p, c, o->in, o->out, &device);
 }
 
 static void more(void)

@@ -51,7 +51,9 @@ static void print_homes(const rs_plan_sizes *z, rs_arena *a)
                     z->weights[z->home], z->home_reason);
     for (int h = 0; h < RS_PLAN_HOMES; h++) {
         rs_plan_home home = (rs_plan_home)h;
-        if (home == z->home || (home == RS_PLAN_SHARDED && z->gang < 2))
+        bool gpu = z->workspace > 0;
+        if (home == z->home || (home == RS_PLAN_SHARDED && z->gang < 2) ||
+            (home == RS_PLAN_HOST && !gpu) || (home == RS_PLAN_MAPPED && gpu))
             continue;
         print_row_bytes(a, rs_arena_printf(a, "  if %s", rs_plan_home_name(home)), z->weights[h],
                         home == RS_PLAN_MAPPED ? "what the files do not hold in fp32" : "");
@@ -65,6 +67,10 @@ static void print_bytes(const rs_plan_report *r, rs_arena *a)
     rs_out("\n  bytes of one rank%s%s\n", r->plan->rates.value_bytes == 2 ? ", in 16 bits" : "",
            z->weights_present ? "" : "; the model has no weights here, only configurations");
     print_homes(z, a);
+    if (z->home == RS_PLAN_HOST)
+        print_row_bytes(a, "  on the host", z->pinned, "page-locked, all blocks");
+    if (z->workspace > 0)
+        print_row_bytes(a, "workspace", z->workspace, "of matrix products");
     print_row_bytes(a, "vae", z->vae, "weights");
     print_row_bytes(a, "vae, buffers", z->vae_work, "of encoding or decoding");
     print_row_bytes(a, "text encoder", z->text, "ring of two blocks, buffers");

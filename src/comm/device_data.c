@@ -9,6 +9,12 @@ rs_comm *rs_comm_data(rs_comm *c)
     return c->data ? c->data : c;
 }
 
+void rs_comm_detach(rs_comm *c)
+{
+    if (c)
+        rs_comm_close(&c->data);
+}
+
 void rs_comm_data_stop(rs_comm *c)
 {
     if (c->data && c->data->ops->stop)
@@ -41,7 +47,7 @@ void rs_comm_twin_list(rs_comm *c, rs_comm *twin)
     pthread_mutex_unlock(&c->shared->board);
 }
 
-#ifndef RS_HAVE_CUDA
+#ifndef RS_HAVE_NCCL
 rs_status rs_comm_attach(rs_comm *c, const rs_comm_data_opts *opts)
 {
     (void)c;

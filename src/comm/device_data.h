@@ -31,6 +31,8 @@ rs_status rs_comm_attach_part(rs_comm *c, rs_comm *whole,
                               const rs_comm_data_opts *opts) RS_NODISCARD;
 /* The twin, or c itself where it has none: for data in the memory of the device that computes. */
 rs_comm *rs_comm_data(rs_comm *c);
+/* Collective. Closes the twin, before its stream or device is closed; c may be NULL or without. */
+void rs_comm_detach(rs_comm *c);
 /* Stop what c's twin has under way and take no more: nobody waits for it any longer. */
 void rs_comm_data_stop(rs_comm *c);
 

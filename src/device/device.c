@@ -64,6 +64,14 @@ const char *rs_precision_name(rs_precision p)
     return p == RS_PRECISION_BF16 ? "bf16" : "fp32";
 }
 
+bool rs_precision_find(rs_precision *out, const char *name)
+{
+    for (*out = RS_PRECISION_FP32; *out <= RS_PRECISION_BF16; ++*out)
+        if (strcmp(rs_precision_name(*out), name) == 0)
+            return true;
+    return false;
+}
+
 rs_precision rs_device_precision(const rs_device *d)
 {
     return d->precision;
@@ -74,6 +82,11 @@ rs_dtype rs_device_activation_dtype(const rs_device *d)
     return d->activation;
 }
 
+bool rs_device_gemm_terms(const rs_device *d)
+{
+    return d->gemm_terms;
+}
+
 rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored)
 {
     if (stored == RS_DTYPE_BF16)
@@ -81,6 +94,11 @@ rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored)
     if (d->precision == RS_PRECISION_FP32 || (stored == RS_DTYPE_F32 && d->host_memory))
         return RS_DTYPE_F32;
     return RS_DTYPE_BF16;
+}
+
+bool rs_device_host_memory(const rs_device *d)
+{
+    return d->host_memory;
 }
 
 const char *rs_device_backend(const rs_device *d)

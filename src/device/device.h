@@ -22,6 +22,7 @@ typedef struct rs_device rs_device;
 typedef enum rs_precision { RS_PRECISION_FP32, RS_PRECISION_BF16 } rs_precision;
 
 const char *rs_precision_name(rs_precision p);
+bool rs_precision_find(rs_precision *out, const char *name); /* "fp32", "bf16" */
 
 typedef struct rs_device_opts {
     const char *backend;    /* "cpu" (default when NULL), "cuda" */
@@ -29,6 +30,7 @@ typedef struct rs_device_opts {
     int local_rank;         /* among the ranks of this host, which share its devices out */
     const char *gemm_table; /* cuda: recorded algorithms (kernels/cuda/blas.h), or NULL */
     rs_precision precision;
+    bool plan_gpu; /* cpu: says of types and memory what a GPU would; for plans, no ops */
 } rs_device_opts;
 
 /* RS_DEVICE if the backend is not built in or has no hardware. */
@@ -37,6 +39,11 @@ void rs_device_destroy(rs_device **d);
 const char *rs_device_backend(const rs_device *d); /* "cpu", "cuda" */
 int rs_device_threads(const rs_device *d);
 rs_precision rs_device_precision(const rs_device *d);
+/* Whether products are of operands rounded to bf16: the ops' argument `bf16`. */
+static inline bool rs_device_rounds(const rs_device *d)
+{
+    return rs_device_precision(d) == RS_PRECISION_BF16;
+}
 /* Type of activations and their gradients in device memory, but for the residual stream and what
  * else rs_precision keeps in fp32: F32, or BF16 where the backend stores them so. */
 rs_dtype rs_device_activation_dtype(const rs_device *d);
@@ -44,6 +51,10 @@ rs_dtype rs_device_activation_dtype(const rs_device *d);
  * b of gemm and nothing else. Everything else is F32. A bf16 matrix is never widened; an fp32 one
  * is not narrowed on the CPU, where it is used in the file's mapping. */
 rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored);
+/* Whether gemm adds low-rank terms; where not, they are products of their own. */
+bool rs_device_gemm_terms(const rs_device *d);
+/* Device memory is host memory: files are used where they are mapped. */
+bool rs_device_host_memory(const rs_device *d);
 /* What bits depend on: precision, kernel variants, CPU features, library versions. Borrowed, one
  * line. */
 const char *rs_device_fingerprint(const rs_device *d);

@@ -24,7 +24,10 @@ static int usable_cores(void)
 static rs_status cpu_open(rs_device *d, const rs_device_opts *opts)
 {
     d->threads = opts->threads > 0 ? opts->threads : usable_cores();
-    d->host_memory = true;
+    d->host_memory = !opts->plan_gpu;
+    d->gemm_terms = true;
+    if (opts->plan_gpu && opts->precision == RS_PRECISION_BF16)
+        d->activation = RS_DTYPE_BF16;
     d->state = rs_kctx_create(d->threads);
     rs_cpu_describe(d->fingerprint, sizeof d->fingerprint, d->precision == RS_PRECISION_BF16);
     return RS_OK;
@@ -78,6 +81,7 @@ static rs_status cpu_peak(rs_device *d, rs_peak *out)
     float *a = memory, *b = a + FLOATS, *c = b + FLOATS;
     cpu_zero(d, memory, (size_t)3 * FLOATS * sizeof(float));
     out->gflops = rs_cpu_peak_fma(d->state);
+    out->gflops_bf16 = rs_cpu_peak_bf16(d->state);
     out->gbs = rs_cpu_peak_triad(d->state, a, b, c, FLOATS);
     rs_device_free(d, memory);
     return RS_OK;

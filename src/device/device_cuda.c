@@ -118,7 +118,8 @@ static void describe(rs_device *d, const cuda_state *s)
     const rs_cuctx *c = &s->ctx;
     const char *attention = c->fast ? "cudnn-fast-" : c->dnn ? "cudnn-" : "own-";
     snprintf(d->fingerprint, sizeof d->fingerprint,
-             "cuda sm_%d (%.80s), runtime %d.%d, %s, attention=%s%zu", c->sm, s->name,
+             "cuda sm_%d (%.80s) %s, runtime %d.%d, %s, attention=%s%zu", c->sm, s->name,
+             rs_precision_name(d->precision),
              runtime / 1000, runtime % 1000 / 10, rs_blas_describe(c->blas), attention,
              c->dnn ? rs_dnn_version(c->dnn) : (size_t)80);
     RS_LOG(DETAIL, "%s; driver for CUDA %d.%d", d->fingerprint, driver / 1000, driver % 1000 / 10);
@@ -135,6 +136,7 @@ static rs_status cuda_open(rs_device *d, const rs_device_opts *opts)
     s->ctx.grow = grow_workspace;
     s->ctx.owner = d;
     s->device = opts->local_rank % n;
+    d->activation = opts->precision == RS_PRECISION_BF16 ? RS_DTYPE_BF16 : RS_DTYPE_F32;
     d->state = s;
     d->threads = opts->threads > 0 ? opts->threads : 1;
     if (opts->local_rank == n)

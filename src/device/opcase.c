@@ -66,11 +66,63 @@ const char *rs_opcase_dims(char out[RS_OPCASE_DIMS], const rs_opcase *c)
     return out;
 }
 
+const char *rs_opstore_name(rs_opstore store)
+{
+    static const char *const NAMES[] = {"", "mixed", "bf16", "back"};
+    return NAMES[store];
+}
+
+static rs_dtype stored_dtype(rs_opkind kind, rs_opstore store)
+{
+    bool bf16 = kind == RS_KIND_BRANCH   ? store == RS_STORE_MIXED || store == RS_STORE_BF16
+                : kind == RS_KIND_STREAM ? store == RS_STORE_BACK || store == RS_STORE_BF16
+                                         : store == RS_STORE_BF16;
+    return bf16 ? RS_DTYPE_BF16 : RS_DTYPE_F32;
+}
+
+static void apply_store(rs_opplan *p, rs_opstore store)
+{
+    for (int i = 0; i < p->n && store != RS_STORE_FP32; i++)
+        if (p->t[i].kind != RS_KIND_FIXED)
+            rs_opfield(p->args, &p->t[i])->dtype = stored_dtype(p->t[i].kind, store);
+}
+
+static rs_opkind kind_of(const rs_opplan *p, const char *name, size_t len)
+{
+    for (int i = 0; i < p->n; i++)
+        if (strncmp(p->t[i].name, name, len) == 0 && p->t[i].name[len] == 0)
+            return p->t[i].kind;
+    return RS_KIND_FIXED;
+}
+
+bool rs_opcase_stored(rs_opcase *out, const rs_opspec *spec, const rs_opcase *c, rs_opstore store)
+{
+    rs_opplan plan = {0};
+    bool has[RS_KIND_MATRIX + 1] = {false};
+    *out = *c;
+    out->store = store;
+    spec->make(&plan, c);
+    for (int i = 0; i < plan.n; i++)
+        has[plan.t[i].kind] = true;
+    if (store == RS_STORE_FP32)
+        return true;
+    if (c->fine && stored_dtype(RS_KIND_STREAM, store) == RS_DTYPE_BF16)
+        return false;
+    if (!has[RS_KIND_BRANCH] || (store == RS_STORE_BACK && !spec->converts))
+        return false;
+    if (store != RS_STORE_BF16 && !has[RS_KIND_STREAM] && !has[RS_KIND_MATRIX])
+        return false;
+    const char *eq = c->alias ? strchr(c->alias, '=') : NULL;
+    return !eq || stored_dtype(kind_of(&plan, c->alias, (size_t)(eq - c->alias)), store) ==
+                      stored_dtype(kind_of(&plan, eq + 1, strlen(eq + 1)), store);
+}
+
 const char *rs_opinstance_title(const rs_opinstance *in)
 {
     char dims[RS_OPCASE_DIMS];
-    return rs_arena_printf(in->arena, "op %s, case %s (%s)", in->spec->op, in->c->name,
-                           rs_opcase_dims(dims, in->c));
+    const char *store = rs_opstore_name(in->c->store);
+    return rs_arena_printf(in->arena, "op %s, case %s (%s%s%s)", in->spec->op, in->c->name,
+                           rs_opcase_dims(dims, in->c), *store ? ", " : "", store);
 }
 
 rs_tensor *rs_opfield(void *args, const rs_optensor *t)
@@ -90,7 +142,7 @@ int rs_opinstance_find(const rs_opinstance *in, const char *name, bool needed)
 double rs_optensor_tolerance(const rs_optensor *t, rs_dtype stored)
 {
     double fp32 = 0x1p-24 * (t->steps + sqrt(t->reduction));
-    return stored == RS_DTYPE_BF16 ? fp32 + 0x1p-9 : fp32;
+    return stored == RS_DTYPE_BF16 ? fp32 + 0x1p-8 : fp32; /* 8 significant bits */
 }
 
 double rs_opelement(const void *data, size_t size, int64_t e)
@@ -189,6 +241,7 @@ void rs_opinstance_make(rs_opinstance *in, const rs_opspec *spec, const rs_opcas
     *in = (rs_opinstance){.arena = rs_arena_create(), .spec = spec, .c = c};
     in->plan = RS_NEW(in->arena, rs_opplan, 1);
     spec->make(in->plan, c);
+    apply_store(in->plan, c->store);
     for (int i = 0; i < in->plan->n; i++) {
         rs_tensor t = *rs_opfield(in->plan->args, &in->plan->t[i]);
         in->buf[i] = (rs_opbuffer){.shape = t, .elements = rs_tensor_rows(t) * t.ld};
@@ -202,7 +255,8 @@ void rs_opinstance_make(rs_opinstance *in, const rs_opspec *spec, const rs_opcas
     for (int i = 0; i < in->plan->n; i++) {
         if (!in->plan->t[i].ids)
             round_to_stored(*rs_opfield(in->ref, &in->plan->t[i]),
-                            in->buf[i].shape.dtype == RS_DTYPE_BF16);
+                            in->buf[i].shape.dtype == RS_DTYPE_BF16 ||
+                                (in->plan->t[i].kind == RS_KIND_MATRIX && c->store));
         make_image(in, i);
     }
 }

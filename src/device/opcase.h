@@ -12,6 +12,12 @@ int rs_opspec_count(void);
 const rs_opspec *rs_opspec_at(int i);
 const rs_opspec *rs_opspec_find(const char *op);
 
+/* The case with its tensors stored in another way; false when that does not exist or is no other
+ * one. For devices that take BF16 activations. */
+bool rs_opcase_stored(rs_opcase *out, const rs_opspec *spec, const rs_opcase *c, rs_opstore store);
+/* "", "mixed", "bf16", "back" */
+const char *rs_opstore_name(rs_opstore store);
+
 /* Run one case on every given device and hold it against the double reference. Outputs, the gaps
  * between rows and guard zones are poisoned with NaN beforehand; inputs, gaps and guards must be
  * unchanged afterwards; all devices must give the same bits (pass devices with different thread
@@ -40,6 +46,7 @@ typedef struct rs_opcase_timing {
     double process; /* least process time (all threads) of a call: other load does not count */
     double gflops;  /* GFLOP/s at the median */
     double gbs;     /* GB/s at the median */
+    double peak;    /* GFLOP/s at best: of bf16 products in cases with the feature "bf16" */
     double floor;   /* seconds: max(bytes / bandwidth, flops / peak) */
     double reached; /* floor / median. Above 1 for data that stays in a cache (bandwidth is
                        memory's) */

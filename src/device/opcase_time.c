@@ -1,5 +1,6 @@
 /* Timing of op cases: verified first, then measured. */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -62,6 +63,14 @@ static void sample(rs_opcase_timing *out, const rs_opspec *spec, rs_device *d,
     out->p90 = t[n * 9 / 10];
 }
 
+static double peak_of(const rs_opinstance *in, const rs_peak *peak)
+{
+    for (int i = 0; i < in->plan->n_features; i++)
+        if (strcmp(in->plan->feature[i], "bf16") == 0)
+            return peak->gflops_bf16 > 0 ? peak->gflops_bf16 : peak->gflops;
+    return peak->gflops;
+}
+
 rs_status rs_opcase_time(rs_opcase_timing *out, const rs_opspec *spec, const rs_opcase *c,
                          rs_device *d, const rs_peak *peak, double seconds)
 {
@@ -82,7 +91,8 @@ rs_status rs_opcase_time(rs_opcase_timing *out, const rs_opspec *spec, const rs_
     RS_TRY_OUT(rs_device_check(d));
     out->gflops = out->flops / out->median * 1e-9;
     out->gbs = out->bytes / out->median * 1e-9;
-    double compute = out->flops / (peak->gflops * 1e9), memory = out->bytes / (peak->gbs * 1e9);
+    out->peak = peak_of(&in, peak);
+    double compute = out->flops / (out->peak * 1e9), memory = out->bytes / (peak->gbs * 1e9);
     out->floor = compute > memory ? compute : memory;
     out->reached = out->floor / out->median;
 out:

@@ -145,7 +145,8 @@ static const double GRAD_STEP = 1e-5, GRAD_LIMIT = 1e-6, GRAD_MAX_FLOPS = 8e6;
 
 bool rs_opcase_has_grad(const rs_opspec *spec, const rs_opcase *c)
 {
-    return spec->loss && !c->large && !c->rounds && (!spec->flops || spec->flops(c) <= GRAD_MAX_FLOPS);
+    return spec->loss && !c->large && !c->rounds &&
+           (!spec->flops || spec->flops(c) <= GRAD_MAX_FLOPS);
 }
 
 /* Derivative of the loss along v (one value per element of x). */

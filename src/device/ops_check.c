@@ -48,6 +48,17 @@ static bool flat_act(rs_tensor t)
     return rows_act(t) && rs_tensor_contiguous(t);
 }
 
+static bool same_type(rs_tensor a, rs_tensor b)
+{
+    return !rs_has(a) || !rs_has(b) || a.dtype == b.dtype;
+}
+
+/* What branches off the residual stream may be narrower than the stream, not wider. */
+static bool branches(rs_tensor stream, rs_tensor branch)
+{
+    return stream.dtype == RS_DTYPE_F32 || branch.dtype == RS_DTYPE_BF16;
+}
+
 static bool is_act_mat(rs_tensor t, int64_t rows, int64_t cols)
 {
     return rows_act(t) && rs_tensor_rows(t) == rows && rs_tensor_cols(t) == cols;
@@ -83,9 +94,9 @@ static bool like(rs_tensor t, rs_tensor x)
     return flat_f32(t) && rs_tensor_count(t) == rs_tensor_count(x);
 }
 
-static bool opt_like(rs_tensor t, rs_tensor x)
+static bool opt_like_act(rs_tensor t, rs_tensor x)
 {
-    return !rs_has(t) || like(t, x);
+    return !rs_has(t) || like_act(t, x);
 }
 
 static bool is_act(rs_act act)
@@ -105,6 +116,16 @@ void rs_check_gemm(const rs_gemm_args *g)
          g->pre);
     NEED("gemm", g->y.data != g->a.data && g->y.data != g->b.data, g->y, g->a, g->b);
     NEED("gemm", is_act(g->act), g->y);
+    int parts = g->parts > 0 ? g->parts : 1;
+    NEED("gemm", parts <= RS_GEMM_PARTS && m % parts == 0, g->y);
+    for (int i = 0; i < RS_GEMM_PARTS; i++) {
+        const rs_tensor ta = g->ta[i], tb = g->tb[i];
+        int64_t r = rs_tensor_cols(ta);
+        NEED("gemm", !rs_has(ta) || (i < parts && is_act_mat(ta, m / parts, r)), g->y, ta);
+        NEED("gemm", !rs_has(ta) || (g->trans_b ? is_act_mat(tb, n, r) : is_act_mat(tb, r, n)), ta,
+             tb);
+        NEED("gemm", !rs_has(ta) || (g->y.data != ta.data && g->y.data != tb.data), g->y, ta, tb);
+    }
 }
 
 /* Heads divide the columns into even parts. */
@@ -144,7 +165,8 @@ void rs_check_attention_bwd(const rs_attention_bwd_args *a)
 void rs_check_layernorm_fwd(const rs_layernorm_fwd_args *a)
 {
     int64_t c = rs_tensor_cols(a->x);
-    NEED("layernorm_fwd", flat_act(a->x) && like_act(a->y, a->x), a->y, a->x);
+    NEED("layernorm_fwd", flat_act(a->x) && like_act(a->y, a->x) && branches(a->x, a->y), a->y,
+         a->x);
     NEED("layernorm_fwd", opt_vec(a->weight, c) && opt_vec(a->bias, c), a->x, a->weight, a->bias);
     NEED("layernorm_fwd", opt_vec(a->scale, c) && opt_vec(a->shift, c), a->x, a->scale, a->shift);
     NEED("layernorm_fwd", !rs_has(a->weight) || !rs_has(a->scale), a->weight, a->scale);
@@ -155,15 +177,45 @@ void rs_check_layernorm_bwd(const rs_layernorm_bwd_args *a)
     int64_t c = rs_tensor_cols(a->x);
     NEED("layernorm_bwd", flat_act(a->x) && like_act(a->dx, a->x) && like_act(a->dy, a->x), a->dx,
          a->dy, a->x);
+    NEED("layernorm_bwd", same_type(a->dx, a->x) && branches(a->x, a->dy), a->dx, a->dy, a->x);
     NEED("layernorm_bwd", opt_vec(a->weight, c) && opt_vec(a->scale, c), a->x, a->weight, a->scale);
     NEED("layernorm_bwd", !rs_has(a->weight) || !rs_has(a->scale), a->weight, a->scale);
+}
+
+static bool is_rope_table(rs_tensor t)
+{
+    return flat_f32(t) && t.ndim == 3 && t.shape[2] == 2;
+}
+
+/* Angles for the rows of x. */
+static void check_rotation(const char *op, rs_tensor x, rs_tensor f, rs_tensor h, rs_tensor w,
+                           int64_t heads, int64_t first)
+{
+    NEED(op, is_rope_table(f) && is_rope_table(h) && is_rope_table(w), f, h, w);
+    int64_t pairs = f.shape[1] + h.shape[1] + w.shape[1];
+    int64_t tokens = f.shape[0] * h.shape[0] * w.shape[0];
+    NEED(op, heads >= 1 && rs_tensor_cols(x) == 2 * pairs * heads, x, f, h, w);
+    NEED(op, first >= 0 && first + rs_tensor_rows(x) <= tokens, x, f, h, w);
+}
+
+static void check_rope(const char *op, const rs_rope_fwd_args *a)
+{
+    int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
+    NEED(op, is_act_mat(a->x, r, c) && is_act_mat(a->y, r, c), a->y, a->x);
+    NEED(op, same_type(a->y, a->x), a->y, a->x);
+    check_rotation(op, a->x, a->table_f, a->table_h, a->table_w, a->heads, a->first);
 }
 
 void rs_check_rmsnorm_fwd(const rs_rmsnorm_fwd_args *a)
 {
     int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
     NEED("rmsnorm_fwd", is_act_mat(a->x, r, c) && is_act_mat(a->y, r, c), a->y, a->x);
+    NEED("rmsnorm_fwd", same_type(a->y, a->x), a->y, a->x);
     NEED("rmsnorm_fwd", is_vec(a->weight, c) && is_act(a->act), a->x, a->weight);
+    if (!rs_has(a->table_f) && !rs_has(a->table_h) && !rs_has(a->table_w))
+        return;
+    check_rotation("rmsnorm_fwd", a->x, a->table_f, a->table_h, a->table_w, a->heads, a->first);
+    NEED("rmsnorm_fwd", a->act == RS_ACT_NONE, a->x);
 }
 
 void rs_check_rmsnorm_bwd(const rs_rmsnorm_bwd_args *a)
@@ -172,24 +224,10 @@ void rs_check_rmsnorm_bwd(const rs_rmsnorm_bwd_args *a)
     NEED("rmsnorm_bwd",
          is_act_mat(a->x, r, c) && is_act_mat(a->dx, r, c) && is_act_mat(a->dy, r, c), a->dx, a->dy,
          a->x);
+    NEED("rmsnorm_bwd", same_type(a->dx, a->x) && same_type(a->dy, a->x), a->dx, a->dy, a->x);
     NEED("rmsnorm_bwd", is_vec(a->weight, c), a->x, a->weight);
-}
-
-static bool is_rope_table(rs_tensor t)
-{
-    return flat_f32(t) && t.ndim == 3 && t.shape[2] == 2;
-}
-
-static void check_rope(const char *op, const rs_rope_fwd_args *a)
-{
-    int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
-    NEED(op, is_act_mat(a->x, r, c) && is_act_mat(a->y, r, c), a->y, a->x);
-    NEED(op, is_rope_table(a->table_f) && is_rope_table(a->table_h) && is_rope_table(a->table_w),
-         a->table_f, a->table_h, a->table_w);
-    int64_t pairs = a->table_f.shape[1] + a->table_h.shape[1] + a->table_w.shape[1];
-    int64_t tokens = a->table_f.shape[0] * a->table_h.shape[0] * a->table_w.shape[0];
-    NEED(op, a->heads >= 1 && c == 2 * pairs * a->heads, a->x, a->table_f, a->table_h, a->table_w);
-    NEED(op, a->first >= 0 && a->first + r <= tokens, a->x, a->table_f, a->table_h, a->table_w);
+    if (rs_has(a->table_f) || rs_has(a->table_h) || rs_has(a->table_w))
+        check_rotation("rmsnorm_bwd", a->x, a->table_f, a->table_h, a->table_w, a->heads, a->first);
 }
 
 void rs_check_rope_fwd(const rs_rope_fwd_args *a)
@@ -206,24 +244,27 @@ void rs_check_gate_add(const rs_gate_add_args *a)
 {
     NEED("gate_add", flat_act(a->x) && like_act(a->y, a->x) && like_act(a->o, a->x), a->y, a->x,
          a->o);
+    NEED("gate_add", same_type(a->y, a->x) && branches(a->x, a->o), a->y, a->x, a->o);
     NEED("gate_add", opt_vec(a->gate, rs_tensor_cols(a->x)), a->x, a->gate);
 }
 
 void rs_check_gate_mul(const rs_gate_mul_args *a)
 {
-    NEED("gate_mul", flat_act(a->x) && like_act(a->y, a->x), a->y, a->x);
+    NEED("gate_mul", flat_act(a->x) && like_act(a->y, a->x) && branches(a->x, a->y), a->y, a->x);
     NEED("gate_mul", is_vec(a->gate, rs_tensor_cols(a->x)), a->x, a->gate);
 }
 
 void rs_check_act_fwd(const rs_act_fwd_args *a)
 {
     NEED("act_fwd", flat_act(a->x) && like_act(a->y, a->x) && is_act(a->act), a->y, a->x);
+    NEED("act_fwd", same_type(a->y, a->x), a->y, a->x);
 }
 
 void rs_check_act_bwd(const rs_act_bwd_args *a)
 {
     NEED("act_bwd", flat_act(a->x) && like_act(a->dx, a->x) && like_act(a->dy, a->x), a->dx, a->dy,
          a->x);
+    NEED("act_bwd", same_type(a->dx, a->x) && same_type(a->dy, a->x), a->dx, a->dy, a->x);
     NEED("act_bwd", is_act(a->act), a->x);
 }
 
@@ -231,13 +272,14 @@ void rs_check_glu_fwd(const rs_glu_fwd_args *a)
 {
     NEED("glu_fwd", flat_act(a->a) && like_act(a->b, a->a) && like_act(a->y, a->a), a->y, a->a,
          a->b);
+    NEED("glu_fwd", same_type(a->y, a->a) && same_type(a->b, a->a), a->y, a->a, a->b);
     NEED("glu_fwd", is_act(a->act), a->a);
 }
 
 /* x (C,F,H,W) and tokens (S, features) of one patch size. */
 static bool patches_fit(rs_tensor x, rs_tensor tokens, const int64_t patch[3])
 {
-    if (!flat_f32(x) || x.ndim != 4 || !rows_f32(tokens))
+    if (!flat_act(x) || x.ndim != 4 || !rows_act(tokens))
         return false;
     int64_t rows = 1, features = x.shape[0];
     for (int i = 0; i < 3; i++) {
@@ -259,16 +301,12 @@ void rs_check_unpatchify(const rs_unpatchify_args *a)
     NEED("unpatchify", patches_fit(a->x, a->tokens, a->patch), a->x, a->tokens);
 }
 
-static bool five_f32(rs_tensor t)
-{
-    return flat_f32(t) && t.ndim == 5;
-}
-
 void rs_check_conv3d(const rs_conv3d_args *a)
 {
     const rs_tensor x = a->x, y = a->y, w = a->weight;
-    NEED("conv3d", flat_f32(x) && flat_f32(y) && x.ndim == 4 && y.ndim == 4 && five_f32(w), y, x,
-         w);
+    NEED("conv3d", flat_act(x) && flat_act(y) && same_type(y, x) && x.ndim == 4 && y.ndim == 4, y,
+         x);
+    NEED("conv3d", flat_act(w) && w.ndim == 5, w);
     int64_t up = a->upsample ? 2 : 1;
     int64_t h = x.shape[1] * up + a->pad[0] + a->pad[1] - w.shape[1];
     int64_t v = x.shape[2] * up + a->pad[2] + a->pad[3] - w.shape[2];
@@ -278,10 +316,12 @@ void rs_check_conv3d(const rs_conv3d_args *a)
     NEED("conv3d", y.shape[1] == h / a->stride[1] + 1 && y.shape[2] == v / a->stride[2] + 1, y, x,
          w);
     NEED("conv3d", w.shape[3] == x.shape[3] && w.shape[4] == y.shape[3], y, x, w);
-    NEED("conv3d", opt_vec(a->bias, y.shape[3]) && opt_like(a->residual, y), y, a->bias,
+    NEED("conv3d", opt_vec(a->bias, y.shape[3]) && opt_like_act(a->residual, y), y, a->bias,
          a->residual);
-    NEED("conv3d", opt_vec(a->prev, (w.shape[0] - 1) * x.shape[1] * x.shape[2] * x.shape[3]), x, w,
-         a->prev);
+    NEED("conv3d", same_type(a->prev, x) && same_type(a->residual, y), x, y, a->prev, a->residual);
+    int64_t before = (w.shape[0] - 1) * x.shape[1] * x.shape[2] * x.shape[3];
+    NEED("conv3d", !rs_has(a->prev) || (flat_act(a->prev) && rs_tensor_count(a->prev) == before), x,
+         w, a->prev);
     NEED("conv3d", y.data != x.data, y, x);
 }
 
@@ -294,15 +334,15 @@ void rs_check_lincomb(const rs_lincomb_args *a)
 
 void rs_check_affine(const rs_affine_args *a)
 {
-    NEED("affine", flat_f32(a->x) && like(a->y, a->x), a->y, a->x);
+    NEED("affine", flat_act(a->x) && like_act(a->y, a->x), a->y, a->x);
     int64_t c = a->channel_first ? a->x.shape[0] : rs_tensor_cols(a->x);
     NEED("affine", is_vec(a->mul, c) && opt_vec(a->add, c), a->x, a->mul, a->add);
 }
 
 void rs_check_mse(const rs_mse_args *a)
 {
-    NEED("mse", flat_f32(a->p) && like(a->t, a->p) && rs_tensor_count(a->p) >= 1, a->p, a->t);
-    NEED("mse", is_vec(a->loss, 1) && opt_like(a->grad, a->p), a->loss, a->grad, a->p);
+    NEED("mse", flat_act(a->p) && like_act(a->t, a->p) && rs_tensor_count(a->p) >= 1, a->p, a->t);
+    NEED("mse", is_vec(a->loss, 1) && opt_like_act(a->grad, a->p), a->loss, a->grad, a->p);
 }
 
 void rs_check_sumsq(const rs_sumsq_args *a)
@@ -325,15 +365,16 @@ void rs_check_noise(const rs_noise_args *a)
 void rs_check_embed(const rs_embed_args *a)
 {
     NEED("embed",
-         flat_f32(a->table) && is_mat(a->y, rs_tensor_count(a->ids), rs_tensor_cols(a->table)),
+         flat_act(a->table) && is_act_mat(a->y, rs_tensor_count(a->ids), rs_tensor_cols(a->table)),
          a->y, a->table, a->ids);
-    NEED("embed", bound(a->ids) && a->ids.dtype == RS_DTYPE_I32 && flat_f32(a->y), a->y, a->ids);
+    NEED("embed", bound(a->ids) && a->ids.dtype == RS_DTYPE_I32 && flat_act(a->y), a->y, a->ids);
 }
 
 void rs_check_transpose(const rs_transpose_args *a)
 {
-    NEED("transpose", a->rows >= 0 && a->cols >= 0 && flat_f32(a->x) && flat_f32(a->y), a->y, a->x);
-    NEED("transpose", rs_tensor_count(a->x) == a->rows * a->cols && like(a->y, a->x), a->y, a->x);
+    NEED("transpose", a->rows >= 0 && a->cols >= 0 && flat_act(a->x) && flat_act(a->y), a->y, a->x);
+    NEED("transpose", rs_tensor_count(a->x) == a->rows * a->cols && like_act(a->y, a->x), a->y,
+         a->x);
     NEED("transpose", a->y.data != a->x.data, a->y, a->x);
 }
 

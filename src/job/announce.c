@@ -3,18 +3,37 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "device/queue.h"
 #include "job/job.h"
+
+/* Of the machine, or of this rank's GPU: what is free there and what this rank already holds. */
+static rs_plan_room room_of(const rs_run_session *s)
+{
+    const double USABLE = 0.95; /* the rest is lost between blocks */
+    size_t room, all;
+    rs_plan_room r = {.machine = rs_plan_machine_bytes(""),
+                      .ranks = s->machine_ranks,
+                      .limit = (int64_t)(s->run.cfg->memory.limit * 1e9)};
+    if (rs_device_host_memory(s->dev))
+        return r;
+    rs_device_room(s->dev, &room, &all);
+    r.gpu = true;
+    r.ranks = 1;
+    r.machine = (int64_t)all;
+    if (r.limit == 0)
+        r.limit = (int64_t)(USABLE * (double)(room + rs_device_bytes(s->dev)));
+    return r;
+}
 
 rs_status rs_session_plan(rs_run_session *s)
 {
     static const rs_weight_home homes[] = {[RS_PLAN_RESIDENT] = RS_HOME_RESIDENT,
                                            [RS_PLAN_MAPPED] = RS_HOME_MAPPED,
+                                           [RS_PLAN_HOST] = RS_HOME_HOST,
                                            [RS_PLAN_SHARDED] = RS_HOME_SHARDED};
     const rs_config *c = s->run.cfg;
     rs_denoiser_opts *o = &s->run.models.denoiser_opts;
-    rs_plan_room room = {.machine = rs_plan_machine_bytes(""),
-                         .ranks = s->machine_ranks,
-                         .limit = (int64_t)(c->memory.limit * 1e9)};
+    rs_plan_room room = room_of(s);
     rs_weight_home before = o->home;
     int64_t gang = rs_plan_sharded(c) ? rs_comm_size(s->world.gang) : 0;
     RS_TRY(rs_plan_sizes_make(&s->sizes, c, s->catalog, &room, sizeof(float), gang));
@@ -42,6 +61,7 @@ static void log_memory(const rs_plan_sizes *z, rs_arena *a)
         {"adapters", z->adapter},
         {"companions", z->companions},
         {"clip", z->clip},
+        {"workspace", z->workspace},
     };
     rs_strbuf text = rs_strbuf_on(a);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

@@ -3,16 +3,22 @@
 
 #include "base/num.h"
 #include "base/str.h"
+#include "job/job.h"
 #include "sched/director.h"
 #include "stage/samples.h"
 #include "stage/stage.h"
 
-enum { FP32 = 4, MOMENTS = 4 /* factor, gradient, two moments */, PROMPT_ROWS = 64 /* typical */ };
+enum {
+    FP32 = 4,
+    MOMENTS = 4,              /* factor, gradient, two moments */
+    PROMPT_ROWS = 64,         /* typical */
+    GPU_WORKSPACE = 64 << 20, /* RS_BLAS_WORKSPACE, whether CUDA is built in or not */
+};
 static const double SHARE = 0.8; /* of the machine; the rest is the system's and the files' */
 
 const char *rs_plan_home_name(rs_plan_home home)
 {
-    static const char *const k_names[RS_PLAN_HOMES] = {"resident", "mapped", "sharded"};
+    static const char *const k_names[RS_PLAN_HOMES] = {"resident", "mapped", "host", "sharded"};
     return k_names[home];
 }
 
@@ -26,15 +32,11 @@ typedef struct maker {
     rs_vae *vae;
     rs_adapter *adapter;
     rs_encoder_sizes text, image;
-    int value_bytes;
+    bool gpu;
+    rs_precision precision;
     int64_t frames, window; /* of the longest clip, of its training windows */
     int64_t F, Fw, H, W;
 } maker;
-
-static int64_t scaled(const maker *k, size_t fp32)
-{
-    return (int64_t)(fp32 / FP32) * k->value_bytes;
-}
 
 static int64_t most_frames(const rs_config *c, const rs_catalog *l)
 {
@@ -61,8 +63,8 @@ static rs_status open_parts(maker *k)
     const float one = 1;
     rs_denoiser_opts describe = {.describe = true};
     const char *dir = c->model.path;
-    RS_TRY(rs_device_open(&k->dev,
-                          &(rs_device_opts){.threads = 1, .precision = rs_plan_precision(c)}));
+    RS_TRY(rs_device_open(
+        &k->dev, &(rs_device_opts){.threads = 1, .precision = k->precision, .plan_gpu = k->gpu}));
     RS_TRY(rs_vae_describe(&k->vae, k->dev, dir));
     RS_TRY(rs_denoiser_open(&k->m, k->dev, dir, &describe));
     const rs_denoiser_info *i = rs_denoiser_get_info(k->m);
@@ -117,6 +119,23 @@ bool rs_plan_sharded(const rs_config *c)
            (c->memory.home == RS_CFG_HOME_AUTO && c->cluster.gang > 1);
 }
 
+static bool asked_home(const rs_config *c, rs_plan_home *home)
+{
+    switch (c->memory.home) {
+    case RS_CFG_HOME_RESIDENT:
+        *home = RS_PLAN_RESIDENT;
+        return true;
+    case RS_CFG_HOME_MAPPED:
+        *home = RS_PLAN_MAPPED;
+        return true;
+    case RS_CFG_HOME_HOST:
+        *home = RS_PLAN_HOST;
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* A CPU uses files where they are if it can; a copy of its own must be small for the memory there
  * is. */
 static void choose_home(maker *k, const rs_weight_files *f, int64_t gang, int64_t share)
@@ -125,11 +144,9 @@ static void choose_home(maker *k, const rs_weight_files *f, int64_t gang, int64_
     if (gang > 0) {
         z->home = RS_PLAN_SHARDED;
         z->home_reason = "asked for";
-    } else if (k->cfg->memory.home == RS_CFG_HOME_RESIDENT ||
-               k->cfg->memory.home == RS_CFG_HOME_MAPPED) {
-        z->home = k->cfg->memory.home == RS_CFG_HOME_MAPPED ? RS_PLAN_MAPPED : RS_PLAN_RESIDENT;
+    } else if (asked_home(k->cfg, &z->home)) {
         z->home_reason = "asked for";
-    } else if (k->value_bytes != FP32) {
+    } else if (k->gpu) {
         z->home = RS_PLAN_RESIDENT;
         z->home_reason = "a whole copy on the device";
     } else if (f->in_place) {
@@ -145,17 +162,15 @@ static void choose_home(maker *k, const rs_weight_files *f, int64_t gang, int64_
 }
 
 /* Parts of the blocks and two whole ones. A CPU keeps both in the files' types, and what of a block
- * has to be converted behind it. */
-static int64_t sharded(const maker *k, const rs_weight_files *f, const rs_layout_sizes *w)
+ * has to be converted behind it; a GPU keeps them as it needs them. */
+static int64_t sharded(const maker *k, const rs_weight_files *f, int64_t blocks)
 {
     enum { PAD = 64 };
-    int64_t gang = k->z->gang, blocks = w->blocks;
-    if (k->value_bytes != FP32)
-        return scaled(k, w->outside + (size_t)(blocks * rs_ceil_div((int64_t)w->block, gang)) +
-                             2 * w->block);
-    int64_t part = rs_ceil_div(rs_ceil_div((int64_t)f->image, PAD), gang) * PAD;
-    int64_t whole = (int64_t)(2 * (f->image + f->block));
-    return (int64_t)f->outside + blocks * part + whole;
+    int64_t gang = k->z->gang;
+    int64_t image = (int64_t)(k->gpu ? f->block_whole : f->image);
+    int64_t part = rs_ceil_div(rs_ceil_div(image, PAD), gang) * PAD;
+    int64_t whole = 2 * (image + (k->gpu ? 0 : (int64_t)f->block));
+    return (int64_t)(k->gpu ? f->outside_whole : f->outside) + blocks * part + whole;
 }
 
 static bool is_streamed(const rs_plan_sizes *z, const rs_weight_files *f)
@@ -168,15 +183,15 @@ static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
     rs_plan_sizes *z = k->z;
     rs_weight_files f;
     RS_TRY(rs_denoiser_files(&f, k->m, k->cfg->model.path));
-    rs_layout_sizes w = rs_denoiser_weight_sizes(k->m);
-    size_t whole = w.outside + (size_t)w.blocks * w.block;
     z->weights_present = f.present;
     z->files = f.stored;
     z->gang = rs_max_i64(1, gang);
-    z->weights[RS_PLAN_RESIDENT] = k->value_bytes == FP32 ? (int64_t)f.whole : scaled(k, whole);
-    z->weights[RS_PLAN_MAPPED] = scaled(k, f.mapped);
-    z->weights[RS_PLAN_SHARDED] = sharded(k, &f, &w);
-    z->block_image = k->value_bytes == FP32 ? (int64_t)f.image : scaled(k, w.block);
+    z->weights[RS_PLAN_RESIDENT] = (int64_t)f.whole;
+    z->weights[RS_PLAN_HOST] = (int64_t)(f.outside_whole + 2 * f.block_whole);
+    z->weights[RS_PLAN_MAPPED] = k->gpu ? z->weights[RS_PLAN_HOST] : (int64_t)f.mapped;
+    z->pinned = (int64_t)(f.whole - f.outside_whole);
+    z->weights[RS_PLAN_SHARDED] = sharded(k, &f, z->blocks);
+    z->block_image = (int64_t)(k->gpu ? f.block_whole : f.image);
     choose_home(k, &f, gang, room->machine / rs_max_i64(1, room->ranks));
     z->streamed = is_streamed(z, &f);
     return RS_OK;
@@ -191,14 +206,14 @@ static int64_t train_conditions(const maker *k)
     int64_t references = most_references(k->cfg, k->catalog);
     size_t part = rs_denoiser_cond_bytes(k->m, k->Fw, k->H, k->W, text, image);
     size_t one = rs_denoiser_cond_bytes(k->m, 1, k->H, k->W, text, image);
-    return rs_max_i64(windows * scaled(k, part), references * scaled(k, one));
+    return rs_max_i64(windows * (int64_t)part, references * (int64_t)one);
 }
 
 static int64_t conditions(const maker *k)
 {
     int64_t text = rs_denoiser_get_info(k->m)->text_len;
     size_t whole = rs_denoiser_cond_bytes(k->m, k->F, k->H, k->W, text, k->image.rows);
-    return rs_max_i64(train_conditions(k), (k->cfg->edit.guidance != 1 ? 2 : 1) * scaled(k, whole));
+    return rs_max_i64(train_conditions(k), (k->cfg->edit.guidance != 1 ? 2 : 1) * (int64_t)whole);
 }
 
 static void add_bytes(maker *k)
@@ -211,22 +226,23 @@ static void add_bytes(maker *k)
         c->appearance.mode == RS_CFG_APPEARANCE_MODE_SEPARATE && most_references(c, k->catalog) > 0;
     size_t encode = rs_vae_work_bytes(k->vae, false, k->F, k->H, k->W),
            decode = rs_vae_work_bytes(k->vae, true, k->F, k->H, k->W);
-    z->vae = scaled(k, rs_vae_weight_bytes(k->vae));
-    z->vae_work = scaled(k, encode > decode ? encode : decode);
-    z->text = scaled(k, k->text.weights + k->text.work);
-    z->image = scaled(k, k->image.weights + k->image.head + k->image.work);
+    z->vae = (int64_t)(rs_vae_weight_bytes(k->vae));
+    z->vae_work = (int64_t)(encode > decode ? encode : decode);
+    z->text = (int64_t)(k->text.weights + k->text.work);
+    z->image = (int64_t)(k->image.weights + k->image.head + k->image.work);
     z->conditions = conditions(k);
     z->adapter = adapter + (frozen ? adapter / MOMENTS : 0);
     z->checkpoint = (MOMENTS - 1) * values * FP32;
     int pixel = PIXEL + (c->cluster.ahead == RS_CFG_AHEAD_NEVER ? 0 : 3 + 1);
-    z->clip = k->value_bytes == FP32 ? k->frames * c->clip.height * c->clip.width * pixel : 0;
-    z->sample = scaled(k, rs_denoiser_plan(k->m, k->F, k->H, k->W, false));
+    z->clip = k->gpu ? 0 : k->frames * c->clip.height * c->clip.width * pixel;
+    z->workspace = k->gpu ? GPU_WORKSPACE : 0;
+    z->sample = (int64_t)(rs_denoiser_plan(k->m, k->F, k->H, k->W, false));
 }
 
 static int64_t train_bytes(const maker *k, rs_kept kept)
 {
     rs_denoiser_set_kept(k->m, kept);
-    return scaled(k, rs_denoiser_plan(k->m, k->Fw, k->H, k->W, true));
+    return (int64_t)(rs_denoiser_plan(k->m, k->Fw, k->H, k->W, true));
 }
 
 static rs_flops step_flops(const maker *k, int64_t F, bool training)
@@ -297,7 +313,7 @@ static int64_t count_appearances(const rs_config *c, const rs_catalog *l)
 static int64_t together_bytes(const maker *k, rs_kept kept, int n)
 {
     rs_denoiser_set_kept(k->m, kept);
-    return n > 1 ? scaled(k, rs_denoiser_plan_many(k->m, n, 1, k->H, k->W)) : 0;
+    return n > 1 ? (int64_t)rs_denoiser_plan_many(k->m, n, 1, k->H, k->W) : 0;
 }
 
 /* As many as fit into a quarter of what is left without them: blocks that are stored or keep their
@@ -326,7 +342,7 @@ static void add_batch(maker *k, int64_t fixed)
     int asked = (int)k->cfg->cluster.batch;
     z->batch = rs_i32(rs_min_i64(asked ? asked : (int)RS_CFG_BATCH_8, rs_max_i64(1, jobs)));
     z->batch_reason = asked ? "asked for" : "as many as fit, as the weights are streamed";
-    if (k->cfg->cluster.lanes > 1) {
+    if (rs_session_lanes(k->cfg) > 1) {
         z->batch = 1;
         z->batch_reason = "the ranks of a lane share one job";
     } else if (!asked && !z->streamed) {
@@ -346,8 +362,10 @@ static void add_activations(maker *k)
         z->block_store = train_bytes(k, (rs_kept){.store = 2}) - least;
         z->block_attention = train_bytes(k, (rs_kept){.attention = 1}) - least;
     }
-    int64_t fixed = z->weights[z->home] + z->vae + z->vae_work + z->text + z->image +
-                    z->conditions + z->adapter + z->clip;
+    int64_t others = z->vae + z->vae_work + z->text + z->image;
+    int64_t fixed = z->weights[z->home] + z->conditions + z->adapter + z->clip + z->workspace;
+    if (!k->gpu) /* which keeps one or the other (rs_models_rest) */
+        fixed += others;
     add_batch(k, fixed);
     fixed += z->companions;
     rs_denoiser_set_kept(k->m, kept_of(k, z->budget - fixed));
@@ -355,6 +373,8 @@ static void add_activations(maker *k)
     z->train = train_bytes(k, z->kept);
     z->together = together_bytes(k, z->kept, z->batch);
     z->total = fixed + rs_max_i64(rs_max_i64(z->train, z->together), z->sample);
+    if (k->gpu)
+        z->total = rs_max_i64(z->total, fixed + others);
     z->fits = z->total <= z->budget;
 }
 
@@ -378,7 +398,12 @@ static void add_work(maker *k)
 rs_status rs_plan_sizes_make(rs_plan_sizes *z, const rs_config *c, const rs_catalog *catalog,
                              const rs_plan_room *room, int value_bytes, int64_t gang)
 {
-    maker k = {.z = z, .cfg = c, .catalog = catalog, .value_bytes = value_bytes};
+    bool half = value_bytes < FP32;
+    maker k = {.z = z,
+               .cfg = c,
+               .catalog = catalog,
+               .gpu = half || room->gpu,
+               .precision = half ? RS_PRECISION_BF16 : rs_plan_precision(c)};
     rs_status st = open_parts(&k);
     if (st == RS_OK) {
         add_shape(&k);
@@ -388,6 +413,12 @@ rs_status rs_plan_sizes_make(rs_plan_sizes *z, const rs_config *c, const rs_cata
         add_bytes(&k);
         add_budget(z, room);
         add_activations(&k);
+        if (k.gpu && !z->fits && z->home == RS_PLAN_RESIDENT &&
+            c->memory.home == RS_CFG_HOME_AUTO) {
+            z->home = RS_PLAN_HOST;
+            z->home_reason = "a whole copy does not fit on the device";
+            add_activations(&k);
+        }
         add_work(&k);
     }
     close_parts(&k);

@@ -10,6 +10,7 @@
 typedef enum rs_plan_home {
     RS_PLAN_RESIDENT, /* every block on the device */
     RS_PLAN_MAPPED,   /* in their files; what is not fp32 is converted into a ring of two blocks */
+    RS_PLAN_HOST,     /* page-locked on the host, two blocks on the device */
     RS_PLAN_SHARDED,  /* 1/S of every block, and two whole ones */
     RS_PLAN_HOMES
 } rs_plan_home;
@@ -18,9 +19,10 @@ const char *rs_plan_home_name(rs_plan_home home);
 
 /* Memory that the ranks of a machine share. */
 typedef struct rs_plan_room {
-    int64_t machine; /* bytes: of the machine, or what its cgroup allows */
+    int64_t machine; /* bytes: of the machine, or what its cgroup allows; of a GPU: its own */
     int64_t ranks;   /* that share it */
     int64_t limit;   /* memory.limit in bytes per rank; 0: a share of the machine */
+    bool gpu;        /* device memory is not the host's */
 } rs_plan_room;
 
 /* Of this machine, by /proc/meminfo and the limits of this process's cgroups (version 1 or 2) under
@@ -63,7 +65,9 @@ typedef struct rs_plan_sizes {
     int64_t companions; /* of batch - 1 more jobs: conditions, adapters, clips */
     int64_t together;   /* activations of batch one-frame samples, instead of `train` */
     int64_t adapter;    /* factors, gradients and moments; frozen ones beneath it */
-    int64_t clip;       /* frames and latents on the host */
+    int64_t clip;       /* frames and latents on the host; 0 with a GPU */
+    int64_t workspace;  /* of a GPU's ops */
+    int64_t pinned;     /* page-locked on the host, home host */
     int64_t total;      /* most that is held at once */
     int64_t checkpoint; /* file: factors and moments */
 
@@ -77,7 +81,7 @@ typedef struct rs_plan_sizes {
 rs_precision rs_plan_precision(const rs_config *c);
 /* Asked for, or there are gangs and nothing else is asked for. */
 bool rs_plan_sharded(const rs_config *c);
-/* value_bytes: of weights and activations: 4, or 2 for a device that computes in 16 bits. gang:
+/* value_bytes: 4, or 2 for a GPU that computes in 16 bits whatever model.precision says. gang:
  * ranks of the sharded home; 0: a copy per rank or machine, as memory.home says. memory.recompute
  * `auto` becomes what computes least in the budget. RS_MODEL / RS_CONFIG as when the model is
  * opened. */

@@ -5,6 +5,8 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "comm/agree.h"
+#include "comm/device_data.h"
+#include "device/queue.h"
 #include "device/select.h"
 #include "job/check.h"
 #include "job/job.h"
@@ -103,9 +105,35 @@ rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config
     return RS_OK;
 }
 
+/* Collective. On GPUs weights and tokens travel between their memories: gathers on a queue of their
+ * own beside the ops, exchanges of a lane in line with them. */
+static rs_status attach_devices(rs_run_session *s)
+{
+    enum { GATHER_BLOCKS = 16 }; /* the other multiprocessors go on computing */
+    const rs_world *w = &s->world;
+    rs_comm_data_opts gather = {.stream = rs_device_queue(s->dev, RS_QUEUE_GATHER),
+                                .blocks = GATHER_BLOCKS};
+    rs_comm_data_opts exchange = {.stream = rs_device_queue(s->dev, RS_QUEUE_COMPUTE),
+                                  .enqueue = true};
+    if (rs_device_host_memory(s->dev))
+        return RS_OK;
+    if (w->gang && rs_comm_size(w->gang) > 1)
+        RS_TRY(rs_comm_attach(w->gang, &gather));
+    for (int i = 1; i < RS_WIDTHS; i++) {
+        const rs_world_lane *l = &w->lanes[i];
+        if (l->lane && rs_comm_size(l->lane) > 1)
+            RS_TRY(rs_comm_attach(l->lane, &exchange));
+        if (l->half && rs_comm_size(l->half) > 1)
+            RS_TRY(rs_comm_attach_part(l->half, l->lane, &exchange));
+    }
+    return RS_OK;
+}
+
 static rs_status open_models(rs_run_session *s, int cores)
 {
-    RS_TRY(rs_run_open_models(&s->run.models, &s->dev, s->cfg, cores, s->world.gang));
+    rs_status st = rs_run_open_models(&s->run.models, &s->dev, s->cfg, cores, s->world.gang);
+    RS_TRY(rs_comm_agree(s->world.comm, st)); /* attaching takes all of a gang */
+    RS_TRY(attach_devices(s));
     rs_session_use_lane(s, s->world.width, !rs_world_leads_lane(&s->world));
     s->run.models.denoiser_opts.lane = s->run.lane;
     RS_TRY(rs_session_plan(s));
@@ -173,7 +201,7 @@ rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
 bool rs_session_reads_ahead(const rs_run_session *s)
 {
     rs_cfg_ahead when = s->run.cfg->cluster.ahead;
-    bool gpu = strcmp(rs_device_backend(s->dev), "cpu") != 0;
+    bool gpu = !rs_device_host_memory(s->dev);
     return when == RS_CFG_AHEAD_ALWAYS ||
            (when == RS_CFG_AHEAD_AUTO && (gpu || s->cores > rs_device_threads(s->dev)));
 }
@@ -250,6 +278,11 @@ void rs_session_close(rs_run_session *s)
     rs_session_account(s);
     rs_live_close(&s->run.live);
     rs_models_close(&s->run.models);
+    for (int i = 1; i < RS_WIDTHS; i++) {
+        rs_comm_detach(s->world.lanes[i].half);
+        rs_comm_detach(s->world.lanes[i].lane);
+    }
+    rs_comm_detach(s->world.gang);
     rs_device_destroy(&s->dev);
     rs_tenancy_close(&s->tenancy);
     rs_catalog_destroy(&s->catalog);

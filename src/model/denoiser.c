@@ -122,7 +122,11 @@ static void bind_all(void *object, rs_carver *c)
     rs_denoiser *m = object;
     int64_t S = m->dims.samples * m->family->tokens(m->state, &m->dims), D = m->info.dim;
     int64_t n = m->dims.training ? m->info.blocks + 1 : 1;
-    m->stream = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(n, S, D));
+    rs_dtype kept = m->dims.training ? m->dims.activation : RS_DTYPE_F32;
+    m->stream = rs_carve(c, kept, RS_SHAPE(n, S, D));
+    m->rows = (rs_tensor){0};
+    if (kept != RS_DTYPE_F32)
+        m->rows = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(2, S, D));
     m->latent = carve_latent(c, m);
     m->v = carve_latent(c, m);
     m->dx = m->dv = m->target = m->loss = m->sums = (rs_tensor){0};
@@ -271,10 +275,30 @@ void rs_denoiser_put(rs_denoiser *m, rs_tensor dst, rs_tensor host)
     rs_device_put(m->dev, dst.data, host.data, rs_tensor_bytes(host));
 }
 
+static rs_tensor matrix_at(rs_tensor all, int64_t i)
+{
+    return rs_tensor_reshape(rs_tensor_slice(all, i, i + 1), RS_SHAPE(all.shape[1], all.shape[2]));
+}
+
 rs_tensor rs_denoiser_stream_at(const rs_denoiser *m, int64_t i)
 {
-    const rs_tensor *s = &m->stream;
-    return rs_tensor_reshape(rs_tensor_slice(*s, i, i + 1), RS_SHAPE(s->shape[1], s->shape[2]));
+    return rs_has(m->rows) ? matrix_at(m->rows, i % 2) : matrix_at(m->stream, i);
+}
+
+rs_tensor rs_denoiser_recall(rs_denoiser *m, int64_t i)
+{
+    rs_tensor x = rs_denoiser_stream_at(m, i);
+    if (rs_has(m->rows))
+        RS_OP(m->dev, copy, .y = x, .x = matrix_at(m->stream, i));
+    return x;
+}
+
+void rs_denoiser_keep(rs_denoiser *m, int64_t i)
+{
+    if (!rs_has(m->rows))
+        return;
+    RS_OP(m->dev, copy, .y = matrix_at(m->stream, i), .x = rs_denoiser_stream_at(m, i));
+    (void)rs_denoiser_recall(m, i);
 }
 
 rs_tensor rs_denoiser_sample_of(const rs_denoiser *m, rs_tensor all, int k)

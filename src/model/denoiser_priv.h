@@ -27,7 +27,9 @@ struct rs_denoiser {
     rs_dims dims; /* rank and image_rows are kept up to date without a binding too */
     rs_pool pool;
     rs_tensor stream; /* (inputs,n*S,D) residual stream: block inputs and the end; 1: in place */
-    rs_tensor dx;     /* (n*S,D) */
+    rs_tensor
+        rows;     /* (2,n*S,D) fp32: what blocks read and write where the stream is kept in bf16 */
+    rs_tensor dx; /* (n*S,D) */
     rs_tensor latent; /* (n*C,F,H,W) */
     rs_tensor v, dv;  /* (n*C,F,H,W) */
     rs_tensor target; /* (n*C,F,H,W) */
@@ -72,7 +74,12 @@ typedef struct rs_walk {
 /* Is `t` a latent of the bound size, and the condition one for it? */
 rs_status rs_denoiser_check_pass(const rs_denoiser *m, const char *name, rs_tensor t,
                                  const rs_denoiser_cond *cond) RS_NODISCARD;
-rs_tensor rs_denoiser_stream_at(const rs_denoiser *m, int64_t i); /* (n*S,D) */
+rs_tensor rs_denoiser_stream_at(const rs_denoiser *m, int64_t i); /* (n*S,D) fp32 */
+/* Training keeps the stream between blocks in the device's activation type. keep: what a block has
+ * written at i is rounded to it, also for the next block, so that all policies see the same bits.
+ * recall: what was kept at i, as stream_at. */
+void rs_denoiser_keep(rs_denoiser *m, int64_t i);
+rs_tensor rs_denoiser_recall(rs_denoiser *m, int64_t i);
 /* That of sample k, of n of equal size: rows of a matrix, or the first dimension. */
 rs_tensor rs_denoiser_sample_of(const rs_denoiser *m, rs_tensor all, int k);
 void rs_denoiser_put(rs_denoiser *m, rs_tensor dst, rs_tensor host);

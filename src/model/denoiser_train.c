@@ -22,10 +22,13 @@ static rs_status forward_kept(rs_denoiser *m, const rs_walk *w, const rs_denoise
     begin(m, samples, h);
     for (int i = 0; i < first; i++)
         RS_TRY(rs_denoiser_run_block(m, w, i, i + 1, h, h, RS_PASS_PLAIN));
-    for (int i = first; i < L; i++)
+    rs_denoiser_keep(m, first);
+    for (int i = first; i < L; i++) {
         RS_TRY(rs_denoiser_run_block(m, w, i, i + 1 < L ? i + 1 : L - 2,
                                      rs_denoiser_stream_at(m, i + 1), rs_denoiser_stream_at(m, i),
                                      RS_PASS_KEEP));
+        rs_denoiser_keep(m, i + 1);
+    }
     return RS_OK;
 }
 
@@ -51,7 +54,7 @@ static rs_status backward(rs_denoiser *m, const rs_walk *walk)
         const rs_tensor *w;
         const rs_lora_terms *loras =
             &walk->loras[(int64_t)i * m->family->n_targets * m->dims.samples];
-        rs_tensor x = rs_denoiser_stream_at(m, i);
+        rs_tensor x = rs_denoiser_recall(m, i);
         RS_TRY(rs_wstream_acquire(m->weights, i, &w));
         rs_wstream_prefetch(m->weights, i > first ? i - 1 : 0);
         if (rs_kept_policy(&m->dims.kept, L, i) != RS_BLOCK_STORE)

@@ -39,11 +39,11 @@ bool rs_linear_trained(const rs_linear *l); /* some term of some sample has grad
 
 /* y (n*M,out) = act(x (n*M,in) w^T + bias + sum of LoRA terms). pre (n*M,out): optional, receives
  * the value before the activation. hidden: (n*M, at least the largest R), needed when there are
- * terms; afterwards the first M*R values of a sample's rows hold A x of its last term, for the
- * backward. */
+ * terms; afterwards the first M*R values of a sample's rows hold scale * A x of its last term, for
+ * the backward. */
 void rs_linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, rs_tensor hidden,
                    rs_act act, rs_tensor pre);
-/* hidden = A x of the last term of each sample that has one, as the forward leaves it. */
+/* hidden = scale * A x of the last term of each sample that has one, as the forward leaves it. */
 void rs_linear_hidden(rs_device *d, const rs_linear *l, rs_tensor x, rs_tensor hidden);
 /* How sums over the rows of a sample are formed: per segment, then in the fixed tree (nn/lane.h).
  */
@@ -52,9 +52,9 @@ typedef struct rs_row_sum {
     rs_tensor work; /* levels * R * (in + out) floats; ndim 0 for one segment */
 } rs_row_sum;
 /* dx = dy w + scale * (dy B) A, added to dx when accumulate; dx with ndim 0 is not wanted. For a
- * trained term gB = scale * dy^T h, gA = (scale * dy B)^T x with h = A x from `hidden`, both sums
- * over the sample's rows. dhidden: scratch, (M, at least the largest R). Only the last term of a
- * sample may be trained. */
+ * trained term gB = dy^T h, gA = (scale * dy B)^T x with h = scale * A x from `hidden`, both sums
+ * over the sample's rows. dhidden: scratch, as hidden. Only the last term of a sample may be
+ * trained. */
 void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumulate, rs_tensor dy,
                    rs_tensor x, rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum);
 

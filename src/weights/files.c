@@ -60,12 +60,14 @@ static void look(rs_weight_files *f, rs_arena *a, const rs_device *d, rs_weight_
     f->outside = add_group(f, &image, &f->whole, d, map->globals, rs_layout_matrices(l, a, false),
                            l->global_slots);
     f->in_place = true; /* is about the blocks */
+    f->outside_whole = f->whole;
     const bool *matrix = rs_layout_matrices(l, a, true);
     for (int b = 0; b < l->blocks; b++) {
         size_t block = add_group(f, &image, &whole, d, &map->blocks[(int64_t)b * l->block_slots],
                                  matrix, l->block_slots);
         f->block = block > f->block ? block : f->block;
         f->image = image > f->image ? image : f->image;
+        f->block_whole = whole > f->block_whole ? whole : f->block_whole;
         f->whole += whole;
     }
     f->mapped = f->outside + 2 * f->block;
@@ -82,6 +84,8 @@ static void assume(rs_weight_files *f, const rs_layout *l)
             continue;
         f->whole += (r->matrix ? bf16 : fp32) * (r->block < 0 ? 1 : (size_t)l->blocks);
         f->image += r->block < 0 ? 0 : bf16;
+        f->outside_whole += r->block < 0 ? (r->matrix ? bf16 : fp32) : 0;
+        f->block_whole += r->block >= 0 ? (r->matrix ? bf16 : fp32) : 0;
         f->outside += r->block < 0 && !r->matrix ? fp32 : 0;
         f->block += r->block >= 0 && !r->matrix ? fp32 : 0;
     }
@@ -104,6 +108,12 @@ rs_status rs_weights_look(rs_weight_files *out, const rs_device *d, const char *
     RS_TRY_OUT(rs_weight_map_make(&map, a, file, layout));
     look(out, a, d, &map, layout);
 out:
+    if (!rs_device_host_memory(d)) {
+        out->in_place = false;
+        out->outside = out->outside_whole;
+        out->block = out->block_whole;
+        out->mapped = out->outside + 2 * out->block;
+    }
     rs_weights_file_close(&file);
     rs_arena_destroy(&a);
     return st;

@@ -6,7 +6,7 @@
 
 const char *rs_weight_home_name(rs_weight_home home)
 {
-    static const char *const names[] = {"auto", "resident", "mapped", "sharded"};
+    static const char *const names[] = {"auto", "resident", "mapped", "host", "sharded"};
     return names[home];
 }
 
@@ -22,8 +22,20 @@ static bool matrices_in_place(const rs_wstream *w)
     return true;
 }
 
+/* A device with memory of its own: all of it there, or all of it page-locked. */
+static rs_weight_home choose_on_device(const rs_wstream *w)
+{
+    size_t room, all, need = 0;
+    rs_device_room(w->dev, &room, &all);
+    for (int b = 0; b < w->layout->blocks; b++)
+        need += rs_wstream_group_bytes(w, rs_wstream_group(w, b), false);
+    return need <= room / 2 ? RS_HOME_RESIDENT : RS_HOME_HOST;
+}
+
 static rs_weight_home choose_home(const rs_wstream *w)
 {
+    if (!rs_device_host_memory(w->dev))
+        return choose_on_device(w);
     if (matrices_in_place(w))
         return RS_HOME_MAPPED;
     double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
@@ -62,7 +74,9 @@ rs_status rs_wstream_open(rs_wstream **out, rs_device *d, const char *path, cons
     RS_TRY_OUT(open_file(w, path));
     w->home = home == RS_HOME_AUTO ? choose_home(w) : home;
     RS_TRY_OUT(rs_wstream_load_globals(w));
-    RS_TRY_OUT(w->home == RS_HOME_RESIDENT ? rs_wstream_load_resident(w) : rs_wring_make(w));
+    RS_TRY_OUT(w->home == RS_HOME_RESIDENT ? rs_wstream_load_resident(w)
+               : w->home == RS_HOME_HOST   ? rs_whost_make(w)
+                                           : rs_wring_make(w));
     *out = w;
     w = NULL;
 out:
@@ -92,6 +106,7 @@ void rs_wstream_close(rs_wstream **w)
         return;
     rs_wstream *s = *w;
     rs_wring_stop(s);
+    rs_whost_close(s);
     rs_wgang_close(s);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
@@ -144,6 +159,8 @@ void rs_wstream_prefetch(rs_wstream *w, int block)
 {
     if (w->home == RS_HOME_MAPPED)
         rs_wring_prefetch(w, block);
+    else if (w->home == RS_HOME_HOST)
+        rs_whost_prefetch(w, block);
 }
 
 rs_status rs_wstream_acquire(rs_wstream *w, int block, const rs_tensor **slots)
@@ -155,6 +172,7 @@ rs_status rs_wstream_acquire(rs_wstream *w, int block, const rs_tensor **slots)
     if (w->gang)
         return rs_wgang_acquire(w, block, slots);
     *slots = w->home == RS_HOME_MAPPED ? rs_wring_acquire(w, block)
+             : w->home == RS_HOME_HOST ? rs_whost_acquire(w, block)
                                        : &w->resident[(int64_t)block * w->layout->block_slots];
     return RS_OK;
 }
@@ -165,6 +183,8 @@ void rs_wstream_release(rs_wstream *w, int block)
         rs_wgang_release(w, block);
     else if (w->home == RS_HOME_MAPPED)
         rs_wring_release(w, block);
+    else if (w->home == RS_HOME_HOST)
+        rs_whost_release(w, block);
 }
 
 rs_weight_home rs_wstream_home(const rs_wstream *w)

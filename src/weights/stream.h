@@ -11,6 +11,8 @@
  *   mapped    (CPU) memory-mapped files; tensors that have their type are used in place, others
  *             converted into the ring: by a thread of the stream after prefetch, else in acquire.
  *             The bits are the same. For tensors in place prefetch asks the kernel to read ahead.
+ *   host      (GPU) every block converted once into page-locked host memory; the copy queue brings
+ *             the next one while ops use the last. On the CPU the same with copies.
  *   sharded   each of the S ranks of a gang holds 1/S of every block, in the file's type, and all
  *             put block i+1 together while block i computes.
  *
@@ -34,6 +36,7 @@ typedef enum rs_weight_home {
     RS_HOME_AUTO,
     RS_HOME_RESIDENT,
     RS_HOME_MAPPED,
+    RS_HOME_HOST,
     RS_HOME_SHARDED
 } rs_weight_home;
 

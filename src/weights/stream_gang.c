@@ -437,6 +437,7 @@ void rs_wgang_release(rs_wstream *w, int block)
     pthread_mutex_lock(&w->lock);
     RS_ASSERTF(g->held && block_of_use(w->layout->blocks, g->done) == block,
                "weights: block %d released but not held", block);
+    rs_event_record(g->shard.used[g->entry[g->done]], RS_QUEUE_COMPUTE);
     g->held = false;
     g->done++;
     pthread_cond_broadcast(&w->changed);

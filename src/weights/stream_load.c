@@ -11,7 +11,7 @@ static rs_dtype needed(const rs_wstream *w, rs_tensor t, bool matrix)
 bool rs_wstream_in_place(const rs_wstream *w, rs_tensor t, bool matrix)
 {
     return t.dtype == needed(w, t, matrix) && (uintptr_t)t.data % rs_dtype_size(t.dtype) == 0 &&
-           strcmp(rs_device_backend(w->dev), "cpu") == 0;
+           rs_device_host_memory(w->dev);
 }
 
 static size_t padded(rs_tensor t, rs_dtype dtype)
@@ -19,21 +19,52 @@ static size_t padded(rs_tensor t, rs_dtype dtype)
     return ((size_t)rs_tensor_count(t) * rs_dtype_size(dtype) + 63) / 64 * 64;
 }
 
-/* Stored tensor -> device memory of a type. */
-static void convert(rs_wstream *w, void *dst, rs_dtype dtype, rs_tensor src, float *stage)
+static void put(rs_wstream *w, bool host, void *dst, const void *src, size_t bytes)
+{
+    if (host)
+        memcpy(dst, src, bytes);
+    else
+        rs_device_put(w->dev, dst, src, bytes);
+}
+
+/* Stored tensor -> memory, of the device or the host, of a type. */
+static void convert(rs_wstream *w, bool host, void *dst, rs_dtype dtype, rs_tensor src,
+                    float *stage)
 {
     enum { PART = RS_WSTAGE / 2 }; /* fp32 in the first half, then the type in the second */
     int64_t n = rs_tensor_count(src);
     size_t from = rs_dtype_size(src.dtype), to = rs_dtype_size(dtype);
     if (src.dtype == dtype) {
-        rs_device_put(w->dev, dst, src.data, (size_t)n * to);
+        put(w, host, dst, src.data, (size_t)n * to);
         return;
     }
     for (int64_t i = 0; i < n; i += PART) {
         int64_t m = rs_min_i64(PART, n - i);
         rs_convert_to_f32(stage, (const char *)src.data + (size_t)i * from, src.dtype, m);
         rs_convert_from_f32(stage + PART, dtype, stage, m);
-        rs_device_put(w->dev, (char *)dst + (size_t)i * to, stage + PART, (size_t)m * to);
+        put(w, host, (char *)dst + (size_t)i * to, stage + PART, (size_t)m * to);
+    }
+}
+
+void rs_wstream_read_group(rs_wstream *w, char *to, rs_wgroup g, float *stage)
+{
+    for (int i = 0; i < g.n; i++)
+        if (rs_has(g.t[i])) {
+            rs_dtype dtype = needed(w, g.t[i], g.matrix[i]);
+            convert(w, true, to, dtype, g.t[i], stage);
+            to += padded(g.t[i], dtype);
+        }
+}
+
+void rs_wstream_place_group(const rs_wstream *w, rs_tensor *out, rs_wgroup g, char *base)
+{
+    for (int i = 0; i < g.n; i++) {
+        out[i] = g.t[i];
+        if (!rs_has(g.t[i]))
+            continue;
+        rs_dtype dtype = needed(w, g.t[i], g.matrix[i]);
+        out[i] = rs_tensor_of(base, dtype, g.t[i].ndim, g.t[i].shape);
+        base += padded(g.t[i], dtype);
     }
 }
 
@@ -46,7 +77,7 @@ void rs_wstream_load_group(rs_wstream *w, rs_tensor *out, rs_wgroup g, char **at
         if (!rs_has(src) || (may_map && rs_wstream_in_place(w, src, g.matrix[i])))
             continue;
         rs_dtype dtype = needed(w, src, g.matrix[i]);
-        convert(w, *at, dtype, src, stage);
+        convert(w, false, *at, dtype, src, stage);
         out[i] = rs_tensor_of(*at, dtype, src.ndim, src.shape);
         *at += padded(src, dtype);
     }

@@ -2,6 +2,7 @@
  *   stream.c        opens, closes, sends each call to the home
  *   stream_load.c   file tensors to device tensors; what is outside the blocks, resident blocks
  *   stream_ring.c   mapped: two blocks, converted ahead by a thread
+ *   stream_host.c   host: all blocks in page-locked memory, two on the device
  *   stream_shard.c  sharded: this rank's part of every block, a block put together from all parts
  *   stream_gang.c   sharded: the walk over the blocks that all ranks of a gang make together */
 #ifndef RS_WEIGHTS_STREAM_PRIV_H
@@ -9,6 +10,7 @@
 
 #include <pthread.h>
 
+#include "device/queue.h"
 #include "weights/names.h"
 #include "weights/stream.h"
 
@@ -31,6 +33,13 @@ typedef struct rs_wentry {
     void *memory;     /* gathered tensors, converted ones */
     rs_tensor *slots; /* (block_slots) */
 } rs_wentry;
+
+/* Home host. */
+typedef struct rs_whost {
+    char *memory;                                /* page-locked: all blocks */
+    size_t *at;                                  /* (blocks + 1) where they are in it */
+    rs_event *filled[RS_WRING], *used[RS_WRING]; /* of the ring's entries */
+} rs_whost;
 
 struct rs_wgang;
 
@@ -57,6 +66,7 @@ struct rs_wstream {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    rs_whost *host;        /* NULL with other homes */
     struct rs_wgang *gang; /* NULL unless sharded */
     rs_wstream_stats stats;
 };
@@ -79,6 +89,10 @@ void rs_wstream_load_group(rs_wstream *w, rs_tensor *out, rs_wgroup g, char **at
                            float *stage);
 /* What load_group takes of the memory. */
 size_t rs_wstream_group_bytes(const rs_wstream *w, rs_wgroup g, bool may_map);
+/* The same conversion into host memory, whatever the device: group_bytes without may_map. */
+void rs_wstream_read_group(rs_wstream *w, char *to, rs_wgroup g, float *stage);
+/* Where read_group puts the tensors, in a copy of its memory that begins at `base`. */
+void rs_wstream_place_group(const rs_wstream *w, rs_tensor *out, rs_wgroup g, char *base);
 rs_wgroup rs_wstream_group(const rs_wstream *w, int block);             /* of the files */
 const rs_tensor *rs_wstream_file_block(const rs_wstream *w, int block); /* (block_slots) */
 /* Device memory that counts in w->bytes; NULL for 0 bytes. */
@@ -94,13 +108,24 @@ void rs_wring_prefetch(rs_wstream *w, int block);
 const rs_tensor *rs_wring_acquire(rs_wstream *w, int block);
 void rs_wring_release(rs_wstream *w, int block);
 
+/* ---- stream_host.c ---- */
+
+rs_status rs_whost_make(rs_wstream *w) RS_NODISCARD;
+void rs_whost_close(rs_wstream *w);
+void rs_whost_prefetch(rs_wstream *w, int block);
+const rs_tensor *rs_whost_acquire(rs_wstream *w, int block);
+void rs_whost_release(rs_wstream *w, int block);
+
 /* ---- stream_shard.c ---- */
 
 typedef struct rs_wshard {
     rs_comm *gang;
+    rs_comm *data;            /* what moves the parts: the gang, or its twin for device memory */
+    rs_event *used[RS_WRING]; /* of the ring's entries: the ops that were given them are done */
+    bool converted; /* parts are in the types that are needed, else in those of the files */
     char *memory;   /* this rank's parts of all blocks */
     size_t *at;     /* (blocks) where a block's part is */
-    size_t *image;  /* (blocks) bytes of a block: its tensors as in the file, each padded */
+    size_t *image;  /* (blocks) bytes of a block: its tensors, each padded */
     size_t *parts;  /* (ranks) scratch: bytes of every rank's part of one block */
     size_t most;    /* largest image: what is converted lies behind it in a ring entry */
     rs_tensor *src; /* (block_slots) scratch */

@@ -267,7 +267,6 @@ static void t_gangs_and_lanes_are_simulated(void)
         rs_arena_printf(t_arena(), "%s --set memory.home=sharded --set cluster.gang=4", four);
     T_NEAR(simulated(dir, four, "waited"), 0, 0);
     T_CHECK(simulated(dir, gang, "waited") > 0);
-    T_CHECK(simulated(dir, gang, "makespan") > simulated(dir, four, "makespan"));
     T_EQ_I(t_shell(&out, "cd %s && " T_BIN "/reshoot plan exp.yaml %s", dir, gang), 0);
     T_CHECKF(strstr(out, "gangs of 4: of these steps"), "%s", out);
     const char *two = "--ranks 2 --ranks-per-node 2";

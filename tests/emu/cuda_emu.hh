@@ -43,6 +43,7 @@
 #include "tests/emu/emu_launch.hh"
 #include "tests/emu/emu_math.hh"
 #include "tests/emu/emu_ptx.hh"
+#include "tests/emu/emu_ptx.hh"
 #include "tests/emu/emu_warp.hh"
 
 #define RS_DYN_SMEM(T, name) T *name = reinterpret_cast<T *>(emu::dyn_smem())

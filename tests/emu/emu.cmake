@@ -12,6 +12,7 @@ function(rs_emu_kernels target)
   get_target_property(srcs ${target} SOURCES)
   list(FILTER srcs INCLUDE REGEX "\\.cu$")
   set_source_files_properties(${srcs} TARGET_DIRECTORY ${target} PROPERTIES LANGUAGE CXX
+    COMPILE_OPTIONS -Wno-extra # nvcc has the word on kernels
     OBJECT_DEPENDS "${CMAKE_SOURCE_DIR}/tests/emu/cuda_emu.hh")
   target_link_libraries(${target} PRIVATE rs_flags)
   target_compile_definitions(${target} PRIVATE ${RS_EMU_DEFINITIONS})
@@ -27,9 +28,15 @@ rs_emu_kernels(rs_cuda)
 add_library(rs_emu OBJECT ${emu_srcs})
 target_link_libraries(rs_emu PRIVATE rs_flags)
 target_compile_definitions(rs_emu PRIVATE ${RS_EMU_DEFINITIONS})
+target_link_libraries(rs_emu PRIVATE MPI::MPI_C)
 target_compile_options(rs_emu PRIVATE -O2 -fno-strict-aliasing -fno-builtin)
-if(RS_SANITIZE)
-  target_compile_options(rs_emu PRIVATE -fno-sanitize=all)
+if(RS_SANITIZE) # by file: these come last
+  set_source_files_properties(${emu_srcs} PROPERTIES COMPILE_OPTIONS "-fno-sanitize=all")
 endif()
 list(APPEND RS_OBJECTS $<TARGET_OBJECTS:rs_cuda> $<TARGET_OBJECTS:rs_emu>)
-set(CMAKE_ENABLE_EXPORTS ON) # kernel names in reports
+
+# The op cases need a part of the library only: what the sanitizer builds have to compile.
+add_library(rs_emu_ops STATIC $<TARGET_OBJECTS:rs_base> $<TARGET_OBJECTS:rs_kernels>
+  $<TARGET_OBJECTS:rs_opcases> $<TARGET_OBJECTS:rs_device> $<TARGET_OBJECTS:rs_cuda> $<TARGET_OBJECTS:rs_emu>)
+set_target_properties(rs_emu_ops PROPERTIES LINKER_LANGUAGE CXX)
+target_link_libraries(rs_emu_ops PUBLIC rs_flags $<LINK_ONLY:MPI::MPI_C> Threads::Threads m)

@@ -22,8 +22,31 @@
 
 namespace emu
 {
-extern std::recursive_mutex g_lock;
-typedef std::lock_guard<std::recursive_mutex> guard;
+struct lock {
+    std::recursive_mutex mutex;
+    int depth = 0;
+};
+extern lock g_lock;
+struct guard {
+    lock &l;
+    explicit guard(lock &which) : l(which)
+    {
+        l.mutex.lock();
+        l.depth++;
+    }
+    ~guard()
+    {
+        l.depth--;
+        l.mutex.unlock();
+    }
+    guard(const guard &) = delete;
+};
+/* Let other threads in for a moment, whatever is held: waiting for other ranks must not keep a
+ * watchdog out. Not from within an item. */
+void breathe();
+/* From now on items also run when no thread of the host asks, as collectives of other ranks wait
+ * for this one's. */
+void engine_start();
 
 /* Print "emu: ..." and abort: a defect of the program under test. */
 [[noreturn]] void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

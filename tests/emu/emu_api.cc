@@ -1,11 +1,14 @@
 /* Settings, reports, device facts, errors. */
 #include <cxxabi.h>
-#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <string>
+#include <vector>
 
 #include "tests/emu/emu.hh"
 
@@ -16,7 +19,44 @@ namespace
 thread_local cudaError_t t_error;
 thread_local int t_device;
 std::map<const void *, size_t> g_smem_allowed;
+
+ElfW(Addr) base_of_program()
+{
+    ElfW(Addr) base = 0;
+    dl_iterate_phdr(
+        [](dl_phdr_info *info, size_t, void *out) {
+            *(ElfW(Addr) *)out = info->dlpi_addr;
+            return 1; /* the program comes first */
+        },
+        &base);
+    return base;
+}
 enum { SMEM_DEFAULT = 48 * 1024 };
+
+/* Kernels are often static, so no dynamic symbol has their name: the symbol table of the program
+ * has. */
+std::string symbol_of(const void *function)
+{
+    FILE *f = fopen("/proc/self/exe", "rb");
+    std::vector<char> elf;
+    static char part[1 << 16]; /* not on the small stack of a CUDA thread */
+    for (size_t n; f && (n = fread(part, 1, sizeof part, f)) > 0;)
+        elf.insert(elf.end(), part, part + n);
+    if (f)
+        fclose(f);
+    ElfW(Addr) at = (ElfW(Addr))function - base_of_program();
+    const ElfW(Ehdr) *h = (const ElfW(Ehdr) *)elf.data();
+    const ElfW(Shdr) *s = elf.size() > sizeof *h ? (const ElfW(Shdr) *)&elf[h->e_shoff] : nullptr;
+    for (int i = 0; s && i < h->e_shnum; i++) {
+        if (s[i].sh_type != SHT_SYMTAB)
+            continue;
+        const ElfW(Sym) *y = (const ElfW(Sym) *)&elf[s[i].sh_offset];
+        for (size_t k = 0; k < s[i].sh_size / sizeof *y; k++)
+            if (y[k].st_value == at && y[k].st_size > 0)
+                return &elf[s[s[i].sh_link].sh_offset + y[k].st_name];
+    }
+    return "a kernel";
+}
 
 const char *choice(const char *name, const char *const *words, int n, int otherwise)
 {
@@ -49,14 +89,10 @@ void fail(const char *fmt, ...)
 const char *function_name(const void *function)
 {
     static char name[256];
-    Dl_info info;
-    if (!dladdr(function, &info) || !info.dli_sname) {
-        snprintf(name, sizeof name, "kernel %p", function);
-        return name;
-    }
     int status = 0;
-    char *plain = abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status);
-    snprintf(name, sizeof name, "%s", plain ? plain : info.dli_sname);
+    std::string symbol = symbol_of(function);
+    char *plain = abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status);
+    snprintf(name, sizeof name, "%s", plain ? plain : symbol.c_str());
     free(plain);
     return name;
 }

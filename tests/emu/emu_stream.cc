@@ -4,15 +4,19 @@
 #include "tests/emu/emu_stream.hh"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstdlib>
 #include <memory>
+#include <thread>
 
 #include "tests/emu/emu_fiber.hh"
 
 namespace emu
 {
-std::recursive_mutex g_lock;
+lock g_lock;
 
 namespace
 {
@@ -121,7 +125,7 @@ void demand(stream *s, uint64_t seq)
         }
         /* A collective that waits for other ranks: other streams go on meanwhile. */
         if (++idle > 16 && !advance_any(s))
-            sched_yield();
+            breathe();
     }
 }
 
@@ -180,6 +184,41 @@ event *event_of(cudaEvent_t h)
     return e;
 }
 } // namespace
+
+void breathe()
+{
+    int depth = g_lock.depth;
+    g_lock.depth = 0;
+    for (int i = 0; i < depth; i++)
+        g_lock.mutex.unlock();
+    sched_yield();
+    for (int i = 0; i < depth; i++)
+        g_lock.mutex.lock();
+    g_lock.depth = depth;
+}
+
+void engine_start()
+{
+    static bool started;
+    if (started)
+        return;
+    started = true;
+    static std::atomic<bool> stop;
+    static std::thread engine([] {
+        while (!stop) {
+            usleep(2000);
+            if (!g_lock.mutex.try_lock())
+                continue;
+            if (!g_streams.empty())
+                advance_any(nullptr);
+            g_lock.mutex.unlock();
+        }
+    });
+    atexit([] {
+        stop = true;
+        engine.join();
+    });
+}
 
 uint64_t rng::next()
 {

@@ -26,14 +26,10 @@ bool all_here(thread *me, place p)
         if (o->state == T_DONE)
             kernel_error(p, "%s: lane %d of mask %08x has returned", me->meet.what, l,
                          me->meet.mask);
-        if (o->meet.mask == 0) {
+        if (o->meet.mask != me->meet.mask) { /* not yet: it may be in an operation of fewer */
             all = false;
             continue;
         }
-        if (o->meet.mask != me->meet.mask)
-            kernel_error(p, "%s with mask %08x, lane %d is in %s with mask %08x at %s:%d",
-                         me->meet.what, me->meet.mask, l, o->meet.what, o->meet.mask,
-                         o->meet.at.file, o->meet.at.line);
         if (o->meet.what != me->meet.what || o->meet.at.line != p.line)
             kernel_error(p, "%s, but lane %d of its mask is in %s at %s:%d", me->meet.what, l,
                          o->meet.what, o->meet.at.file, o->meet.at.line);

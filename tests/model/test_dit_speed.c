@@ -23,7 +23,7 @@ static const char *make_model(const speed_case *c)
         " \"in_channels\": 36, \"text_dim\": %d, \"image_dim\": %d, \"added_kv_proj_dim\": %lld}",
         (long long)c->heads, (long long)(c->dim / c->heads), (long long)c->layers,
         (long long)c->ffn, T_TEXT, T_IMAGE, (long long)c->dim);
-    return t_make_dit("m", config, RS_DTYPE_F32);
+    return t_make_dit("m", config, RS_DTYPE_BF16);
 }
 
 /* FLOP of the forward: linears over the video tokens and both attentions, of all blocks. */
@@ -46,7 +46,8 @@ static double step_flop(const speed_case *c, rs_block_policy policy)
            (policy == RS_BLOCK_STORE ? 0 : again);
 }
 
-static float time_steps(const speed_case *c, const char *dir, rs_block_policy policy)
+static float time_steps(const speed_case *c, const char *dir, rs_block_policy policy,
+                        rs_precision precision)
 {
     static const char *const k_names[] = {"recompute", "keep attention", "store"};
     rs_kept kept = policy == RS_BLOCK_STORE ? RS_KEPT_ALL : (rs_kept){0};
@@ -57,7 +58,7 @@ static float time_steps(const speed_case *c, const char *dir, rs_block_policy po
     float loss = 0;
     int n;
     t_dit t = {0};
-    T_OK(rs_device_open(&t.d, NULL));
+    T_OK(rs_device_open(&t.d, &(rs_device_opts){.precision = precision}));
     T_OK(rs_denoiser_open(&t.m, t.d, dir, &opts));
     targets = rs_adapter_default_targets(&n);
     T_OK(rs_adapter_create(&t.a, t.m, RANK, RANK, targets, n, true));
@@ -78,11 +79,11 @@ static float time_steps(const speed_case *c, const char *dir, rs_block_policy po
         cpu = fmin(cpu, (double)(clock() - c0) / CLOCKS_PER_SEC);
     }
     RS_LOG(INFO,
-           "width %lld, %lld blocks, %lld tokens, %s: %.1f GFLOP, wall %.3f s (%d threads), "
+           "width %lld, %lld blocks, %lld tokens, %s, %s: %.1f GFLOP, wall %.3f s (%d threads), "
            "cpu %.3f s (%.0f GFLOP/s per core), activations %.1f MiB",
            (long long)c->dim, (long long)c->layers, (long long)(c->F * c->H * c->W / 4),
-           k_names[policy], gflop, wall, rs_device_threads(t.d), cpu, gflop / cpu,
-           (double)rs_denoiser_plan(t.m, c->F, c->H, c->W, true) / 0x1p20);
+           k_names[policy], rs_precision_name(precision), gflop, wall, rs_device_threads(t.d), cpu,
+           gflop / cpu, (double)rs_denoiser_plan(t.m, c->F, c->H, c->W, true) / 0x1p20);
     t_close_dit(&t);
     return loss;
 }
@@ -90,10 +91,14 @@ static float time_steps(const speed_case *c, const char *dir, rs_block_policy po
 static void run(const speed_case *c)
 {
     const char *dir = make_model(c);
-    float again = time_steps(c, dir, RS_BLOCK_RECOMPUTE),
-          part = time_steps(c, dir, RS_BLOCK_ATTENTION), all = time_steps(c, dir, RS_BLOCK_STORE);
-    T_CHECKF(isfinite(again) && again == all && again == part, "losses %g, %g and %g",
-             (double)again, (double)part, (double)all);
+    for (int p = 0; p < 2; p++) {
+        rs_precision precision = (rs_precision)p;
+        float again = time_steps(c, dir, RS_BLOCK_RECOMPUTE, precision),
+              part = time_steps(c, dir, RS_BLOCK_ATTENTION, precision),
+              all = time_steps(c, dir, RS_BLOCK_STORE, precision);
+        T_CHECKF(isfinite(again) && again == all && again == part, "losses %g, %g and %g",
+                 (double)again, (double)part, (double)all);
+    }
 }
 
 static void t_small(void)

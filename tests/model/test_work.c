@@ -36,6 +36,10 @@ static void count_gemm(rs_device *d, const rs_gemm_args *a)
 {
     int64_t k = a->trans_a ? rs_tensor_rows(a->a) : rs_tensor_cols(a->a);
     g_work.flops.gemm += 2 * (double)rs_tensor_count(a->y) * (double)k;
+    for (int i = 0; i < a->parts; i++)
+        if (rs_has(a->ta[i]))
+            g_work.flops.gemm +=
+                2 * (double)rs_tensor_count(a->ta[i]) * (double)rs_tensor_cols(a->y);
     g_plain->op_gemm(d, a);
 }
 

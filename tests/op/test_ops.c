@@ -40,18 +40,33 @@ static bool chosen(const char *want, const char *name)
     return !want || strcmp(want, name) == 0;
 }
 
+/* The case and, on devices that take BF16 activations, its variants with those. */
+static int verify_stored(const rs_opspec *spec, const rs_opcase *c, rs_device **d, counts *n,
+                         double *worst)
+{
+    int cases = 0;
+    bool cpu = strcmp(rs_device_backend(d[0]), "cpu") == 0;
+    for (int s = RS_STORE_FP32; s < (cpu ? RS_STORE_FP32 + 1 : RS_STORES); s++) {
+        double w = 0;
+        rs_opcase stored;
+        if (!rs_opcase_stored(&stored, spec, c, (rs_opstore)s))
+            continue;
+        report(n, spec, c, "verify", rs_opcase_verify(spec, &stored, d, DEVICES, &w));
+        *worst = w > *worst ? w : *worst;
+        cases++;
+    }
+    return cases;
+}
+
 static void verify_op(const rs_opspec *spec, const char *only, rs_device **d, counts *n)
 {
     double worst = 0;
     int cases = 0, grads = 0;
     for (int i = 0; i < spec->n; i++) {
         const rs_opcase *c = &spec->cases[i];
-        double w = 0;
         if (!chosen(only, c->name) || (c->large && !only))
             continue;
-        report(n, spec, c, "verify", rs_opcase_verify(spec, c, d, DEVICES, &w));
-        worst = w > worst ? w : worst;
-        cases++;
+        cases += verify_stored(spec, c, d, n, &worst);
         if (rs_opcase_has_grad(spec, c)) {
             report(n, spec, c, "verify", rs_opcase_grad(spec, c, d[1]));
             grads++;
@@ -125,8 +140,9 @@ static bool verify_all(const char *op, const char *only, counts *n)
     for (int i = 0; i < DEVICES; i++) {
         if (set)
             setenv("EMU_ORDER", order[i], 1);
-        if (rs_device_open(&d[i], &(rs_device_opts){.backend = t_backend(), .threads = i + 1}) !=
-            RS_OK) {
+        if (rs_device_open(&d[i], &(rs_device_opts){.backend = t_backend(),
+                                                    .threads = i + 1,
+                                                    .precision = RS_PRECISION_BF16}) != RS_OK) {
             printf("%s\n", rs_error_message());
             return false;
         }
@@ -149,14 +165,9 @@ int main(int argc, char **argv)
     if (strcmp(mode, "bench") == 0)
         return bench_main(op, only);
     bool all = !getenv("RS_CPU") && !t_backend(), ok = true;
-    int top = all ? (int)rs_cpu_isa() : 0;
-    if (all && rs_cpu_bf16()) {
-        setenv("RS_CPU", "avx512bf16", 1);
-        ok = verify_all(op, only, &n);
-    }
-    for (int isa = top; isa >= 0 && ok; isa--) {
+    for (int i = 0; ok && (all ? rs_cpu_pin(i) != NULL : i == 0); i++) {
         if (all)
-            setenv("RS_CPU", rs_isa_name((rs_isa)isa), 1);
+            setenv("RS_CPU", rs_cpu_pin(i), 1);
         ok = verify_all(op, only, &n);
     }
     printf("%d checks passed, %d failed\n", n.run - n.failed, n.failed);

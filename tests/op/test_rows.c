@@ -68,6 +68,37 @@ static void linear_back(rs_device *d, rs_tensor y, int64_t lo, int64_t hi)
           .alpha = 0.3f, .beta = 1.0f);
 }
 
+static rs_tensor bf16(rs_tensor t)
+{
+    rs_tensor h = t;
+    h.dtype = RS_DTYPE_BF16;
+    h.data = rs_arena_alloc(t_arena(), (size_t)rs_tensor_count(t), 2);
+    rs_convert_from_f32(h.data, h.dtype, t.data, rs_tensor_count(t));
+    return h;
+}
+
+/* More than one block of K, and a LoRA term in the same pass. */
+static void linear_bf16(rs_device *d, rs_tensor y, int64_t lo, int64_t hi)
+{
+    enum { IN = 1601 };
+    RS_OP(d, gemm, .y = y, .a = cut(filled("wide", S, IN), lo, hi), .b = bf16(filled("w3", D, IN)),
+          .trans_b = true, .bf16 = true, .bias = vector("b", D),
+          .ta = {cut(filled("h", S, R), lo, hi)}, .tb = {filled("up", D, R)},
+          .act = RS_ACT_GELU_TANH);
+}
+
+static void linear_back_bf16(rs_device *d, rs_tensor y, int64_t lo, int64_t hi)
+{
+    RS_OP(d, gemm, .y = y, .a = cut(filled("g", S, FFN), lo, hi), .b = bf16(filled("w2", FFN, D)),
+          .bf16 = true, .ta = {cut(filled("h", S, R), lo, hi)}, .tb = {filled("a", R, D)});
+}
+
+static void linear_wide(rs_device *d, rs_tensor y, int64_t lo, int64_t hi)
+{
+    RS_OP(d, gemm, .y = y, .a = cut(filled("x", S, D), lo, hi), .b = bf16(filled("w", D, D)),
+          .trans_b = true, .ta = {cut(filled("h", S, R), lo, hi)}, .tb = {filled("up", D, R)});
+}
+
 static void norms(rs_device *d, rs_tensor y, int64_t lo, int64_t hi)
 {
     rs_tensor x = cut(filled("x", S, D), lo, hi), g = cut(filled("g", S, D), lo, hi);
@@ -141,6 +172,9 @@ static void t_rows_do_not_see_each_other(void)
 {
     check_rows("linear", linear);
     check_rows("gradient of a linear", linear_back);
+    check_rows("linear of bf16 operands", linear_bf16);
+    check_rows("gradient of a linear of bf16 operands", linear_back_bf16);
+    check_rows("linear of bf16 weights", linear_wide);
     check_rows("norms", norms);
     check_rows("elements", elements);
     check_rows("rope", rope);

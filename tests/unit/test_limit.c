@@ -73,12 +73,12 @@ static void t_what_comes_too_late_is_handed_back(void)
     T_OK(rs_dispatch_open(&d, &w, &o));
     T_OK(rs_dispatch_next(d, &a));
     T_EQ_I(a.stage, RS_TASK_INGEST);
-    T_OK(rs_dispatch_end(d, &ok));
+    T_OK(rs_dispatch_end(d, 0, &ok));
     T_OK(rs_dispatch_next(d, &a));
     T_EQ_I(a.stage, RS_TASK_MOTION); /* and the edit is promised */
     while (rs_now() + ROOM <= rank.deadline)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    T_OK(rs_dispatch_end(d, &ok));
+    T_OK(rs_dispatch_end(d, 0, &ok));
     T_OK(rs_dispatch_next(d, &a));
     T_EQ_I(a.video, -1);
     T_EQ_I(s.ends, 3);

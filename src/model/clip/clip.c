@@ -139,7 +139,7 @@ static void run_block(rs_image_encoder *e, const rs_tensor *w)
     linear(e, e->k, e->h, &w[RS_CLIP_K], 0.0f);
     linear(e, e->v, e->h, &w[RS_CLIP_V], 0.0f);
     RS_OP(e->dev, attention_fwd, .o = e->o, .q = e->q, .k = e->k, .v = e->v, .heads = g->heads,
-          .scale = (float)(1.0 / sqrt((double)(g->dim / g->heads))));
+          .scale = (float)(1.0 / sqrt((double)(g->dim / g->heads))), .bf16 = bf16(e));
     linear(e, e->x, e->o, &w[RS_CLIP_O], 1.0f);
     norm(e, e->h, e->x, &w[RS_CLIP_NORM2]);
     RS_OP(e->dev, gemm, .y = e->ff, .a = e->h, .b = w[RS_CLIP_FC1], .bias = w[RS_CLIP_FC1 + 1],

@@ -149,7 +149,7 @@ static void run_block(rs_text_encoder *e, const rs_tensor *w)
     RS_OP(e->dev, embed, .y = e->bias_t, .table = w[RS_UMT5_BIAS], .ids = e->buckets);
     RS_OP(e->dev, transpose, .y = e->bias, .x = e->bias_t, .rows = 2 * L - 1, .cols = g->heads);
     RS_OP(e->dev, attention_fwd, .o = o, .q = e->q, .k = e->k, .v = e->v, .bias_rel = e->bias,
-          .heads = g->heads, .scale = 1.0f);
+          .heads = g->heads, .scale = 1.0f, .bf16 = rs_device_rounds(e->dev));
     linear(e, e->x, o, w[RS_UMT5_O], 1.0f);
     norm(e, h, e->x, w[RS_UMT5_NORM2]);
     linear(e, e->gate, h, w[RS_UMT5_GATE], 0.0f);

@@ -113,10 +113,11 @@ static void attend_context(const wan_block *b, int k)
     wan_kv t = rs_wan_text_kv(b, k), m = rs_wan_image_kv(b, k);
     RS_OP(b->d, attention_fwd, .o = rs_wan_part(b, a->ot, k), .lse = rs_wan_part(b, a->lset, k),
           .q = q, .k = t.k, .v = t.v, .last_key_count = rs_wan_cond(b, k)->last_count,
-          .heads = s->cfg.heads, .scale = s->scale);
+          .heads = s->cfg.heads, .scale = s->scale, .bf16 = rs_device_rounds(b->d));
     if (rs_has(m.k))
         RS_OP(b->d, attention_fwd, .o = rs_wan_part(b, a->oi, k), .lse = rs_wan_part(b, a->lsei, k),
-              .q = q, .k = m.k, .v = m.v, .heads = s->cfg.heads, .scale = s->scale);
+              .q = q, .k = m.k, .v = m.v, .heads = s->cfg.heads, .scale = s->scale,
+              .bf16 = rs_device_rounds(b->d));
 }
 
 /* x2 = x1 + O(attention(q, text) + attention(q, image)), q = norm(Q norm(x1)) */

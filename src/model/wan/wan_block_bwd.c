@@ -80,7 +80,7 @@ static void attend_part_bwd(const context_part *p, int64_t lo, int64_t hi, rs_te
           .d_o = rs_tensor_rows_view(p->d_o, lo, hi), .o = rs_tensor_rows_view(p->o, lo, hi),
           .lse = rs_tensor_cols_view(p->lse, lo, hi), .q = rs_tensor_rows_view(p->q, lo, hi),
           .k = p->kv.k, .v = p->kv.v, .last_key_count = p->last_count, .heads = b->s->cfg.heads,
-          .scale = b->s->scale, .dq_accumulate = p->accumulate);
+          .scale = b->s->scale, .dq_accumulate = p->accumulate, .bf16 = rs_device_rounds(b->d));
 }
 
 /* Gradients of the factors on one of the two linears, into out[0] and out[1]. */

@@ -36,7 +36,7 @@ void rs_wan_attend(const wan_block *b)
     for (int i = 0; i < s->n; i++)
         RS_OP(b->d, attention_fwd, .o = rs_wan_part(b, o, i), .lse = rs_wan_part(b, a->lse1, i),
               .q = rs_wan_part(b, q, i), .k = rs_wan_part(b, k, i), .v = rs_wan_part(b, v, i),
-              .heads = s->cfg.heads / width, .scale = s->scale);
+              .heads = s->cfg.heads / width, .scale = s->scale, .bf16 = rs_device_rounds(b->d));
     if (width > 1)
         to_rows(b, a->o1, o);
 }
@@ -63,7 +63,7 @@ void rs_wan_attend_bwd(const wan_block *b)
               .dv = rs_wan_part(b, dv, i), .d_o = rs_wan_part(b, d_o, i), .o = rs_wan_part(b, o, i),
               .lse = rs_wan_part(b, a->lse1, i), .q = rs_wan_part(b, q, i),
               .k = rs_wan_part(b, k, i), .v = rs_wan_part(b, v, i), .heads = s->cfg.heads / width,
-              .scale = s->scale);
+              .scale = s->scale, .bf16 = rs_device_rounds(b->d));
     if (width > 1) {
         to_rows(b, s->t[0], dq);
         to_rows(b, s->t[4], dk);

@@ -64,7 +64,8 @@ static void causal(rs_vae_run *r, rs_tensor y, rs_tensor x, rs_tensor cache, rs_
 {
     rs_tensor none = {0};
     RS_OP(r->dev, conv3d, .y = y, .x = x, .prev = r->first ? none : cache, .weight = weight,
-          .bias = bias, .residual = residual, .stride = {1, 1, 1}, .pad = {1, 1, 1, 1});
+          .bias = bias, .residual = residual, .stride = {1, 1, 1}, .pad = {1, 1, 1, 1},
+          .bf16 = rs_device_rounds(r->dev));
     remember(r, cache, x);
 }
 
@@ -77,7 +78,8 @@ static void norm_silu(rs_vae_run *r, rs_tensor y, rs_tensor x, rs_tensor gamma)
 /* y = x W^T + b on rows of channels: the 1x1x1 convolutions, weights (Co,Ci). */
 static void pointwise(rs_vae_run *r, rs_tensor y, rs_tensor x, rs_tensor w, rs_tensor b, float beta)
 {
-    RS_OP(r->dev, gemm, .y = y, .a = x, .b = w, .trans_b = true, .bias = b, .beta = beta);
+    RS_OP(r->dev, gemm, .y = y, .a = x, .b = w, .trans_b = true, .bias = b, .beta = beta,
+          .bf16 = rs_device_rounds(r->dev));
 }
 
 static void run_conv(rs_vae_run *r, rs_vae_layer *l)
@@ -137,7 +139,8 @@ static void run_attn(rs_vae_run *r, rs_vae_layer *l)
         rs_tensor o = rs_tensor_reshape(frame(a, t), RS_SHAPE(tokens, c));
         RS_OP(r->dev, attention_fwd, .o = o, .q = rs_tensor_cols_view(in, 0, c),
               .k = rs_tensor_cols_view(in, c, 2 * c), .v = rs_tensor_cols_view(in, 2 * c, 3 * c),
-              .heads = 1, .scale = (float)(1.0 / sqrt((double)c)));
+              .heads = 1, .scale = (float)(1.0 / sqrt((double)c)),
+              .bf16 = rs_device_rounds(r->dev));
     }
     pointwise(r, r->x, a, l->w[3], l->w[4], 1.0f);
 }
@@ -160,7 +163,7 @@ static void halve_frames(rs_vae_run *r, rs_vae_layer *l)
     copy(r, frame(cache, 1), frame(x, skip));
     RS_OP(r->dev, conv3d, .y = rs_tensor_slice(y, skip, y.shape[0]),
           .x = rs_tensor_slice(x, skip + 1, t), .prev = cache, .weight = l->w[2], .bias = l->w[3],
-          .stride = {2, 1, 1}, .pad = {0, 0, 0, 0});
+          .stride = {2, 1, 1}, .pad = {0, 0, 0, 0}, .bf16 = rs_device_rounds(r->dev));
     if (!r->last)
         copy(r, frame(cache, 0), frame(x, t - 1));
     set(r, other(r, 1), y);
@@ -171,7 +174,7 @@ static void run_down(rs_vae_run *r, rs_vae_layer *l)
     const int64_t *s = r->x.shape;
     rs_tensor y = view(r, other(r, 1), s[0], s[1] / 2, s[2] / 2, l->cout);
     RS_OP(r->dev, conv3d, .y = y, .x = r->x, .weight = l->w[0], .bias = l->w[1],
-          .stride = {1, 2, 2}, .pad = {0, 1, 0, 1});
+          .stride = {1, 2, 2}, .pad = {0, 1, 0, 1}, .bf16 = rs_device_rounds(r->dev));
     set(r, other(r, 1), y);
     if (l->kind == RS_VAE_DOWN_TIME)
         halve_frames(r, l);
@@ -183,9 +186,11 @@ static void double_frame(rs_vae_run *r, rs_vae_layer *l, rs_tensor even, rs_tens
     int64_t c = l->cin;
     rs_tensor cache = l->cache[0];
     RS_OP(r->dev, conv3d, .y = even, .x = x, .prev = cache, .weight = l->w[2],
-          .bias = rs_tensor_slice(l->w[3], 0, c), .stride = {1, 1, 1}, .pad = {0, 0, 0, 0});
+          .bias = rs_tensor_slice(l->w[3], 0, c), .stride = {1, 1, 1}, .pad = {0, 0, 0, 0},
+          .bf16 = rs_device_rounds(r->dev));
     RS_OP(r->dev, conv3d, .y = odd, .x = x, .prev = cache, .weight = l->time_odd,
-          .bias = rs_tensor_slice(l->w[3], c, 2 * c), .stride = {1, 1, 1}, .pad = {0, 0, 0, 0});
+          .bias = rs_tensor_slice(l->w[3], c, 2 * c), .stride = {1, 1, 1}, .pad = {0, 0, 0, 0},
+          .bf16 = rs_device_rounds(r->dev));
     copy(r, frame(cache, 0), frame(cache, 1));
     copy(r, frame(cache, 1), x);
 }
@@ -216,7 +221,8 @@ static void run_up(rs_vae_run *r, rs_vae_layer *l)
     const int64_t *s = r->x.shape;
     rs_tensor y = view(r, other(r, 1), s[0], 2 * s[1], 2 * s[2], l->cout);
     RS_OP(r->dev, conv3d, .y = y, .x = r->x, .weight = l->w[0], .bias = l->w[1],
-          .stride = {1, 1, 1}, .pad = {1, 1, 1, 1}, .upsample = true);
+          .stride = {1, 1, 1}, .pad = {1, 1, 1, 1}, .upsample = true,
+          .bf16 = rs_device_rounds(r->dev));
     set(r, other(r, 1), y);
 }
 
