@@ -22,6 +22,8 @@ optional_packages=(
     slurmctld slurmd slurm-client munge # a cluster of virtual nodes
     iproute2                            # hosts in network namespaces
     shellcheck                          # lint of the scripts
+    clang-14 libclang-rt-14-dev         # thread sanitizer of the emulated CUDA backend
+    python3-pip                         # NVIDIA's headers, where there is no toolkit
 )
 with_optional=0
 case "${1:-}" in

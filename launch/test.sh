@@ -2,7 +2,9 @@
 # Installs what is missing (apt), builds and runs every test through ctest.
 #   launch/test.sh          the default suite
 #   launch/test.sh --long   and the long tests (full-size block, sanitizer builds of everything)
-# The number of tests that must exist is in tests/COUNT, so that tests cannot vanish unnoticed.
+# The CUDA backend runs on an emulated runtime (tests/emu); where NVIDIA's headers can neither be found nor fetched
+# (launch/cuda-headers.sh) that suite is counted as skipped.
+# The number of tests that must exist is in tests/COUNT and tests/COUNT_EMU, so that tests cannot vanish unnoticed.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
@@ -15,6 +17,7 @@ for arg in "$@"; do
 done
 
 passed=0 failed=0 skipped=0 cases=0
+targets=() # of the next suite; none: all
 # suite PRESET CTEST_ARGS...: build a preset, run its tests, add to the counts
 suite() {
     local preset=$1
@@ -23,7 +26,7 @@ suite() {
     local log=$dir/ctest.log
     mkdir -p "$dir"
     echo "test: building preset $preset ($dir/)"
-    { cmake --preset "$preset" && cmake --build --preset "$preset" -j "$(nproc)"; } >"$dir/build.log" 2>&1 ||
+    { cmake --preset "$preset" && cmake --build --preset "$preset" -j "$(nproc)" "${targets[@]}"; } >"$dir/build.log" 2>&1 ||
         { tail -60 "$dir/build.log"; echo "test: preset $preset does not build, see $dir/build.log" >&2; exit 1; }
     ctest --test-dir "$dir" --output-on-failure --no-tests=error "$@" | tee "$log"
     # A program with some skipped cases counts as passed; every skipped case is named with its reason.
@@ -43,6 +46,38 @@ suite() {
     skipped=$((skipped + skip))
 }
 
+# counted PRESET FILE: as many tests are registered as the file says
+counted() {
+    local want have
+    want=$(cat "$2")
+    have=$(ctest --test-dir "build-$1" -N | sed -n 's/^Total Tests: //p')
+    if [ "$have" != "$want" ]; then
+        echo "test: $have tests are registered in build-$1, $2 says $want" >&2
+        failed=$((failed + 1))
+    fi
+}
+
+# The CUDA backend, emulated: everything plain, the kernels under sanitizers as far as the compilers are there.
+emulated() {
+    local why
+    if ! why=$(launch/cuda-headers.sh 2>&1 >/dev/null); then
+        echo "test: emu suite: skipped: $(tail -1 <<<"$why")"
+        skipped=$((skipped + 1))
+        return
+    fi
+    suite emu -j "$(nproc)"
+    counted emu tests/COUNT_EMU
+    targets=(--target emu_small)
+    suite emu-asan -j "$(nproc)"
+    if clang++-14 --version >/dev/null 2>&1 && echo 'int main(){}' | clang++-14 -fsanitize=thread -x c++ - -o /dev/null; then
+        suite emu-tsan -j "$(nproc)"
+    else
+        echo "test: emu-tsan suite: skipped: no clang++-14 with its thread sanitizer"
+        skipped=$((skipped + 1))
+    fi
+    targets=()
+}
+
 launch/deps.sh --tests || exit 1
 if [ $long -eq 1 ]; then
     suite dev -j "$(nproc)"
@@ -52,11 +87,7 @@ else
     suite asan -j "$(nproc)" -L unit -LE long
 fi
 
-want=$(cat tests/COUNT)
-have=$(ctest --test-dir build-dev -N | sed -n 's/^Total Tests: //p')
-if [ "$have" != "$want" ]; then
-    echo "test: $have tests are registered, tests/COUNT says $want" >&2
-    failed=$((failed + 1))
-fi
+counted dev tests/COUNT
+emulated
 echo "$passed passed, $failed failed, $skipped skipped (programs); $cases skipped cases, named above"
 [ $failed -eq 0 ]

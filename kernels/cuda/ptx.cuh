@@ -1,6 +1,6 @@
 /* Every instruction that CUDA C++ has no name for, one function each; sm_80 and later. The emulated
- * build has the same functions from tests/emu/emu_ptx.hh, which its compiler is told to include. PTX
- * ISA 7.0, sections "mma", "ldmatrix" and "cp.async".
+ * build has the same functions from tests/emu/emu_ptx.hh, which its compiler is told to include.
+ * PTX ISA 7.0, sections "mma", "ldmatrix" and "cp.async".
  *
  * Fragments of the 16x8x16 product (lane l, g = l / 4, t = l % 4):
  *   a[0] (row g,   cols 2t, 2t+1)   a[1] (row g+8, same)   a[2] (row g, cols 2t+8, +9)   a[3] (g+8)

@@ -11,6 +11,7 @@
 typedef struct bench {
     rs_arena *arena;
     const rs_subject_opts *o;
+    int64_t steps;
     rs_subject s;
     double *wall, *cpu; /* (steps) */
     double loss;
@@ -51,9 +52,11 @@ static rs_status step(bench *b, int64_t i)
     RS_TRY(b->o->training ? rs_subject_train(&b->s, &loss) : rs_subject_sample(&b->s));
     wall = rs_now() - wall;
     cpu = rs_process_cpu() - cpu;
+    if (i >= 0 || b->steps == 0) {
+        b->wall[rs_max_i64(i, 0)] = wall;
+        b->cpu[rs_max_i64(i, 0)] = cpu;
+    }
     if (i >= 0) {
-        b->wall[i] = wall;
-        b->cpu[i] = cpu;
         hash_result(hash, b, loss);
         if (memcmp(hash, b->first, sizeof hash) != 0)
             return RS_FAIL(NUMERIC, "step %lld gives other bits than the first one", (long long)i);
@@ -66,8 +69,9 @@ static rs_status step(bench *b, int64_t i)
     return RS_OK;
 }
 
-static void fill(rs_step_rate *out, bench *b, int64_t steps, int64_t opened)
+static void fill(rs_step_rate *out, bench *b, int64_t opened)
 {
+    const int64_t steps = rs_max_i64(b->steps, 1);
     const rs_denoiser_info *i = rs_denoiser_get_info(b->s.m);
     const int64_t *g = b->o->grid;
     int64_t F = g[0] * i->patch[0], H = g[1] * i->patch[1], W = g[2] * i->patch[2];
@@ -89,23 +93,23 @@ static void fill(rs_step_rate *out, bench *b, int64_t steps, int64_t opened)
     };
 }
 
-static rs_status measure(rs_step_rate *out, bench *b, rs_device *d, int64_t steps)
+static rs_status measure(rs_step_rate *out, bench *b, rs_device *d)
 {
     RS_TRY(rs_subject_open(&b->s, b->arena, d, b->o));
     int64_t opened = rs_process_memory("VmRSS");
     rs_process_forget_peak();
-    for (int64_t i = -1; i < steps; i++)
+    for (int64_t i = -1; i < b->steps; i++)
         RS_TRY(step(b, i));
-    fill(out, b, steps, opened);
+    fill(out, b, opened);
     return RS_OK;
 }
 
 rs_status rs_step_measure(rs_step_rate *out, rs_device *d, const rs_subject_opts *o, int64_t steps)
 {
-    bench b = {.arena = rs_arena_create(), .o = o};
-    b.wall = RS_NEW(b.arena, double, steps);
-    b.cpu = RS_NEW(b.arena, double, steps);
-    rs_status st = measure(out, &b, d, steps);
+    bench b = {.arena = rs_arena_create(), .o = o, .steps = steps};
+    b.wall = RS_NEW(b.arena, double, rs_max_i64(steps, 1));
+    b.cpu = RS_NEW(b.arena, double, rs_max_i64(steps, 1));
+    rs_status st = measure(out, &b, d);
     rs_subject_close(&b.s);
     rs_arena_destroy(&b.arena);
     return st;

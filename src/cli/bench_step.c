@@ -49,7 +49,7 @@ static const rs_opt k_opts[] = {
     {"--keep", RS_OPT_STRING, AT(keep), "WHAT",
      "of the blocks for the backward: store, attention or recompute"},
     {"--home", RS_OPT_STRING, AT(home), "HOME", "of the weights: auto, mapped or resident"},
-    {"--steps", RS_OPT_INT, AT(steps), "N", "timed, after one that is not: 5"},
+    {"--steps", RS_OPT_INT, AT(steps), "N", "timed, after one that is not: 5; 0: that one alone"},
     {"--rank", RS_OPT_INT, AT(rank), "R", "of the adapter: 16"},
     {"--text", RS_OPT_INT, AT(text_rows), "N", "true rows of the prompt: 512"},
     {"--precision", RS_OPT_STRING, AT(precision), "P", "of large products: fp32 or bf16"},
@@ -74,7 +74,7 @@ static rs_status check(const step_opts *o)
     RS_TRY(rs_bench_in_range("--blocks", o->blocks, 1, 1000));
     RS_TRY(rs_bench_in_range("--image", o->image_dim, 0, 1 << 16));
     RS_TRY(rs_bench_in_range("--tokens", o->tokens, 1, 10000000));
-    RS_TRY(rs_bench_in_range("--steps", o->steps, 1, 100000));
+    RS_TRY(rs_bench_in_range("--steps", o->steps, 0, 100000));
     RS_TRY(rs_bench_in_range("--rank", o->rank, 1, 4096));
     RS_TRY(rs_bench_in_range("--text", o->text_rows, 1, 512));
     RS_TRY(rs_bench_in_range("--threads", o->threads, 0, 1024));

@@ -21,7 +21,7 @@ static const rs_opt k_opts[] = {
     {"--costs", RS_OPT_STRING, offsetof(plan_opts, costs), "PATH",
      "measured seconds: a JSON file, or the folder of a finished run"},
     {"--device", RS_OPT_STRING, offsetof(plan_opts, device), "NAME",
-     "plan for h100 or h200, in 16 bits; else for this machine"},
+     "plan for h100, h200 or rtx4090, in 16 bits; else for this machine"},
     {"--ranks", RS_OPT_INT, offsetof(plan_opts, ranks), "N", "processes that work side by side: 1"},
     {"--copies", RS_OPT_INT, offsetof(plan_opts, copies), "K",
      "repeat the catalog to K videos; 0: as it is"},

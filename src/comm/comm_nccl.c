@@ -1,6 +1,5 @@
 /* NCCL twins of communicators (device_data.h). Communicators are non-blocking, so that a call that
  * waits for a rank that is gone can be given up. */
-#include <cuda_runtime_api.h>
 #include <nccl.h>
 #include <stdio.h>
 #include <string.h>

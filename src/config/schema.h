@@ -101,10 +101,10 @@
     E(LOG_LEVEL_DEBUG, "debug", "everything")
 
 #define RS_CFG_ENUM_home(E)                                                                        \
-    E(HOME_AUTO, "auto", "sharded where cluster.gang says so, else what fits")            \
+    E(HOME_AUTO, "auto", "sharded where cluster.gang says so, else what fits")                     \
     E(HOME_RESIDENT, "resident", "a whole converted copy in every rank")                           \
     E(HOME_MAPPED, "mapped", "the files, mapped into memory: one copy per node")                   \
-    E(HOME_HOST, "host", "page-locked host memory; a GPU streams it, two blocks at a time")          \
+    E(HOME_HOST, "host", "page-locked host memory; a GPU streams it, two blocks at a time")        \
     E(HOME_SHARDED, "sharded", "a part of every block in each rank of a gang")
 
 #define RS_CFG_ENUM_lanes(E)                                                                       \
@@ -170,7 +170,7 @@
     X(model, ENUM, family, "wan21", "", "model family", family)                                    \
     X(model, PATH, path, "", "", "model folder in the Diffusers layout", BESIDE_REQUIRED)          \
     X(model, ENUM, precision, "fp32", "",                                                          \
-      "of large products in transformer, encoders and VAE; what is small or kept stays fp32",           \
+      "of large products in transformer, encoders and VAE; what is small or kept stays fp32",      \
       precision)
 
 #define RS_CFG_ROWS_clip(X)                                                                        \

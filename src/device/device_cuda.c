@@ -119,9 +119,8 @@ static void describe(rs_device *d, const cuda_state *s)
     const char *attention = c->fast ? "cudnn-fast-" : c->dnn ? "cudnn-" : "own-";
     snprintf(d->fingerprint, sizeof d->fingerprint,
              "cuda sm_%d (%.80s) %s, runtime %d.%d, %s, attention=%s%zu", c->sm, s->name,
-             rs_precision_name(d->precision),
-             runtime / 1000, runtime % 1000 / 10, rs_blas_describe(c->blas), attention,
-             c->dnn ? rs_dnn_version(c->dnn) : (size_t)80);
+             rs_precision_name(d->precision), runtime / 1000, runtime % 1000 / 10,
+             rs_blas_describe(c->blas), attention, c->dnn ? rs_dnn_version(c->dnn) : (size_t)80);
     RS_LOG(DETAIL, "%s; driver for CUDA %d.%d", d->fingerprint, driver / 1000, driver % 1000 / 10);
 }
 

@@ -51,7 +51,7 @@ rs_status rs_plan_rates_named(rs_plan_rates *out, const char *name)
             *out = k_devices[i];
             return RS_OK;
         }
-    return RS_FAIL(USAGE, "--device: unknown device \"%s\"; known: h100, h200", name);
+    return RS_FAIL(USAGE, "--device: unknown device \"%s\"; known: h100, h200, rtx4090", name);
 }
 
 /* ---- this machine ---- */

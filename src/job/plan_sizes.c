@@ -175,7 +175,8 @@ static int64_t sharded(const maker *k, const rs_weight_files *f, int64_t blocks)
 
 static bool is_streamed(const rs_plan_sizes *z, const rs_weight_files *f)
 {
-    return z->home == RS_PLAN_SHARDED || (z->home == RS_PLAN_MAPPED && f->block > 0);
+    return z->home == RS_PLAN_SHARDED || z->home == RS_PLAN_HOST ||
+           (z->home == RS_PLAN_MAPPED && f->block > 0);
 }
 
 static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
@@ -417,6 +418,7 @@ rs_status rs_plan_sizes_make(rs_plan_sizes *z, const rs_config *c, const rs_cata
             c->memory.home == RS_CFG_HOME_AUTO) {
             z->home = RS_PLAN_HOST;
             z->home_reason = "a whole copy does not fit on the device";
+            z->streamed = true;
             add_activations(&k);
         }
         add_work(&k);

@@ -1,6 +1,5 @@
 #include "job/world.h"
 
-#include <sched.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "comm/agree.h"
+#include "job/cores.h"
 #include "nn/lane.h"
 
 rs_status rs_world_open(rs_world *w)
@@ -147,23 +147,6 @@ rs_status rs_world_await_lead(const rs_world *w)
     return RS_OK;
 }
 
-/* Names the cores that this process may use, over all machines. */
-static int usable_cores(char id[RS_HASH_HEX])
-{
-    char host[256] = {0};
-    cpu_set_t set;
-    rs_hash h;
-    CPU_ZERO(&set);
-    gethostname(host, sizeof host - 1);
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        CPU_SET(0, &set);
-    rs_hash_init(&h);
-    rs_hash_string(&h, host);
-    rs_hash_update(&h, &set, sizeof set);
-    rs_hash_final_hex(&h, id);
-    return CPU_COUNT(&set);
-}
-
 /* How many ranks have the same id. */
 static rs_status count_same(int *n, const rs_world *w, const char mine[RS_HASH_HEX],
                             const char *what)
@@ -185,11 +168,17 @@ out:
 
 rs_status rs_world_cores(int *cores, const rs_world *w)
 {
-    char mine[RS_HASH_HEX];
-    int usable = usable_cores(mine), sharing = 0;
-    RS_TRY(count_same(&sharing, w, mine, "shares of the cores"));
-    *cores = usable > sharing ? usable / sharing : 1;
-    return RS_OK;
+    rs_status st = RS_OK;
+    rs_arena *a = rs_arena_create();
+    rs_rank_cores mine = rs_rank_cores_here(), *all = RS_NEW(a, rs_rank_cores, w->size);
+    size_t *bytes = RS_NEW(a, size_t, w->size);
+    for (int r = 0; r < w->size; r++)
+        bytes[r] = sizeof mine;
+    RS_TRY_OUT(rs_comm_allgather(all, w->comm, &mine, bytes, "shares of the cores"));
+    *cores = rs_rank_cores_share(all, w->size, w->rank);
+out:
+    rs_arena_destroy(&a);
+    return st;
 }
 
 rs_status rs_world_neighbours(int *n, const rs_world *w)

@@ -143,6 +143,12 @@ static void bind_all(void *object, rs_carver *c)
     m->family->bind(m->state, c, &m->dims);
 }
 
+void rs_denoiser_rest(rs_denoiser *m)
+{
+    m->bound = false;
+    rs_pool_release(&m->pool);
+}
+
 rs_dims rs_denoiser_dims(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
 {
     rs_dims n = m->dims;

@@ -63,6 +63,8 @@ typedef struct rs_denoiser_info {
 rs_status rs_denoiser_open(rs_denoiser **out, rs_device *d, const char *model_dir,
                            const rs_denoiser_opts *opts) RS_NODISCARD;
 void rs_denoiser_close(rs_denoiser **m);
+/* Gives back the buffers of passes; the next pass allocates them again. Local. */
+void rs_denoiser_rest(rs_denoiser *m);
 /* Around passes that follow each other closely (the steps of a stage): the gang waits for them. */
 void rs_denoiser_join(rs_denoiser *m);
 void rs_denoiser_leave(rs_denoiser *m);

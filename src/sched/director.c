@@ -145,7 +145,7 @@ static void set_told(rs_director *d, int64_t gang, bool told)
 }
 
 static void give(rs_director *d, rs_answer *out, int64_t gang, int64_t task, bool follows,
-                 int width)
+                 double begin)
 {
     rs_dgang *g = &d->gangs[gang];
     const rs_dtask *t = &d->tasks[task];
@@ -162,20 +162,20 @@ static void give(rs_director *d, rs_answer *out, int64_t gang, int64_t task, boo
                        .seconds = t->seconds,
                        .room = t->room,
                        .leader = gang,
-                       .width = width};
+                       .width = g->n_held == 0 ? g->width : 1};
     if (g->n_held == 0)
         rs_dgroups_running(d, gang, task, 1);
     g->held[g->n_held++] = task;
     g->follows = follows;
-    rs_dbatch_take(d, out, width == 1);
+    rs_dbatch_take(d, out, begin);
 }
 
 /* To one that waits; neighbours that wait too may have to help it. */
 static void give_idle(rs_director *d, rs_answer *out, int64_t gang, int64_t task, double now)
 {
     int width = rs_dgroups_widen(d, &gang, &d->tasks[task], now);
-    give(d, out, gang, task, false, width);
     d->gangs[gang].width = width;
+    give(d, out, gang, task, false, now);
     d->help_leader = gang;
     d->help_next = gang + 1;
     d->help_end = gang + width;
@@ -204,7 +204,7 @@ static void give_help(rs_director *d, rs_answer *out)
 static bool answer_ahead(rs_director *d, rs_answer *out, int64_t gang, double now)
 {
     const rs_dgang *g = &d->gangs[gang];
-    double begin = now + d->tasks[g->held[0]].seconds;
+    double begin = now + rs_dbatch_seconds(d, g);
     int64_t next = rs_djobs_successor(d, g->held[0]), other = best_for(d, g, begin);
     if (next >= 0 && !rs_dgang_may_run(g, &d->tasks[next], begin))
         next = -1;
@@ -217,9 +217,9 @@ static bool answer_ahead(rs_director *d, rs_answer *out, int64_t gang, double no
             next = -1;
     }
     if (next >= 0)
-        give(d, out, gang, next, true, 1);
+        give(d, out, gang, next, true, begin);
     else if (other >= 0)
-        give(d, out, gang, nearest_equal(d, gang, other, begin), false, 1);
+        give(d, out, gang, nearest_equal(d, gang, other, begin), false, begin);
     else
         rs_maxtree_set(&d->busy, g->leaf, g->deadline);
     return next >= 0 || other >= 0;
@@ -282,7 +282,7 @@ bool rs_director_next(rs_director *d, double now, rs_answer *out)
         if (answer_fresh(d, out, now))
             return true;
         if (match(d, &d->busy, now, &gang, &task)) {
-            give(d, out, gang, task, false, 1);
+            give(d, out, gang, task, false, now);
             return true;
         }
     }

@@ -141,7 +141,8 @@ typedef struct rs_answer {
     int64_t follows; /* void, companions too, unless this task, which the gang works on, ends with
                         RS_TASK_OK; -1 */
     double seconds;  /* expected, of one gang */
-    double room;     /* that must be left before the gang's deadline when the task is begun */
+    double room;     /* that must be left before the gang's deadline when the task, with its
+                        companions, is begun */
     int64_t leader;  /* works on the task: the gang itself unless it helps */
     int width;       /* gangs that share it: leader and those behind it */
 } rs_answer;

@@ -110,17 +110,18 @@ static int64_t companions(const rs_director *d, const rs_dshape *s, int64_t gang
     return rs_min_i64(rs_min_i64(d->batch, share) - 1, s->ready - others_wait(d, gang, s->ready));
 }
 
-void rs_dbatch_take(rs_director *d, rs_answer *out, bool may)
+void rs_dbatch_take(rs_director *d, rs_answer *out, double begin)
 {
     rs_dgang *g = &d->gangs[out->gang];
     rs_dwith *w = &g->with[g->n_held - 1];
-    const rs_dshape *s = may ? rs_dbatch_shape(d, &d->tasks[out->task]) : NULL;
+    const rs_dshape *s = out->width == 1 ? rs_dbatch_shape(d, &d->tasks[out->task]) : NULL;
     *w = (rs_dwith){0};
     for (int64_t n = s ? companions(d, s, out->gang) : 0; w->n < n;) {
         int64_t rank = rs_maxtree_first(&d->ready, s->lo, s->hi, -INFINITY);
-        if (rank < 0)
+        if (rank < 0 || g->deadline < begin + out->room + d->tasks[d->by_rank[rank]].room)
             break;
         w->task[w->n++] = d->by_rank[rank];
+        out->room += d->tasks[d->by_rank[rank]].room;
         rs_djobs_take(d, d->by_rank[rank]);
     }
     if (w->n == 0)
@@ -153,6 +154,14 @@ void rs_dbatch_put_back(rs_director *d, rs_dwith *with)
 {
     while (with->n > 0)
         rs_djobs_put_back(d, with->task[--with->n]);
+}
+
+double rs_dbatch_seconds(const rs_director *d, const rs_dgang *g)
+{
+    double seconds = g->with[0].headless ? 0 : d->tasks[g->held[0]].seconds;
+    for (int i = 0; i < g->with[0].n; i++)
+        seconds += d->tasks[g->with[0].task[i]].seconds;
+    return seconds;
 }
 
 bool rs_dbatch_remove(rs_dgang *g, int64_t task)

@@ -175,13 +175,16 @@ int64_t rs_dbatch_best(const rs_director *d, double bound, bool ripe);
 /* Of what a gang may do next, the stage that follows its own or a ready task (-1: none), an
  * appearance that would not make a batch waits if there is something else: it becomes -1. */
 void rs_dbatch_choose(const rs_director *d, int64_t *follows, int64_t *other);
-/* Companions for a task that the gang was given last, unless it may have none, and an answer for
- * each in front of *out. */
-void rs_dbatch_take(rs_director *d, rs_answer *out, bool may);
+/* Companions for a task that the gang was given last, alone, and will begin at `begin`: as many as
+ * there is room for before its deadline, one after the other. An answer for each in front of *out.
+ */
+void rs_dbatch_take(rs_director *d, rs_answer *out, double begin);
 /* The next of these answers, if there is one. */
 bool rs_dbatch_next(rs_director *d, rs_answer *out);
 /* The gang's slot gives its companions back. */
 void rs_dbatch_put_back(rs_director *d, rs_dwith *with);
+/* Expected of held[0] with its companions, should nothing be gained by their company. */
+double rs_dbatch_seconds(const rs_director *d, const rs_dgang *g);
 /* A task of held[0] ends: false where it is none of it. */
 bool rs_dbatch_remove(rs_dgang *g, int64_t task);
 

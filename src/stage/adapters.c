@@ -197,6 +197,7 @@ rs_status rs_training_finish(rs_training *t)
 
 rs_status rs_training_run(rs_training *t)
 {
+    rs_models_rest(&t->run->models);
     RS_TRY(rs_train_run(&t->loop, t->run->models.denoiser, t->adapter, t->losses, &t->step));
     return rs_training_finish(t);
 }

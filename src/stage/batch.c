@@ -75,6 +75,7 @@ static int prepare_all(batch *b, rs_training_prepare_fn *prepare)
 static void train(batch *b, int ready, rs_denoiser *m)
 {
     RS_LOG(INFO, "%s of %d jobs together", rs_stage_get(b->trainings[0].id)->name, ready);
+    rs_models_rest(&b->trainings[0].run->models);
     rs_status st = rs_train_run_many(b->jobs, ready, m, ready);
     rs_log_set_context(NULL);
     for (int i = 0; st != RS_OK && i < ready; i++)

@@ -213,6 +213,7 @@ static rs_status save_progress(sampling *s)
 static rs_status sample(sampling *s)
 {
     int64_t steps = s->sampler.schedule.steps, first = s->sampler.index;
+    rs_models_rest(&s->run->models);
     double begin = rs_now();
     rs_log_pace pace = {0};
     while (s->sampler.index < steps) {

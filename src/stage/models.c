@@ -40,8 +40,25 @@ rs_status rs_models_use_lane(rs_denoiser *m, rs_comm *lane, rs_comm *pair)
     return rs_denoiser_set_lane(m, lane, pair);
 }
 
+void rs_models_rest(rs_models *m)
+{
+    if (rs_device_host_memory(m->dev))
+        return;
+    rs_vae_close(&m->vae);
+    rs_text_encoder_close(&m->text);
+    rs_image_encoder_close(&m->image);
+}
+
+/* Room for the others. */
+static void rest_denoiser(rs_models *m)
+{
+    if (!rs_device_host_memory(m->dev) && m->denoiser)
+        rs_denoiser_rest(m->denoiser);
+}
+
 rs_status rs_models_vae(rs_models *m, rs_vae **out)
 {
+    rest_denoiser(m);
     if (!m->vae)
         RS_TRY(rs_vae_open(&m->vae, m->dev, m->dir));
     *out = m->vae;
@@ -58,6 +75,7 @@ rs_status rs_models_encode_text(rs_models *m, rs_arena *a, rs_tensor *states, co
         RS_TRY(rs_component_tokenizer(&folder, a, m->dir));
         RS_TRY(rs_tokenizer_create(&m->tokenizer, folder));
     }
+    rest_denoiser(m);
     if (!m->text)
         RS_TRY(rs_text_encoder_open(&m->text, m->dev, m->dir));
     RS_TRY(rs_tokenizer_encode(&tokens, a, m->tokenizer, text, rs_denoiser_get_info(d)->text_len));
@@ -84,6 +102,8 @@ static rs_status open_image(bool *there, rs_models *m)
     rs_denoiser *d = NULL;
     RS_TRY(rs_models_denoiser(m, &d));
     *there = rs_denoiser_get_info(d)->image_dim > 0;
+    if (*there)
+        rest_denoiser(m);
     if (*there && !m->image)
         RS_TRY(rs_image_encoder_open(&m->image, m->dev, m->dir));
     return RS_OK;

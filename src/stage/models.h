@@ -19,6 +19,10 @@ typedef struct rs_models {
 } rs_models;
 
 void rs_models_close(rs_models *m);
+/* On a GPU, before the transformer trains or samples: closes VAE and encoders, which are opened
+ * again when needed; they in turn take back the transformer's buffers. So the GPU holds the larger
+ * of both. On the CPU, whose memory is larger, everything stays. */
+void rs_models_rest(rs_models *m);
 
 rs_status rs_models_denoiser(rs_models *m, rs_denoiser **out) RS_NODISCARD;
 /* Passes are shared from now on as rs_denoiser_set_lane says; nothing changes where they are so

@@ -9,7 +9,7 @@ static const t_bad_case k_cases[] = {
      "",
      "bench setp",
      2,
-     {"unknown benchmark \"setp\"; there is: op, comm, io"}},
+     {"unknown benchmark \"setp\"; there is: ", " op, ", " comm, io, "}},
     {"unknown op", "", "bench op gmm", 2, {"unknown op \"gmm\"; did you mean \"gemm\"?"}},
     {"unknown case", "", "bench op gemm --case nix", 2, {"bench: no such case"}},
     {"no time at all", "", "bench op gemm --seconds 0", 2, {"--seconds must be above 0"}},
@@ -92,6 +92,28 @@ static const t_bad_case k_cases[] = {
      "bench catalog exp.yaml --vary motion.lr",
      2,
      {"--vary: \"motion.lr\" is not KEY=VALUE"}},
+    {"a size without weights",
+     "",
+     "bench step --model wan21-14b",
+     2,
+     {"--model: no directory wan21-14b; a model's name wants --random-weights"}},
+    {"a size that is not known",
+     "",
+     "bench step --model wan21-15b --random-weights",
+     2,
+     {"--model: no size \"wan21-15b\" is known"}},
+    {"a grid of two", "", "bench step --grid 4,8", 2, {"--grid wants three numbers"}},
+    {"a third precision",
+     "",
+     "bench step --precision fp16",
+     2,
+     {"--precision must be fp32 or bf16, got \"fp16\""}},
+    {"heads that do not divide",
+     "",
+     "bench step --dim 50 --heads 12",
+     2,
+     {"12 heads do not divide a width of 50"}},
+    {"an unknown part", "", "bench tower nix --parts vae", 2, {"--parts: unknown \"vae\""}},
     {"no such model", "", "bench catalog --model nix", 2, {"--model nix: no such folder"}},
 };
 
@@ -104,7 +126,7 @@ static void t_misuse(void)
 
 static void t_each_says_what_it_does(void)
 {
-    static const char *const names[] = {"op", "comm", "io", "catalog"};
+    static const char *const names[] = {"op", "comm", "io", "catalog", "step", "tower"};
     char *text, *list;
     T_EQ_I(t_reshoot(&list, "bench --help"), 0);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

@@ -246,6 +246,31 @@ static void t_members_end_by_themselves(void)
     rs_director_destroy(&d);
 }
 
+/* Three are prepared and take a step before the deadline of 10; while they run, what would have to
+ * end by then cannot be begun behind them. */
+static void t_a_time_limit_bounds_a_batch(void)
+{
+    rs_sched_video *v = shape_videos(6, 2, k_equal, true);
+    rs_sched_gang gang = {RS_TASK_ANY, 10};
+    rs_director *d;
+    for (int i = 0; i < 6; i++) {
+        v[i].skip = RS_TASK_BIT(RS_TASK_INGEST) | RS_TASK_BIT(RS_TASK_MOTION);
+        shape_edit(&v[i], 1)->failed = true;
+        shape_edit(&v[i], 0)->seconds[RS_TASK_APPEARANCE] = 3;
+        shape_edit(&v[i], 0)->room[RS_TASK_APPEARANCE] = 3;
+        shape_edit(&v[i], 0)->skip |= RS_TASK_BIT(RS_TASK_EDIT); /* decode follows */
+        shape_edit(&v[i], 0)->seconds[RS_TASK_DECODE] = 2;
+    }
+    rs_director_opts o = {.videos = v, .n_videos = 6, .gangs = &gang, .n_gangs = 1, .batch = 5};
+    T_OK(rs_director_create(&d, &o));
+    given batch = ask(d, 0);
+    T_GIVEN(batch, 0, APPEARANCE, 2);
+    T_CHECK(batch.task.room == 9);
+    given ahead = ask(d, 0);
+    T_CHECK(!ahead.any || ahead.task.stage != RS_TASK_DECODE);
+    rs_director_destroy(&d);
+}
+
 static void t_a_lost_gang_loses_the_batch(void)
 {
     rs_director *d = create(shape_videos(3, 1, k_equal, true), 3, 2, 3);
@@ -273,6 +298,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_appearances_wait_for_company), T_CASE(t_batches_are_full_when_asked_for_ahead),
     T_CASE(t_companions_of_what_follows),   T_CASE(t_an_even_share_at_the_end),
     T_CASE(t_nobody_waits_for_a_batch),     T_CASE(t_shapes_stay_apart),
-    T_CASE(t_members_end_by_themselves),    T_CASE(t_a_lost_gang_loses_the_batch),
+    T_CASE(t_members_end_by_themselves),    T_CASE(t_a_time_limit_bounds_a_batch),
+    T_CASE(t_a_lost_gang_loses_the_batch),
 };
 RS_TEST_MAIN(cases)

@@ -127,11 +127,26 @@ static void t_scratch_is_private_and_aligned(void)
     rs_kctx_destroy(&u.k);
 }
 
+/* Workers that spin take cores from other ranks. */
+static void t_idle_workers_take_no_time(void)
+{
+    rs_kctx *k = rs_kctx_create(4);
+    tally *t = rs_arena_alloc(t_arena(), 1, sizeof *t);
+    t->threads = 4;
+    rs_parallel(k, TASKS, mark, t);
+    clock_t before = clock();
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    double used = (double)(clock() - before) / CLOCKS_PER_SEC;
+    rs_kctx_destroy(&k);
+    T_CHECKF(used < 0.1, "%.3f s of processor time in 0.3 s of idling", used); /* spinning: 0.9 */
+}
+
 static const rs_test_case CASES[] = {
     T_CASE(t_every_task_once),
     T_CASE(t_many_small_jobs),
     T_CASE(t_tasks_run_at_the_same_time),
     T_CASE(t_caller_waits_for_the_last_task),
     T_CASE(t_scratch_is_private_and_aligned),
+    T_CASE(t_idle_workers_take_no_time),
 };
 RS_TEST_MAIN(CASES)
