@@ -126,8 +126,7 @@ static rs_status prepare(training *t, rs_denoiser **m, rs_stage_init_fn *init, i
     return resume(t, init, step);
 }
 
-/* Ranks of a lane read the same checkpoint, unless a file system shows them different ones. */
-static rs_status same_step(const rs_run *run, int64_t step)
+rs_status rs_stage_same_step(const rs_run *run, int64_t step)
 {
     int64_t most;
     if (!run->lane)
@@ -173,7 +172,7 @@ rs_status rs_stage_train(rs_run *run, rs_job *job, rs_stage_id id, rs_train_loop
     loop.report = report;
     loop.stop = stop_requested;
     RS_TRY_OUT(rs_run_agree(run, prepare(&t, &m, init, &step)));
-    RS_TRY_OUT(same_step(run, step));
+    RS_TRY_OUT(rs_stage_same_step(run, step));
     t.first = step;
     RS_TRY_OUT(rs_train_run(&loop, m, t.adapter, t.losses, &step));
     RS_TRY_OUT(rs_run_agree(run, save_final(&t)));

@@ -20,6 +20,9 @@ bool rs_stage_has_adapter(const rs_run *run, const rs_job *job, rs_stage_id id);
 typedef rs_status rs_stage_init_fn(rs_adapter *a, rs_run *run, rs_job *job);
 rs_status rs_stage_train(rs_run *run, rs_job *job, rs_stage_id id, rs_train_loop loop,
                          rs_stage_init_fn *init) RS_NODISCARD;
+/* Collective over the lane. Ranks go on from the same checkpoint, unless a file system shows them
+ * different ones: RS_IO on all of them. */
+rs_status rs_stage_same_step(const rs_run *run, int64_t step) RS_NODISCARD;
 /* Optimiser options of the config with a stage's learning rate. */
 rs_optim_opts rs_stage_optim(const rs_run *run, double lr);
 
