@@ -1,4 +1,10 @@
 # Tests of the emulated build. Everything here is labelled emu.
+set(RS_EMU_ENV "")
+if(RS_SANITIZE MATCHES "thread") # milliseconds a block
+  set(RS_EMU_ENV "RS_OPS_MOST=3000")
+elseif(RS_SANITIZE)
+  set(RS_EMU_ENV "RS_OPS_MOST=100000")
+endif()
 function(rs_emu_program name)
   add_executable(${name} ${ARGN})
   rs_emu_kernels(${name})
@@ -8,7 +14,7 @@ endfunction()
 function(rs_emu_test name)
   add_test(NAME emu.${name} COMMAND ${ARGN})
   set_tests_properties(emu.${name} PROPERTIES LABELS emu TIMEOUT 300 SKIP_RETURN_CODE 77
-    ENVIRONMENT "${RS_TEST_ENV};RS_BACKEND=cuda;OPENBLAS_NUM_THREADS=1")
+    ENVIRONMENT "${RS_TEST_ENV};RS_BACKEND=cuda;${RS_EMU_ENV}")
 endfunction()
 
 rs_emu_program(emu_runtime ${CMAKE_CURRENT_LIST_DIR}/test_runtime.cu)
