@@ -79,17 +79,38 @@ static gemm_end end_of(const rs_gemm_args *g)
     return o;
 }
 
+static gemm_side side_of(rs_tensor t, bool trans)
+{
+    gemm_side s = {t.data, trans ? 1 : t.ld, trans ? t.ld : 1, is_bf16(t)};
+    return s;
+}
+
+static gemm_terms terms_of(const rs_gemm_args *g)
+{
+    gemm_terms t = {};
+    for (int p = 0; p < g->parts || p < 1; p++) {
+        if (!rs_has(g->ta[p]))
+            continue;
+        t.parts = p + 1;
+        t.rows = rs_tensor_rows(g->y) / (g->parts > 0 ? g->parts : 1);
+        t.rank[p] = rs_tensor_cols(g->ta[p]);
+        t.a[p] = side_of(g->ta[p], false);
+        t.b[p] = side_of(g->tb[p], !g->trans_b);
+    }
+    return t;
+}
+
 static void run_own(rs_cuctx *c, const rs_gemm_args *g)
 {
     gemm_end o = end_of(g);
-    gemm_side a = {g->a.data, g->trans_a ? 1 : g->a.ld, g->trans_a ? g->a.ld : 1, is_bf16(g->a)};
-    gemm_side b = {g->b.data, g->trans_b ? g->b.ld : 1, g->trans_b ? 1 : g->b.ld, is_bf16(g->b)};
+    gemm_terms t = terms_of(g);
+    gemm_side a = side_of(g->a, g->trans_a), b = side_of(g->b, !g->trans_b);
     if (o.n <= 16)
-        gemm_launch<128, 16, 4, 2>(c, a, b, o);
+        gemm_launch<128, 16, 4, 2>(c, a, b, o, t);
     else if (o.m <= 16)
-        gemm_launch<16, 128, 2, 4>(c, a, b, o);
+        gemm_launch<16, 128, 2, 4>(c, a, b, o, t);
     else
-        gemm_launch<64, 64, 4, 4>(c, a, b, o);
+        gemm_launch<64, 64, 4, 4>(c, a, b, o, t);
 }
 
 /* GELU goes with the product, everything else behind it. */
@@ -194,8 +215,8 @@ void rs_cuda_gemm(rs_cuctx *c, const rs_gemm_args *g)
     int64_t step_m = step_of(g->a, type, o.m, o.k), step_n = step_of(g->b, type, o.n, o.k);
     bool whole = step_n == o.n || !rs_has(g->pre); /* pre has no columns of its own */
     rs_blas_product p = product_of(c, g, type);
-    if (o.k == 0 || !can_end(g, type) || !whole || step_m == 0 || step_n == 0 ||
-        (o.n * 2 > (int64_t)BIAS_BYTES && o.y_bf16) || !rs_blas_takes(&p))
+    if (o.k == 0 || terms_of(g).parts > 0 || !can_end(g, type) || !whole || step_m == 0 ||
+        step_n == 0 || (o.n * 2 > (int64_t)BIAS_BYTES && o.y_bf16) || !rs_blas_takes(&p))
         run_own(c, g);
     else
         run_pieces(c, g, type, step_m, step_n);

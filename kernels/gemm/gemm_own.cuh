@@ -46,35 +46,46 @@ static __device__ inline float gemm_act(float x, rs_act act)
     return act == RS_ACT_SILU ? x / (1.0f + expf(-x)) : x;
 }
 
+/* Low-rank terms: those of part i are for rows [i*rows, (i+1)*rows). */
+struct gemm_terms {
+    gemm_side a[RS_GEMM_PARTS], b[RS_GEMM_PARTS];
+    int64_t rank[RS_GEMM_PARTS]; /* 0: the part has none */
+    int64_t rows;
+    int parts;
+};
+
 enum { GEMM_BK = 16, GEMM_THREADS = 256 };
 
-/* rows x BK of op(t) from (first, k0) on into s[k][row]; outside of rows_all, k_all zero. */
+/* rows x BK of op(t) from (first, k0) on into s[k][row], where t has the rows [lo,hi); zero
+ * outside.
+ */
 template <int ROWS>
 static __device__ inline void gemm_fill(float (*s)[ROWS + 1], gemm_side t, int64_t first,
-                                        int64_t k0, int64_t rows_all, int64_t k_all, bool round)
+                                        int64_t k0, int64_t lo, int64_t hi, int64_t k_all,
+                                        bool round)
 {
     for (int e = (int)threadIdx.x; e < ROWS * GEMM_BK; e += GEMM_THREADS) {
         int k = t.col == 1 ? e % GEMM_BK : e / ROWS; /* neighbours read neighbours */
         int r = t.col == 1 ? e / GEMM_BK : e % ROWS;
+        int64_t row = first + r;
         float v = 0;
-        if (first + r < rows_all && k0 + k < k_all)
-            v = gemm_get(t.p, (first + r) * t.row + (k0 + k) * t.col, t.bf16);
+        if (row >= lo && row < hi && k0 + k < k_all)
+            v = gemm_get(t.p, (row - lo) * t.row + (k0 + k) * t.col, t.bf16);
         s[k][r] = round ? __bfloat162float(__float2bfloat16_rn(v)) : v;
     }
 }
 
+/* sum += rows [lo,hi) of op(a) times op(b), of this block's tile. */
 template <int BM, int BN, int TM, int TN>
-static __global__ void __launch_bounds__(GEMM_THREADS)
-    gemm_kernel(gemm_side a, gemm_side b, gemm_end o)
+static __device__ inline void gemm_add(float (&sum)[TM][TN], float (*sa)[BM + 1],
+                                       float (*sb)[BN + 1], gemm_side a, gemm_side b, int64_t lo,
+                                       int64_t hi, int64_t k_all, gemm_end o)
 {
-    static_assert((BM / TM) * (BN / TN) == GEMM_THREADS, "one thread per piece of a tile");
-    __shared__ float sa[GEMM_BK][BM + 1], sb[GEMM_BK][BN + 1];
     int tn = (int)threadIdx.x % (BN / TN), tm = (int)threadIdx.x / (BN / TN);
     int64_t m0 = (int64_t)blockIdx.x * BM, n0 = (int64_t)blockIdx.y * BN;
-    float sum[TM][TN] = {};
-    for (int64_t k0 = 0; k0 < o.k; k0 += GEMM_BK) {
-        gemm_fill<BM>(sa, a, m0, k0, o.m, o.k, o.round);
-        gemm_fill<BN>(sb, b, n0, k0, o.n, o.k, o.round);
+    for (int64_t k0 = 0; k0 < k_all; k0 += GEMM_BK) {
+        gemm_fill<BM>(sa, a, m0, k0, lo, hi, k_all, o.round);
+        gemm_fill<BN>(sb, b, n0, k0, 0, o.n, k_all, o.round);
         __syncthreads();
         for (int k = 0; k < GEMM_BK; k++)
             for (int i = 0; i < TM; i++)
@@ -82,6 +93,23 @@ static __global__ void __launch_bounds__(GEMM_THREADS)
                     sum[i][j] =
                         fmaf(sa[k][tm + i * (BM / TM)], sb[k][tn + j * (BN / TN)], sum[i][j]);
         __syncthreads();
+    }
+}
+
+template <int BM, int BN, int TM, int TN>
+static __global__ void __launch_bounds__(GEMM_THREADS)
+    gemm_kernel(gemm_side a, gemm_side b, gemm_end o, gemm_terms t)
+{
+    static_assert((BM / TM) * (BN / TN) == GEMM_THREADS, "one thread per piece of a tile");
+    __shared__ float sa[GEMM_BK][BM + 1], sb[GEMM_BK][BN + 1];
+    int tn = (int)threadIdx.x % (BN / TN), tm = (int)threadIdx.x / (BN / TN);
+    int64_t m0 = (int64_t)blockIdx.x * BM, n0 = (int64_t)blockIdx.y * BN;
+    float sum[TM][TN] = {};
+    gemm_add<BM, BN, TM, TN>(sum, sa, sb, a, b, 0, o.m, o.k, o);
+    for (int p = 0; p < t.parts; p++) {
+        int64_t lo = p * t.rows, hi = lo + t.rows;
+        if (t.rank[p] > 0 && lo < m0 + BM && hi > m0)
+            gemm_add<BM, BN, TM, TN>(sum, sa, sb, t.a[p], t.b[p], lo, hi, t.rank[p], o);
     }
     for (int i = 0; i < TM; i++)
         for (int j = 0; j < TN; j++) {
@@ -100,10 +128,10 @@ static __global__ void __launch_bounds__(GEMM_THREADS)
 }
 
 template <int BM, int BN, int TM, int TN>
-static void gemm_launch(rs_cuctx *c, gemm_side a, gemm_side b, gemm_end o)
+static void gemm_launch(rs_cuctx *c, gemm_side a, gemm_side b, gemm_end o, gemm_terms t)
 {
     rs_launch(c, "gemm", gemm_kernel<BM, BN, TM, TN>, dim3(rs_blocks(o.m, BM), rs_blocks(o.n, BN)),
-              dim3(GEMM_THREADS), 0, a, b, o);
+              dim3(GEMM_THREADS), 0, a, b, o, t);
 }
 
 #endif

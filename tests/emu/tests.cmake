@@ -49,16 +49,28 @@ if(NOT RS_SANITIZE)
   rs_emu_test(nvcc bash ${CMAKE_CURRENT_LIST_DIR}/test_nvcc.sh ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
   set_tests_properties(emu.parity emu.nvcc PROPERTIES TIMEOUT 1200)
 endif()
-# What the CUDA backend does beside its ops: storage types of gemm, twins of communicators by NCCL.
-foreach(name gemm_types data cudnn)
-  add_executable(emu_${name} ${CMAKE_CURRENT_LIST_DIR}/test_${name}.c ${CMAKE_SOURCE_DIR}/tests/harness/test.c)
+# What the CUDA backend does beside its ops: storage types of gemm, twins of communicators by NCCL, queues, weights.
+function(rs_emu_host_program name source)
+  add_executable(emu_${name} ${source} ${CMAKE_SOURCE_DIR}/tests/harness/test.c)
   set_target_properties(emu_${name} PROPERTIES LINKER_LANGUAGE CXX)
   target_link_libraries(emu_${name} PRIVATE rs)
   target_include_directories(emu_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_compile_definitions(emu_${name} PRIVATE RS_SOURCE_DIR="${CMAKE_SOURCE_DIR}" RS_BUILD_DIR="${CMAKE_BINARY_DIR}")
-endforeach()
+endfunction()
+rs_emu_host_program(gemm_types ${CMAKE_CURRENT_LIST_DIR}/test_gemm_types.c)
+rs_emu_host_program(data ${CMAKE_CURRENT_LIST_DIR}/test_data.c)
+rs_emu_host_program(cudnn ${CMAKE_CURRENT_LIST_DIR}/test_cudnn.c)
+rs_emu_host_program(device ${CMAKE_SOURCE_DIR}/tests/unit/test_device.c)
+rs_emu_host_program(weights ${CMAKE_SOURCE_DIR}/tests/model/test_weights.c)
 rs_emu_test(gemm_types emu_gemm_types)
 rs_emu_test(data bash ${CMAKE_CURRENT_LIST_DIR}/test_data.sh $<TARGET_FILE:emu_data>)
 # Not emulated: cuDNN itself, without a GPU. Its libraries are beside the headers, if anywhere.
 rs_emu_test(cudnn bash ${CMAKE_CURRENT_LIST_DIR}/test_cudnn.sh $<TARGET_FILE:emu_cudnn>
   ${RS_CUDA_INCLUDE}/../lib)
+foreach(seed 1 2 3)
+  rs_emu_test(queues_${seed} ${CMAKE_COMMAND} -E env EMU_STREAM=rand EMU_SEED=${seed} $<TARGET_FILE:emu_device> t_queues)
+  rs_emu_test(weights_${seed} ${CMAKE_COMMAND} -E env EMU_STREAM=rand EMU_SEED=${seed}
+    $<TARGET_FILE:emu_weights> t_homes_and_types)
+  rs_emu_test(weights_ring_${seed} ${CMAKE_COMMAND} -E env EMU_STREAM=rand EMU_SEED=${seed}
+    $<TARGET_FILE:emu_weights> t_host_ring_waits_for_ops)
+endforeach()
