@@ -20,7 +20,7 @@ static void t_results_do_not_depend_on_it(void)
         const char *more;
         int ranks, least; /* videos that are surely decoded ahead */
     } k_runs[] = {
-        {"", 0, VIDEOS - 1}, /* each but the first: it is known early that it comes next */
+        {"", 0, VIDEOS - 1}, /* each but perhaps the first: it is known early that it comes next */
         {"", 2, 0},
         {"", 3, 0},
         {"--set cluster.lanes=2", 4, 0},
@@ -38,7 +38,7 @@ static void t_results_do_not_depend_on_it(void)
         t_catalog_same(dir, "never", name, VIDEOS * 5);
         t_catalog_clean(dir, name);
         int n = t_catalog_logged(dir, name, k_said);
-        T_CHECKF(n >= k_runs[i].least && n < VIDEOS, "run %d: %d of %d videos", (int)i, n, VIDEOS);
+        T_CHECKF(n >= k_runs[i].least && n <= VIDEOS, "run %d: %d of %d videos", (int)i, n, VIDEOS);
     }
 }
 

@@ -44,7 +44,7 @@ static void t_table_in_chunks(void)
     table(4, 4096, 400);
 }
 
-/* mpirun is never left hanging: its own limit is 90 s. */
+/* mpirun is never left hanging: its own limit is 240 s. */
 static int steps(char **out, int n, const char *spec, double warn, double timeout)
 {
     double since = rs_now();

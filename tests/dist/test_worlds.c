@@ -1,4 +1,4 @@
-// ctest: TIMEOUT 300
+// ctest: TIMEOUT 900
 // Several runs in one output folder: they share the videos, follow who dies, and a run that was
 // stopped and continued publishes nothing that is no longer its own.
 #include <signal.h>

@@ -1,3 +1,4 @@
+// ctest: TIMEOUT 400
 // What the stages compute: everything a run of the binary leaves in its states is made again here
 // from the encoders, one training step and one sampler step, written out as loraedit.md says.
 #include <string.h>

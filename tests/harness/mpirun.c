@@ -14,9 +14,10 @@
 #include "harness/test.h"
 
 /* More ranks than cores and root (containers) are fine here. Shared memory only: no network is
- * asked for, none is needed. */
+ * asked for, none is needed. The limit is for what hangs: on a busy machine a run that waits for
+ * another takes minutes. */
 #define MPIRUN                                                                                     \
-    "env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 timeout -k 5 90 mpirun "        \
+    "env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 timeout -k 5 240 mpirun "       \
     "--oversubscribe --bind-to none --mca pml ob1 --mca btl self,vader -n %d " T_BIN "/%s %s"
 
 static int launch(char **output, int n, const char *program, const char *fmt, va_list ap)
