@@ -68,7 +68,7 @@ emulated() {
     suite emu -j "$(nproc)"
     counted emu tests/COUNT_EMU
     targets=(--target emu_small)
-    suite emu-asan -j "$(nproc)"
+    [ $long -eq 0 ] || suite emu-asan -j "$(nproc)"
     if clang++-14 --version >/dev/null 2>&1 && echo 'int main(){}' | clang++-14 -fsanitize=thread -x c++ - -o /dev/null; then
         suite emu-tsan -j "$(nproc)"
     else
