@@ -87,7 +87,7 @@ static __device__ inline void rs_conv_fetch_x(rs_raw<X, RS_CONV_CHUNK> &v, const
 {
     if (c.wide_x) {
         const X *from = rs_conv_input(c, p, k);
-        rs_fetch<true>(v, from + k.ci, from ? RS_CONV_CHUNK : 0);
+        rs_fetch<true>(v, from ? from + k.ci : c.x, from ? RS_CONV_CHUNK : 0);
         return;
     }
     X one[RS_CONV_CHUNK];

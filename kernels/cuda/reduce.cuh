@@ -7,18 +7,17 @@
 
 #include "kernels/cuda/pack.cuh"
 
-enum { RS_ROW_ITEMS = 4, RS_ROW_BLOCK = 128 };
+enum { RS_ROW_ITEMS = 4, RS_ROW_BLOCK = 128, RS_ROW_KEPT = 8192 };
 
-/* Most threads of a row: 8192 columns stay in registers. */
-static constexpr int rs_row_longest(int v)
+/* Most threads of a row, with `items` chunks of v elements each: RS_ROW_KEPT columns stay in
+ * registers. */
+static constexpr int rs_row_longest(int v, int items)
 {
-    return 2048 / v;
+    return RS_ROW_KEPT / (v * items);
 }
-/* Two such blocks a multiprocessor where it counts, so that registers stay within 128 and shorter
- * rows get more. */
-#define RS_ROW_BOUNDS(VEC, ...)                                                                    \
-    __launch_bounds__(rs_row_longest(rs_width<__VA_ARGS__>::value),                                \
-                      VEC ? rs_width<__VA_ARGS__>::value / 4 : 1)
+/* 512 such threads a multiprocessor where it counts, so that registers stay within 128. */
+#define RS_ROW_BOUNDS(VEC, v, items)                                                               \
+    __launch_bounds__(rs_row_longest(v, items), VEC ? 512 / rs_row_longest(v, items) : 1)
 
 /* How rows are dealt out. */
 typedef struct rs_rows {
@@ -28,15 +27,16 @@ typedef struct rs_rows {
     bool keep; /* the row fits into the group's registers */
 } rs_rows;
 
-static inline rs_rows rs_rows_of(int64_t rows, int64_t cols, int v)
+static inline rs_rows rs_rows_of(int64_t rows, int64_t cols, int v, int items)
 {
-    int64_t need = (cols + (int64_t)v * RS_ROW_ITEMS - 1) / ((int64_t)v * RS_ROW_ITEMS);
-    rs_rows r = {rows, cols, 1, need <= rs_row_longest(v)};
+    int64_t each = (int64_t)v * items, need = (cols + each - 1) / each;
+    int longest = rs_row_longest(v, items);
+    rs_rows r = {rows, cols, 1, need <= longest};
     if (need <= 32)
         while (r.lanes < need)
             r.lanes *= 2;
     else
-        r.lanes = r.keep ? (int)((need + 31) / 32 * 32) : rs_row_longest(v);
+        r.lanes = r.keep ? (int)((need + 31) / 32 * 32) : longest;
     return r;
 }
 
@@ -66,9 +66,9 @@ static __device__ inline rs_place rs_place_of(rs_rows r)
 }
 
 /* Chunks that a thread goes through; KEEP: their number is fixed and they stay in registers. */
-template <bool KEEP, int V> static __device__ inline int rs_row_items(rs_rows r)
+template <int V, bool KEEP, int N> static __device__ inline int rs_row_items(rs_rows r)
 {
-    return KEEP ? (int)RS_ROW_ITEMS : (int)((r.cols + (int64_t)r.lanes * V - 1) / (r.lanes * V));
+    return KEEP ? N : (int)((r.cols + (int64_t)r.lanes * V - 1) / (r.lanes * V));
 }
 
 /* First column of chunk i, and the columns left from there on. */

@@ -31,7 +31,7 @@ template <bool KEEP, bool VEC, typename R, int V, int N>
 static __device__ inline float total(rs_raw<R, V> (&v)[N], const R *x, rs_rows r, rs_place at,
                                      float *room)
 {
-    const int items = rs_row_items<KEEP, V>(r);
+    const int items = rs_row_items<V, KEEP, N>(r);
     float sum[1] = {0};
 #pragma unroll(N)
     for (int i = 0; i < items; i++) {
@@ -63,13 +63,13 @@ static __device__ inline moments moments_of(float mean, float d, float d2, float
 }
 
 template <bool KEEP, bool VEC, typename R, typename T>
-static __global__ void RS_ROW_BOUNDS(VEC, R, T)
+static __global__ void RS_ROW_BOUNDS(VEC, (rs_width<R, T>::value), RS_ROW_ITEMS)
     fwd_kernel(T *y, const R *x, vectors p, rs_rows r, float eps)
 {
     constexpr int V = rs_width<R, T>::value, N = KEEP ? RS_ROW_ITEMS : 1;
     __shared__ float room[3 * 32];
     const rs_place at = rs_place_of(r);
-    const int items = rs_row_items<KEEP, V>(r);
+    const int items = rs_row_items<V, KEEP, N>(r);
     const float inv = 1.0f / (float)r.cols;
     rs_raw<R, V> v[N];
     float q[2] = {0, 0};
@@ -116,14 +116,20 @@ static __global__ void RS_ROW_BOUNDS(VEC, R, T)
     }
 }
 
+/* Two tensors are kept: of 8 elements, half as many chunks. */
+template <typename R, typename T> static constexpr int bwd_items()
+{
+    return 16 / rs_width<R, T>::value;
+}
+
 template <bool KEEP, bool VEC, typename R, typename T>
-static __global__ void RS_ROW_BOUNDS(VEC, R, T)
+static __global__ void RS_ROW_BOUNDS(VEC, (rs_width<R, T>::value), (bwd_items<R, T>()))
     bwd_kernel(R *dx, const T *dy, const R *x, vectors p, rs_rows r, float eps, bool accumulate)
 {
-    constexpr int V = rs_width<R, T>::value, N = KEEP ? RS_ROW_ITEMS : 1;
+    constexpr int V = rs_width<R, T>::value, N = KEEP ? bwd_items<R, T>() : 1;
     __shared__ float room[5 * 32];
     const rs_place at = rs_place_of(r);
-    const int items = rs_row_items<KEEP, V>(r);
+    const int items = rs_row_items<V, KEEP, N>(r);
     const float inv = 1.0f / (float)r.cols;
     rs_raw<R, V> v[N];
     rs_raw<T, V> w[N];
@@ -199,7 +205,7 @@ void rs_cuda_layernorm_fwd(rs_cuctx *c, const rs_layernorm_fwd_args *a)
         typedef decltype(r0) R;
         typedef decltype(t0) T;
         constexpr int V = rs_width<R, T>::value;
-        rs_rows r = rs_rows_of(rows, cols, V);
+        rs_rows r = rs_rows_of(rows, cols, V, RS_ROW_ITEMS);
         rs_grid g = rs_rows_grid(r);
         bool wide = rs_vec(V, cols, a->x, a->y, a->weight, a->bias, a->scale, a->shift);
         rs_flagged(r.keep, [&](auto keep) {
@@ -222,7 +228,7 @@ void rs_cuda_layernorm_bwd(rs_cuctx *c, const rs_layernorm_bwd_args *a)
         typedef decltype(r0) R;
         typedef decltype(t0) T;
         constexpr int V = rs_width<R, T>::value;
-        rs_rows r = rs_rows_of(rows, cols, V);
+        rs_rows r = rs_rows_of(rows, cols, V, (bwd_items<R, T>()));
         rs_grid g = rs_rows_grid(r);
         bool wide = rs_vec(V, cols, a->x, a->dy, a->dx, a->weight, a->scale);
         rs_flagged(r.keep, [&](auto keep) {

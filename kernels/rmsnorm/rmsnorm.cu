@@ -25,14 +25,14 @@ static __device__ inline const float2 *angles_of(const rs_rotation &p, rs_rows r
 }
 
 template <bool KEEP, bool VEC, bool ROTATE, typename T>
-static __global__ void RS_ROW_BOUNDS(VEC, T)
+static __global__ void RS_ROW_BOUNDS(VEC, rs_width<T>::value, RS_ROW_ITEMS)
     fwd_kernel(T *y, int64_t ldy, const T *x, int64_t ldx, const float *weight, rs_rows r,
                rs_rotation p, float eps, float floor, rs_act act)
 {
     constexpr int V = rs_width<T>::value, N = KEEP ? RS_ROW_ITEMS : 1;
     __shared__ float room[32];
     const rs_place at = rs_place_of(r);
-    const int items = rs_row_items<KEEP, V>(r);
+    const int items = rs_row_items<V, KEEP, N>(r);
     const float2 *angle = angles_of<ROTATE>(p, r, at);
     rs_raw<T, V> v[N];
     float sum[1] = {0};
@@ -73,14 +73,14 @@ static __global__ void RS_ROW_BOUNDS(VEC, T)
 }
 
 template <bool KEEP, bool VEC, bool ROTATE, typename T>
-static __global__ void RS_ROW_BOUNDS(VEC, T)
+static __global__ void RS_ROW_BOUNDS(VEC, rs_width<T>::value, RS_ROW_ITEMS)
     bwd_kernel(T *dx, int64_t lddx, const T *dy, int64_t lddy, const T *x, int64_t ldx,
                const float *weight, rs_rows r, rs_rotation p, float eps)
 {
     constexpr int V = rs_width<T>::value, N = KEEP ? RS_ROW_ITEMS : 1;
     __shared__ float room[2 * 32];
     const rs_place at = rs_place_of(r);
-    const int items = rs_row_items<KEEP, V>(r);
+    const int items = rs_row_items<V, KEEP, N>(r);
     const float2 *angle = angles_of<ROTATE>(p, r, at);
     rs_raw<T, V> v[N], d[N];
     float sum[2] = {0, 0};
@@ -143,7 +143,7 @@ void rs_cuda_rmsnorm_fwd(rs_cuctx *c, const rs_rmsnorm_fwd_args *a)
     rs_typed(a->x.dtype, [&](auto t0) {
         typedef decltype(t0) T;
         constexpr int V = rs_width<T>::value;
-        rs_rows r = rs_rows_of(rows, cols, V);
+        rs_rows r = rs_rows_of(rows, cols, V, RS_ROW_ITEMS);
         rs_grid g = rs_rows_grid(r);
         bool wide = rs_vec(V, cols, a->x, a->y, a->weight);
         rs_flagged(r.keep, [&](auto keep) {
@@ -170,7 +170,7 @@ void rs_cuda_rmsnorm_bwd(rs_cuctx *c, const rs_rmsnorm_bwd_args *a)
     rs_typed(a->x.dtype, [&](auto t0) {
         typedef decltype(t0) T;
         constexpr int V = rs_width<T>::value;
-        rs_rows r = rs_rows_of(rows, cols, V);
+        rs_rows r = rs_rows_of(rows, cols, V, RS_ROW_ITEMS);
         rs_grid g = rs_rows_grid(r);
         bool wide = rs_vec(V, cols, a->dx, a->dy, a->x, a->weight);
         rs_flagged(r.keep, [&](auto keep) {

@@ -81,8 +81,7 @@ static rs_status simulate(rs_plan_report *r, rs_sim_opts *s, const plan_opts *o)
     s->latency = o->latency;
     s->ahead = AHEAD;
     s->mtbf = o->mtbf_h * 3600;
-    s->per_node = o->per_node;
-    s->per_world = o->per_world;
+    s->per_world = o->per_world * s->work.n_gangs / o->ranks; /* lanes */
     s->restart = o->restart;
     s->work.granularity = RS_GRANULARITY_CHAIN;
     RS_TRY(rs_sim_run(&r->chains, s));

@@ -85,10 +85,13 @@ static void write_rates(rs_jsonw *w, const rs_plan *p)
     rs_jsonw_f64(w, "attention", r->attention);
     rs_jsonw_f64(w, "attention_backward", r->attention_bwd);
     rs_jsonw_f64(w, "convolution", r->conv);
+    rs_jsonw_f64(w, "link", r->link);
     rs_jsonw_end(w);
     rs_jsonw_object(w, "expected");
     rs_jsonw_f64(w, "training_step", p->predicted.clip_step);
     rs_jsonw_f64(w, "sampling_step", p->predicted.step[RS_TASK_EDIT]);
+    rs_jsonw_f64(w, "training_exposed", p->predicted.exposed[RS_TASK_MOTION]);
+    rs_jsonw_f64(w, "sampling_exposed", p->predicted.exposed[RS_TASK_EDIT]);
     rs_jsonw_end(w);
 }
 
@@ -132,6 +135,8 @@ static void write_result(rs_jsonw *w, const char *name, const rs_sim_result *s)
     rs_jsonw_f64(w, "tail_begins", s->handed);
     rs_jsonw_f64(w, "lost", s->lost);
     rs_jsonw_f64(w, "down", s->down);
+    rs_jsonw_f64(w, "waited", s->waited);
+    rs_jsonw_i64(w, "helped", s->helped);
     rs_jsonw_i64(w, "failures", s->failures);
     rs_jsonw_i64(w, "tasks", s->tasks);
     rs_jsonw_i64(w, "events", s->events);

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/plan.h"
+#include "job/job.h"
 
 /* "3.2 h": in the unit that gives a number from 1 to 100 or so. */
 static const char *time_text(rs_arena *a, double s)
@@ -108,6 +109,24 @@ static const char *flop_text(rs_arena *a, double v)
     return rs_arena_printf(a, "%.3g %sFLOP", v, k_units[u]);
 }
 
+/* What gangs and lanes make of these. */
+static void print_shared(const rs_plan_report *r, rs_arena *a)
+{
+    const rs_plan_prediction *p = &r->plan->predicted;
+    const rs_plan_sizes *z = &r->plan->sizes;
+    int64_t lanes = rs_session_lanes(r->plan->cfg);
+    if (z->home == RS_PLAN_SHARDED && z->gang > 1)
+        rs_out("  gangs of %lld: of these steps %s and %s are waits for gathers, by %.3g GB/s\n",
+               (long long)z->gang, time_text(a, p->exposed[RS_TASK_MOTION]),
+               time_text(a, p->exposed[RS_TASK_EDIT]), r->plan->rates.link * 1e-9);
+    if (lanes > 1)
+        rs_out("  lanes of %lld ranks\n", (long long)lanes);
+    for (int i = 1, w = rs_plan_widest(r->plan->cfg, z); 1 << i <= w; i++)
+        rs_out(
+            "  a lane of %d ranks, where some would wait: motion takes %.3g, an edit %.3g of it\n",
+            1 << i, p->wider[RS_TASK_MOTION][i], p->wider[RS_TASK_EDIT][i]);
+}
+
 static void print_rates(const rs_plan_report *r, rs_arena *a)
 {
     const rs_plan_rates *q = &r->plan->rates;
@@ -122,6 +141,7 @@ static void print_rates(const rs_plan_report *r, rs_arena *a)
     rs_out("  expected: %s a training step on the clip, %s a sampling step\n",
            time_text(a, r->plan->predicted.clip_step),
            time_text(a, r->plan->predicted.step[RS_TASK_EDIT]));
+    print_shared(r, a);
 }
 
 static void print_stage(const rs_plan_report *r, rs_arena *a, int s)
@@ -181,7 +201,7 @@ static void print_simulation(const rs_plan_report *r, rs_arena *a)
 {
     const rs_sim_result *s = &r->stages;
     const rs_sim_opts *o = r->sim;
-    double ranks = (double)r->ranks;
+    double ranks = (double)o->work.n_gangs;
     rs_out("\n  simulation, seed %llu: work %s, longest video %s, bound %s\n",
            (unsigned long long)o->seed, time_text(a, s->work), time_text(a, s->chain),
            time_text(a, s->bound));
@@ -191,6 +211,10 @@ static void print_simulation(const rs_plan_report *r, rs_arena *a)
     print_row(a, "whole videos", &r->chains);
     rs_out("    %-14s %10s  %8.3f  %7.1f %%\n", "even split", time_text(a, s->even),
            s->even / s->bound, s->work / (ranks * s->even) * 100);
+    if (s->waited > 0)
+        rs_out("  ranks at work waited for %s: for longer passes of their gang, or sharing a stage "
+               "(%lld times)\n",
+               time_text(a, s->waited), (long long)s->helped);
     if (o->mtbf == 0)
         return;
     rs_out("  with a failure of every node (%lld rank%s) in %s; the even split without\n",

@@ -107,6 +107,14 @@
     E(HOME_HOST, "host", "page-locked host memory; a GPU streams it, two blocks at a time")        \
     E(HOME_SHARDED, "sharded", "a part of every block in each rank of a gang")
 
+#define RS_CFG_ENUM_lanes(E)                                                                       \
+    E(LANES_1, "1", "a rank per job")                                                              \
+    E(LANES_2, "2", "ranks per job, in the whole run")                                             \
+    E(LANES_4, "4", "ranks per job")                                                               \
+    E(LANES_8, "8", "ranks per job")                                                               \
+    E(LANES_AUTO, "auto",                                                                          \
+      "one, and up to 8 of a gang or node for a stage when fewer are ready than ranks wait")
+
 /* Constants from BATCH_OFF on are numbers of jobs. */
 #define RS_CFG_ENUM_batch(E)                                                                       \
     E(BATCH_AUTO, "auto",                                                                          \
@@ -142,7 +150,7 @@
 #define RS_CFG_ENUMS(L)                                                                            \
     L(family) L(sampling) L(mask_shape) L(first_frame) L(lora_target) L(timestep) L(schedule)      \
     L(given) L(appearance_when) L(appearance_mode) L(sampler) L(preset) L(backend) L(log_level)    \
-    L(progress) L(home) L(ahead) L(recompute) L(precision) L(batch)
+    L(progress) L(home) L(ahead) L(recompute) L(precision) L(lanes) L(batch)
 /* clang-format on */
 
 /* Settings of the top level. */
@@ -292,10 +300,8 @@
     X(cluster, INT, gang, "0", "ranks",                                                            \
       "ranks that share one copy of the weights with memory.home sharded; 0: those of a node",     \
       RANGE(0, 65536))                                                                             \
-    X(cluster, INT, lanes, "1", "ranks",                                                           \
-      "ranks that share one job by sequence parallelism: 1, 2, 4 or 8; results do not depend on "  \
-      "it",                                                                                        \
-      RANGE(1, 8))                                                                                 \
+    X(cluster, ENUM, lanes, "1", "ranks",                                                          \
+      "ranks that share one job by sequence parallelism; results do not depend on it", lanes)      \
     X(cluster, ENUM, batch, "auto", "jobs",                                                        \
       "appearance stages that a rank trains side by side, steps on single frames in one pass "     \
       "over "                                                                                      \

@@ -134,7 +134,10 @@ static rs_status log_seconds(rs_run_session *s)
            "%.3g s, appearance %.3g s, edit %.3g s; %.3g videos per hour",
            r.gemm * 1e-9, p->clip_step, p->step[RS_TASK_EDIT], p->task[RS_TASK_MOTION],
            d.appearances > 0 ? p->task[RS_TASK_APPEARANCE] : 0, p->task[RS_TASK_EDIT],
-           3600 * (double)s->world.size / video);
+           3600 * (double)(s->world.size / s->world.width) / video);
+    if (p->exposed[RS_TASK_MOTION] > 0 || p->exposed[RS_TASK_EDIT] > 0)
+        RS_LOG(INFO, "of that, waits for gathers, by %.3g GB/s: %.3g s and %.3g s", r.link * 1e-9,
+               p->exposed[RS_TASK_MOTION], p->exposed[RS_TASK_EDIT]);
     return RS_OK;
 }
 

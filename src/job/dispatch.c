@@ -30,7 +30,11 @@ static void free_dispatch(rs_dispatch **out)
 rs_status rs_dispatch_open(rs_dispatch **out, const rs_world *w, const rs_dispatch_opts *o)
 {
     rs_dispatch *d = rs_alloc(1, sizeof *d);
-    *d = (rs_dispatch){.w = w, .o = *o, .ended_ok = -1, .now = {.video = -1}};
+    *d = (rs_dispatch){.w = w,
+                       .o = *o,
+                       .ended_ok = -1,
+                       .leader = w->rank - w->rank % w->width,
+                       .now = {.video = -1, .width = 1}};
     pthread_mutex_init(&d->lock, NULL);
     *out = d;
     rs_status st = rs_comm_agree(w->comm, rs_world_leads(w) ? rs_lead_open(d) : RS_OK);
@@ -155,7 +159,8 @@ static rs_status await_answer(rs_dispatch *d, note *n)
 /* It was assigned while another task ran, which took longer than expected. */
 static bool too_late(const rs_dispatch *d, const note *n)
 {
-    return n->video >= 0 && d->o.ranks && rs_now() + n->room > d->o.ranks[d->w->rank].deadline;
+    return n->video >= 0 && n->helps < 0 && d->o.ranks &&
+           rs_now() + n->room > d->o.ranks[d->w->rank].deadline;
 }
 
 static rs_status not_begun(rs_dispatch *d, const note *n, int64_t task, rs_companion of)
@@ -171,10 +176,24 @@ static rs_status not_begun(rs_dispatch *d, const note *n, int64_t task, rs_compa
     return tell(d, &back);
 }
 
+static rs_status tell_lane(rs_dispatch *d, int64_t video)
+{
+    const rs_world *w = d->w;
+    note n = {.kind = NOTE_JOIN, .video = video, .edit = d->now.edit, .stage = d->now.stage};
+    for (int r = w->rank + 1; r < w->rank + w->width * d->now.width; r++)
+        RS_TRY(rs_comm_send(w->comm, &n, sizeof n, r, RS_TAG_LANE));
+    return RS_OK;
+}
+
 /* The task of an answer, and its companions. */
 static rs_status hand_back(rs_dispatch *d, const note *n)
 {
     d->ended_ok = -1;
+    if (n->width > 1) { /* who would have helped */
+        d->now.width = n->width;
+        RS_TRY(tell_lane(d, -1));
+        d->now.width = 1;
+    }
     for (int i = 0; i < d->n_coming; i++)
         RS_TRY(not_begun(d, n, d->coming_task[i], d->coming[i]));
     return not_begun(d, n, n->task, (rs_companion){.video = n->video, .edit = n->edit});
@@ -185,8 +204,13 @@ static void begin(rs_dispatch *d, const note *n)
     d->now = (rs_assignment){.video = n->video,
                              .edit = n->edit,
                              .stage = n->stage,
+                             .width = n->video >= 0 ? n->width : 1,
+                             .helps = n->video >= 0 && n->helps >= 0,
                              .fates = d->fates,
                              .n_with = d->n_coming};
+    d->called = false;
+    if (d->now.helps)
+        d->leader = n->helps;
     d->task[0] = n->task;
     for (int i = 0; i < d->n_coming; i++) {
         d->now.with[i] = d->coming[i];
@@ -214,18 +238,16 @@ rs_status rs_dispatch_next(rs_dispatch *d, rs_assignment *out)
 
 rs_status rs_dispatch_call_lane(rs_dispatch *d)
 {
-    const rs_world *w = d->w;
-    note n = {.kind = NOTE_JOIN, .video = d->now.video, .edit = d->now.edit, .stage = d->now.stage};
-    for (int r = w->rank + 1; r < w->rank + w->width; r++)
-        RS_TRY(rs_comm_send(w->comm, &n, sizeof n, r, RS_TAG_LANE));
-    return RS_OK;
+    d->called = true;
+    return tell_lane(d, d->now.video);
 }
 
 rs_status rs_dispatch_follow(rs_dispatch *d, rs_assignment *out)
 {
     note n;
-    RS_TRY(await(d, &n, d->w->rank - d->w->rank % d->w->width, RS_TAG_LANE));
-    *out = (rs_assignment){.video = n.video, .edit = n.edit, .stage = n.stage};
+    RS_TRY(await(d, &n, d->leader, RS_TAG_LANE));
+    *out = (rs_assignment){
+        .video = n.video, .edit = n.edit, .stage = n.stage, .width = d->now.width, .helps = true};
     return RS_OK;
 }
 
@@ -248,6 +270,9 @@ rs_status rs_dispatch_end(rs_dispatch *d, int k, const rs_edit_report *end)
     if (k == 0) /* what comes next may follow it, not its companions */
         d->ended_ok = end->status == RS_OK ? d->task[0] : -1;
     d->task[k] = -1;
+    if (d->now.width > 1 && !d->called) /* there was nothing to do */
+        RS_TRY(tell_lane(d, -1));
+    d->now.width = 1;
     return tell(d, &n);
 }
 

@@ -10,6 +10,8 @@
  *
  * With lanes of several ranks their leaders do so, and call the others to the stages that a lane
  * shares:  open -> { follow -> work }... -> close
+ * Where lanes are found for each stage, a rank may be told by next that it helps another one. Then
+ * it goes on with  follow -> work  once, and asks again.
  *
  * Rank 0 works too: a thread of its own, which sleeps between looks at the messages, directs. */
 #ifndef RS_JOB_DISPATCH_H
@@ -32,6 +34,8 @@ typedef struct rs_assignment {
     int64_t video; /* index into the list of open; -1: there is nothing more for this rank */
     int64_t edit;  /* -1: the video's own */
     rs_task_stage stage;
+    int width;  /* ranks that share it, beyond those of the world's lanes: this one and the next */
+    bool helps; /* this rank is one of the others: next is follow */
     /* PUBLISH: what became of the video's edits so far (n_edits); valid until the next call of
      * next. Of those that failed: status, stage and reason. */
     const struct rs_edit_report *fates;
@@ -63,6 +67,8 @@ typedef struct rs_dispatch_opts {
         *videos; /* what there is to do, equal on all ranks; borrowed until close */
     int64_t n_videos;
     const rs_sched_gang *ranks; /* (world size) what they may do; NULL: everything */
+    bool in_step;               /* ranks of a gang walk their passes together */
+    int widest;                 /* lanes of a gang's ranks that are found for each stage; 1: none */
     int batch; /* most appearances of a rank at a time (equal on all ranks); 0, 1: one */
     rs_task_end_fn *on_task; /* rank 0: called for the tasks of all ranks */
     rs_report_fn *on_report;
@@ -89,7 +95,7 @@ rs_status rs_dispatch_end(rs_dispatch *d, int k, const rs_edit_report *end) RS_N
 /* Leader of a lane: the others begin this task too, with follow. */
 rs_status rs_dispatch_call_lane(rs_dispatch *d) RS_NODISCARD;
 /* The other ranks of a lane, in place of next: the task that the leader calls for; video -1: there
- * are no more. Nothing is reported, and it has no end. */
+ * are no more, or who was told to help is not needed. Nothing is reported, and it has no end. */
 rs_status rs_dispatch_follow(rs_dispatch *d, rs_assignment *out) RS_NODISCARD;
 /* Collective, after next gave nothing: waits until no rank works any more (not in a collective: the
  * others may take their time). *finished: every video has ended, equal on all ranks. Nulls *d. */

@@ -16,6 +16,7 @@ typedef struct rs_lead {
     bool threaded, leave;
     note_box box;         /* for rank 0's own worker */
     rs_sched_gang *lanes; /* what they may do: what their leaders may */
+    int64_t *gang_of;     /* (lanes) gangs of their ranks */
     int n_lanes;
     int out;                /* lanes that say no more */
     rs_edit_report **fates; /* (videos) of each video's edits; NULL until one failed */
@@ -56,7 +57,9 @@ static rs_status answer_all(rs_dispatch *d)
                   .video = a.kind == RS_ANSWER_DONE ? -1 : a.video,
                   .edit = a.edit,
                   .stage = a.stage,
-                  .room = a.room};
+                  .room = a.room,
+                  .width = a.width,
+                  .helps = a.kind == RS_ANSWER_HELP ? (int32_t)a.leader : -1};
         if (a.kind == RS_ANSWER_TASK && a.stage == RS_TASK_PUBLISH)
             RS_TRY(send_fates(d, &a));
         RS_TRY(send(d, a.gang, &n));
@@ -159,6 +162,16 @@ rs_status rs_lead_open(rs_dispatch *d)
     pthread_cond_init(&l->heard, NULL);
     l->fates = rs_alloc((size_t)d->o.n_videos + 1, sizeof *l->fates);
     l->n_lanes = (int)o.n_gangs;
+    l->gang_of = rs_alloc((size_t)o.n_gangs, sizeof *l->gang_of);
+    for (int i = 0; i < l->n_lanes; i++)
+        l->gang_of[i] = d->w->gang_of[i * d->w->width];
+    o.groups = l->gang_of;
+    o.in_step = d->o.in_step;
+    o.widest = d->o.widest;
+    if (o.in_step && rs_comm_size(d->w->gang) > 1)
+        RS_LOG(DETAIL, "gangs keep to one kind of pass");
+    if (o.widest > 1)
+        RS_LOG(DETAIL, "lanes of up to %d ranks, where some would wait", o.widest);
     if (d->o.ranks) {
         l->lanes = rs_alloc((size_t)o.n_gangs, sizeof *l->lanes);
         for (int i = 0; i < l->n_lanes; i++)
@@ -189,6 +202,7 @@ void rs_lead_close(rs_dispatch *d)
     rs_dealloc(l->fates);
     rs_box_free(&l->box);
     rs_dealloc(l->lanes);
+    rs_dealloc(l->gang_of);
     rs_dealloc(l);
     d->lead = NULL;
 }

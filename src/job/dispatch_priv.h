@@ -14,7 +14,7 @@ typedef enum note_kind {
     NOTE_FATE,   /* from rank 0, in front of the answer PUBLISH: what became of an edit */
     NOTE_WITH,   /* from rank 0, in front of the answer: a companion */
     NOTE_ANSWER, /* take this task; video -1: there are no more */
-    NOTE_JOIN    /* from the leader of a lane: begin this stage with me; video -1: no more */
+    NOTE_JOIN /* from the leader of a lane: begin this stage with me; video -1: no more, or not */
 } note_kind;
 
 /* One shape for all messages. */
@@ -23,7 +23,9 @@ typedef struct note {
     bool stopped; /* ASK, END: this rank was asked to stop */
     int64_t task, follows, video, edit;
     rs_task_stage stage;
-    double room; /* ANSWER: that must be left of the time when the task is begun */
+    int32_t width; /* ANSWER */
+    int32_t helps; /* ANSWER: the rank that works on it; -1: it is for the one that asked */
+    double room;   /* ANSWER: that must be left of the time when the task is begun */
     rs_edit_report report;
 } note;
 
@@ -45,6 +47,8 @@ struct rs_dispatch {
     int64_t coming_task[RS_SCHED_BATCH - 1];
     int n_coming;
     int64_t ended_ok; /* the last task, if it ended well; -1 */
+    int leader;       /* rank that calls this one */
+    bool called;      /* the others of the lane were called to the present task */
     bool asked;       /* an answer is on its way, or there */
     rs_edit_report *fates;
     size_t fates_cap;

@@ -83,6 +83,11 @@ void rs_session_close(rs_run_session *s);
  * one. */
 rs_status rs_session_use(rs_run_session *s, const rs_config *cfg, const char *arm) RS_NODISCARD;
 
+/* cluster.lanes: ranks of a lane; 0: auto. */
+int64_t rs_session_lanes(const rs_config *c);
+/* What this rank runs from now on is shared by so many ranks; follows: another one leads. */
+void rs_session_use_lane(rs_run_session *s, int width, bool follows);
+
 /* Sizes under the present settings, and what the transformer is opened with or keeps from now on.
  */
 rs_status rs_session_plan(rs_run_session *s) RS_NODISCARD;

@@ -1,10 +1,13 @@
 #include "job/plan.h"
 
 #include <math.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/num.h"
 #include "job/check.h"
+#include "job/job.h"
+#include "nn/lane.h"
 #include "stage/stage.h"
 
 _Static_assert((int)RS_TASK_DECODE == (int)RS_STAGE_DECODE &&
@@ -160,7 +163,7 @@ static void predict(rs_plan *p, double references)
 
 rs_status rs_plan_init(rs_plan *p, const rs_plan_opts *o)
 {
-    *p = (rs_plan){.arena = rs_arena_create()};
+    *p = (rs_plan){.arena = rs_arena_create(), .per_node = o->per_node};
     RS_TRY(load(p, o));
     RS_TRY(rs_plan_read_costs(&p->costs, p->arena, o->costs));
     RS_TRY(find_rates(p, o));
@@ -177,15 +180,46 @@ void rs_plan_fini(rs_plan *p)
     rs_arena_destroy(&p->arena);
 }
 
+int rs_plan_widest(const rs_config *c, const rs_plan_sizes *z)
+{
+    int widest = rs_session_lanes(c) == 0 ? RS_LANE_MAX : 1;
+    while (widest > 1 && (z->heads % widest || z->tokens / z->frames[0] < widest))
+        widest /= 2; /* steps on one frame have the fewest tokens */
+    return widest;
+}
+
+_Static_assert((int)RS_SIM_WIDTHS == (int)RS_PLAN_WIDTHS, "1, 2, 4 and 8");
+
+/* As rs_world_make_gangs. What the simulation calls a gang is a lane. */
+static void add_groups(rs_director_opts *o, const rs_plan *p, int64_t width)
+{
+    bool sharded = p->sizes.home == RS_PLAN_SHARDED && p->sizes.gang > 1;
+    int64_t size = rs_max_i64(1, (sharded ? p->sizes.gang : p->per_node) / width);
+    int64_t *groups = RS_NEW(p->arena, int64_t, o->n_gangs);
+    for (int64_t g = 0; g < o->n_gangs; g++)
+        groups[g] = g / size;
+    o->groups = groups;
+    o->in_step = sharded;
+    o->widest = rs_plan_widest(p->cfg, &p->sizes);
+}
+
 rs_status rs_plan_sim_opts(rs_sim_opts *o, const rs_plan *p, int64_t ranks)
 {
     if (!p->costs_known)
         return RS_FAIL(USAGE, "%s: no seconds of the stage %s, which the catalog has",
                        p->costs.from, p->first_unknown);
-    *o = (rs_sim_opts){.work = {.videos = p->videos, .n_videos = p->n_videos, .n_gangs = ranks},
+    int64_t width = rs_max_i64(1, rs_session_lanes(p->cfg));
+    if (ranks % width)
+        return RS_FAIL(USAGE, "cluster.lanes: lanes of %lld ranks do not divide %lld",
+                       (long long)width, (long long)ranks);
+    *o = (rs_sim_opts){.work = {.videos = p->videos, .n_videos = p->n_videos},
                        .seed = (uint64_t)p->cfg->seed,
-                       .per_node = 1};
+                       .per_node = rs_max_i64(1, p->per_node / width)};
+    o->work.n_gangs = ranks / width;
+    add_groups(&o->work, p, width);
+    memcpy(o->wider, p->predicted.wider, sizeof o->wider);
     for (int s = 0; s < RS_TASK_COUNT; s++) {
+        o->pass[s] = p->predicted.pass[s]; /* only their ratios count */
         o->cv[s] = isnan(p->costs.stage[s].cv) ? 0 : p->costs.stage[s].cv;
         o->checkpoint[s] = p->between_s[s];
     }

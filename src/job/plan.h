@@ -35,6 +35,7 @@ typedef struct rs_plan {
     rs_plan_sizes sizes;
     rs_plan_rates rates;
     rs_plan_prediction predicted; /* from sizes and rates */
+    int64_t per_node;             /* ranks of a machine */
     rs_plan_costs costs;    /* measured; the predicted ones where no measured ones were given */
     rs_sched_video *videos; /* after copying; unknown seconds are 0 */
     int64_t n_videos, n_edits;
@@ -50,9 +51,13 @@ typedef struct rs_plan {
 rs_status rs_plan_init(rs_plan *p, const rs_plan_opts *o) RS_NODISCARD;
 void rs_plan_fini(rs_plan *p);
 
-/* The catalog on so many ranks: the plan's work with its costs. RS_USAGE where the costs given
- * leave some out. */
+/* The catalog on so many ranks: the plan's work with its costs, its gangs (of the weights, else of
+ * a node) and lanes. RS_USAGE where the costs given leave some out, or lanes do not divide the
+ * ranks.
+ */
 rs_status rs_plan_sim_opts(rs_sim_opts *o, const rs_plan *p, int64_t ranks) RS_NODISCARD;
+/* cluster.lanes auto: the widest lane that the model's heads and tokens allow; else 1. */
+int rs_plan_widest(const rs_config *c, const rs_plan_sizes *z);
 
 /* ---- parts ---- */
 

@@ -9,15 +9,18 @@
 
 /* Dense bf16 without sparsity. GEMM: 70 % of the 989.4 TFLOP/s of NVIDIA's data sheet, which is the
  * 1.8 ms per block of 1,560 tokens that the design counts with. Attention: cuDNN 9's fused kernels,
- * 16k tokens, head width 128. Convolutions: half of the GEMM rate, an assumption. Memory: what a
+ * 16k tokens, head width 128. Convolutions: half of the GEMM rate, an assumption. Between devices:
+ * three quarters of the 450 GB/s that NVLink has each way, an assumption too. Memory: what a
  * program finds free. */
 static const rs_plan_rates k_devices[] = {
     {.device = "h100",
-     .source = "GEMM 70 % of the data sheet, attention as cuDNN 9 measures, convolutions assumed",
+     .source = "GEMM 70 % of the data sheet, attention as cuDNN 9 measures, convolutions and link "
+               "assumed",
      .gemm = 693e12,
      .attention = 595e12,
      .attention_bwd = 516e12,
      .conv = 346e12,
+     .link = 340e9,
      .memory = (int64_t)78 << 30,
      .value_bytes = 2},
     {.device = "h200",
@@ -26,6 +29,7 @@ static const rs_plan_rates k_devices[] = {
      .attention = 595e12,
      .attention_bwd = 516e12,
      .conv = 346e12,
+     .link = 340e9,
      .memory = (int64_t)139 << 30,
      .value_bytes = 2},
     {.device = "rtx4090",
@@ -34,6 +38,7 @@ static const rs_plan_rates k_devices[] = {
      .attention = 99e12,
      .attention_bwd = 86e12,
      .conv = 58e12,
+     .link = 22e9, /* PCIe 4 */
      .memory = (int64_t)23 << 30,
      .value_bytes = 2},
 };
@@ -103,7 +108,17 @@ static double conv(const probe *p)
            (double)p->out.shape[3];
 }
 
-/* FLOP/s of the fastest call. */
+/* Ranks of a machine hand each other data by copies from memory to memory: bytes. */
+static double copy(const probe *p)
+{
+    const rs_tensor *rows[] = {&p->x, &p->q, &p->k, &p->v, &p->o, &p->dq, &p->dk, &p->dv};
+    enum { N = sizeof rows / sizeof *rows };
+    for (int i = 1; i < N; i++)
+        memcpy(rows[i]->data, rows[i - 1]->data, rs_tensor_bytes(*rows[i]));
+    return (N - 1) * (double)rs_tensor_bytes(p->x);
+}
+
+/* FLOP/s, or bytes, of the fastest call. */
 static double rate(double (*call)(const probe *), const probe *p)
 {
     const double LEAST = 0.01;
@@ -134,52 +149,20 @@ rs_status rs_plan_rates_measure(rs_plan_rates *out, rs_device *d, const rs_plan_
                            .gemm = rate(gemm, &p),
                            .attention = rate(attention, &p),
                            .attention_bwd = rate(attention_bwd, &p),
-                           .conv = rate(conv, &p)};
+                           .conv = rate(conv, &p),
+                           .link = rs_device_host_memory(d) ? rate(copy, &p) : 0};
     rs_pool_release(&pool);
     return rs_device_check(d);
 }
 
-/* ---- stages ---- */
-
-static double seconds(const rs_plan_rates *r, rs_flops f)
-{
-    return f.gemm / r->gemm + f.attention / r->attention + f.attention_bwd / r->attention_bwd;
-}
-
-static double appearance(rs_plan_prediction *p, const rs_config *c, const rs_plan_sizes *z,
-                         const rs_plan_rates *r, double references)
-{
-    double singles = (double)c->appearance.repeats * references,
-           steps = (double)c->appearance.steps;
-    if (c->appearance.schedule == RS_CFG_SCHEDULE_CODE)
-        steps = (double)c->appearance.epochs * (1 + singles);
-    p->step[RS_TASK_APPEARANCE] =
-        (p->clip_step + singles * seconds(r, z->work.one_frame)) / (1 + singles);
-    double encoded =
-        2 * z->work.encode_one / r->conv + seconds(r, z->work.text) + seconds(r, z->work.image);
-    return steps * p->step[RS_TASK_APPEARANCE] + references * encoded;
-}
-
-void rs_plan_predict(rs_plan_prediction *p, const rs_config *c, const rs_plan_sizes *z,
-                     const rs_plan_rates *r, double references)
-{
-    const rs_plan_work *w = &z->work;
-    double passes = c->edit.guidance != 1 ? 2 : 1, encode = w->encode / r->conv;
-    double prompt = seconds(r, w->text), image = seconds(r, w->image);
-    *p = (rs_plan_prediction){.clip_step = seconds(r, w->step)};
-    p->step[RS_TASK_MOTION] = p->clip_step;
-    p->step[RS_TASK_EDIT] = passes * seconds(r, w->forward);
-    p->task[RS_TASK_INGEST] = 2 * encode + prompt + image;
-    p->task[RS_TASK_MOTION] = (double)c->motion.steps * p->clip_step;
-    p->task[RS_TASK_APPEARANCE] = appearance(p, c, z, r, references);
-    p->task[RS_TASK_EDIT] =
-        (double)c->edit.steps * p->step[RS_TASK_EDIT] + encode + passes * prompt + image;
-    p->task[RS_TASK_DECODE] = w->decode / r->conv;
-    if (c->measure.clip)
-        p->task[RS_TASK_PUBLISH] = 2 * (double)c->clip.frames * image;
-}
-
 /* ---- a named device ---- */
+
+static double clip_step(const rs_config *c, const rs_plan_sizes *z, const rs_plan_rates *r)
+{
+    rs_plan_prediction p;
+    rs_plan_predict(&p, c, z, r, 0);
+    return p.clip_step;
+}
 
 rs_status rs_plan_sizes_on(rs_plan_sizes *z, const rs_config *c, const rs_catalog *catalog,
                            const rs_plan_rates *r, int64_t ranks, rs_arena *a)
@@ -190,13 +173,13 @@ rs_status rs_plan_sizes_on(rs_plan_sizes *z, const rs_config *c, const rs_catalo
     room.limit =
         (int64_t)(c->memory.limit > 0 ? c->memory.limit * 1e9 : USABLE * (double)r->memory);
     RS_TRY(rs_plan_sizes_make(z, c, catalog, &room, r->value_bytes, 0));
-    double whole = seconds(r, z->work.step);
+    double whole = clip_step(c, z, r);
     for (int64_t gang = WIDEST; gang > 1; gang /= 2) {
         rs_plan_sizes s;
         if (gang > ranks)
             continue;
         RS_TRY(rs_plan_sizes_make(&s, c, catalog, &room, r->value_bytes, gang));
-        double gain = whole / seconds(r, s.work.step);
+        double gain = whole / clip_step(c, &s, r);
         const char *text = rs_arena_printf(
             a, "over %lld ranks makes a training step %.1f %% faster by storing more",
             (long long)gang, (gain - 1) * 100);

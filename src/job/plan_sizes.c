@@ -3,6 +3,7 @@
 
 #include "base/num.h"
 #include "base/str.h"
+#include "job/job.h"
 #include "sched/director.h"
 #include "stage/samples.h"
 #include "stage/stage.h"
@@ -191,6 +192,7 @@ static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
     z->weights[RS_PLAN_MAPPED] = k->gpu ? z->weights[RS_PLAN_HOST] : (int64_t)f.mapped;
     z->pinned = (int64_t)(f.whole - f.outside_whole);
     z->weights[RS_PLAN_SHARDED] = sharded(k, &f, z->blocks);
+    z->block_image = (int64_t)(k->gpu ? f.block_whole : f.image);
     choose_home(k, &f, gang, room->machine / rs_max_i64(1, room->ranks));
     z->streamed = is_streamed(z, &f);
     return RS_OK;
@@ -341,7 +343,7 @@ static void add_batch(maker *k, int64_t fixed)
     int asked = (int)k->cfg->cluster.batch;
     z->batch = rs_i32(rs_min_i64(asked ? asked : (int)RS_CFG_BATCH_8, rs_max_i64(1, jobs)));
     z->batch_reason = asked ? "asked for" : "as many as fit, as the weights are streamed";
-    if (k->cfg->cluster.lanes > 1) {
+    if (rs_session_lanes(k->cfg) > 1) {
         z->batch = 1;
         z->batch_reason = "the ranks of a lane share one job";
     } else if (!asked && !z->streamed) {
@@ -383,6 +385,8 @@ static void add_work(maker *k)
     double rows = (double)rs_min_i64(PROMPT_ROWS, k->text.rows) / (double)k->text.rows;
     w->step = step_flops(k, k->Fw, true);
     w->one_frame = step_flops(k, 1, true);
+    w->step_forward = step_flops(k, k->Fw, false);
+    w->one_frame_forward = step_flops(k, 1, false);
     w->forward = step_flops(k, k->F, false);
     w->text.gemm = k->text.flops.gemm * rows;
     w->text.attention = k->text.flops.attention * rows * rows;

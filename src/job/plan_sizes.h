@@ -32,10 +32,11 @@ int64_t rs_plan_machine_bytes(const char *root);
 /* Floating-point operations. */
 typedef struct rs_plan_work {
     rs_flops step, one_frame; /* a training step: on the clip or window, on one frame */
-    rs_flops forward;         /* a pass without gradients over the whole clip */
-    rs_flops text, image;     /* encodings of one prompt, one frame */
-    double encode, decode;    /* convolutions of the VAE over the whole clip */
-    double encode_one;        /* over one frame */
+    rs_flops step_forward, one_frame_forward; /* the forwards of these */
+    rs_flops forward;                         /* a pass without gradients over the whole clip */
+    rs_flops text, image;                     /* encodings of one prompt, one frame */
+    double encode, decode;                    /* convolutions of the VAE over the whole clip */
+    double encode_one;                        /* over one frame */
 } rs_plan_work;
 
 /* Bytes are of one rank. Where they depend on the prompts, for the longest. */
@@ -52,6 +53,7 @@ typedef struct rs_plan_sizes {
     const char *home_reason;
     int64_t gang;                   /* ranks that share the sharded home */
     int64_t weights[RS_PLAN_HOMES]; /* transformer, by home */
+    int64_t block_image;            /* a block as a gang gathers it */
     int64_t vae, vae_work;          /* weights; buffers of the larger of encoding and decoding */
     int64_t text, image;            /* encoders: weights that are not used in place, buffers */
     int64_t train, sample;          /* activations, one after the other */

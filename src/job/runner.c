@@ -9,6 +9,7 @@
 #include "comm/agree.h"
 #include "job/held.h"
 #include "job/index.h"
+#include "job/plan.h"
 #include "job/record.h"
 #include "job/report.h"
 #include "job/summary.h"
@@ -111,11 +112,36 @@ static rs_status work_on(rs_work *w, rs_dispatch *d, rs_video_work *v, const rs_
     rs_video_work_open(v, rs_work_video(w, k), w->unusable + w->first[k]);
     if (t->n_with > 0)
         return work_together(w, d, v, t);
+    if (t->width > 1)
+        rs_session_use_lane(w->s, t->width, false);
     if (t->stage == RS_TASK_PUBLISH)
         RS_TRY(publish(w, d, v, t, &end));
     else
         rs_video_stage(v, t->edit, t->stage, &end);
+    if (t->width > 1)
+        rs_session_use_lane(w->s, 1, false);
     return rs_dispatch_end(d, 0, &end);
+}
+
+/* A stage of another rank, which leads, when it calls for it. */
+static rs_status help(rs_work *w, rs_dispatch *d, rs_video_work *v, bool *called)
+{
+    rs_assignment t;
+    RS_TRY(rs_dispatch_follow(d, &t));
+    *called = t.video >= 0;
+    if (!*called)
+        return RS_OK;
+    int64_t k = rs_work_picked(w, t.video);
+    rs_video_work_open(v, rs_work_video(w, k), w->unusable + w->first[k]);
+    if (t.width > 1) {
+        rs_session_use_lane(w->s, t.width, true);
+        RS_LOG(DETAIL, "helps with %s of %s, over %d ranks", rs_task_stage_name(t.stage),
+               rs_work_video(w, k)->id, t.width);
+    }
+    rs_status st = rs_video_follow(v, t.edit, t.stage);
+    if (t.width > 1)
+        rs_session_use_lane(w->s, 1, false);
+    return st;
 }
 
 static rs_status work_off_all(rs_work *w, rs_dispatch *d, rs_video_work *v)
@@ -127,7 +153,8 @@ static rs_status work_off_all(rs_work *w, rs_dispatch *d, rs_video_work *v)
         if (t.video < 0)
             return RS_OK;
         double before = exposed(w);
-        RS_TRY(work_on(w, d, v, &t));
+        bool called;
+        RS_TRY(t.helps ? help(w, d, v, &called) : work_on(w, d, v, &t));
         rs_live_gather(w->s->run.live, exposed(w) - before);
     }
 }
@@ -146,16 +173,11 @@ static rs_status work_off(rs_work *w, rs_dispatch *d, rs_video_work *v)
 /* The ranks of a lane that do not lead it. */
 static rs_status follow(rs_work *w, rs_dispatch *d, rs_video_work *v)
 {
-    for (;;) {
-        rs_assignment t;
+    for (bool called = true; called;) {
         rs_live_doing(w->s->run.live, "waits for work");
-        RS_TRY(rs_dispatch_follow(d, &t));
-        if (t.video < 0)
-            return RS_OK;
-        int64_t k = rs_work_picked(w, t.video);
-        rs_video_work_open(v, rs_work_video(w, k), w->unusable + w->first[k]);
-        RS_TRY(rs_video_follow(v, t.edit, t.stage));
+        RS_TRY(help(w, d, v, &called));
     }
+    return RS_OK;
 }
 
 static rs_status call_lane(void *dispatch)
@@ -178,6 +200,8 @@ static rs_status run_list(rs_work *w, bool *finished)
     rs_dispatch_opts o = {.videos = todo,
                           .n_videos = n,
                           .ranks = w->ranks,
+                          .in_step = w->s->sizes.home == RS_PLAN_SHARDED,
+                          .widest = rs_plan_widest(w->s->run.cfg, &w->s->sizes),
                           .batch = rs_i32(batch),
                           .on_task = rs_work_take_end,
                           .on_report = rs_work_take_report,

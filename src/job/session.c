@@ -3,6 +3,7 @@
 #include "base/fsio.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/str.h"
 #include "comm/agree.h"
 #include "comm/device_data.h"
 #include "device/queue.h"
@@ -60,6 +61,21 @@ static rs_status load(rs_run_session *s, const rs_run_opts *o)
     return st;
 }
 
+int64_t rs_session_lanes(const rs_config *c)
+{
+    int64_t width = 0;
+    return rs_parse_i64(&width, rs_cfg_lanes_text(c->cluster.lanes)) ? width : 0;
+}
+
+void rs_session_use_lane(rs_run_session *s, int width, bool follows)
+{
+    const rs_world_lane *l = rs_world_lane_of(&s->world, width);
+    s->run.lane = l->lane;
+    s->run.half = l->half;
+    s->run.pair = l->pair;
+    s->run.follows = follows;
+}
+
 /* A host without a GPU computes with its cores and says so; one that is told to use CUDA does not.
  */
 static rs_status open_device(rs_device **dev, const rs_config *cfg, int cores)
@@ -103,10 +119,13 @@ static rs_status attach_devices(rs_run_session *s)
         return RS_OK;
     if (w->gang && rs_comm_size(w->gang) > 1)
         RS_TRY(rs_comm_attach(w->gang, &gather));
-    if (w->lane && rs_comm_size(w->lane) > 1)
-        RS_TRY(rs_comm_attach(w->lane, &exchange));
-    if (w->half && rs_comm_size(w->half) > 1)
-        RS_TRY(rs_comm_attach_part(w->half, w->lane, &exchange));
+    for (int i = 1; i < RS_WIDTHS; i++) {
+        const rs_world_lane *l = &w->lanes[i];
+        if (l->lane && rs_comm_size(l->lane) > 1)
+            RS_TRY(rs_comm_attach(l->lane, &exchange));
+        if (l->half && rs_comm_size(l->half) > 1)
+            RS_TRY(rs_comm_attach_part(l->half, l->lane, &exchange));
+    }
     return RS_OK;
 }
 
@@ -115,10 +134,8 @@ static rs_status open_models(rs_run_session *s, int cores)
     rs_status st = rs_run_open_models(&s->run.models, &s->dev, s->cfg, cores, s->world.gang);
     RS_TRY(rs_comm_agree(s->world.comm, st)); /* attaching takes all of a gang */
     RS_TRY(attach_devices(s));
-    s->run.models.denoiser_opts.lane = s->run.lane = s->world.lane;
-    s->run.half = s->world.half;
-    s->run.pair = s->world.pair;
-    s->run.follows = !rs_world_leads_lane(&s->world);
+    rs_session_use_lane(s, s->world.width, !rs_world_leads_lane(&s->world));
+    s->run.models.denoiser_opts.lane = s->run.lane;
     RS_TRY(rs_session_plan(s));
     return identify_model(&s->run);
 }
@@ -168,7 +185,7 @@ rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
     RS_TRY(rs_world_watch(&s->world, s->cfg->cluster.watchdog));
     RS_TRY(rs_comm_agree(c, rs_world_cores(&s->cores, &s->world)));
     RS_TRY(rs_comm_agree(c, rs_world_make_gangs(&s->world, s->cfg->cluster.gang)));
-    RS_TRY(rs_comm_agree(c, rs_world_make_lanes(&s->world, s->cfg->cluster.lanes)));
+    RS_TRY(rs_comm_agree(c, rs_world_make_lanes(&s->world, rs_session_lanes(s->cfg))));
     RS_TRY(share_deadline(s));
     RS_TRY(rs_comm_agree(c, rs_limit_arm(s->deadline - s->cfg->cluster.margin)));
     RS_TRY(rs_comm_agree(c, rs_world_neighbours(&s->machine_ranks, &s->world)));
@@ -261,8 +278,10 @@ void rs_session_close(rs_run_session *s)
     rs_session_account(s);
     rs_live_close(&s->run.live);
     rs_models_close(&s->run.models);
-    rs_comm_detach(s->world.half);
-    rs_comm_detach(s->world.lane);
+    for (int i = 1; i < RS_WIDTHS; i++) {
+        rs_comm_detach(s->world.lanes[i].half);
+        rs_comm_detach(s->world.lanes[i].lane);
+    }
     rs_comm_detach(s->world.gang);
     rs_device_destroy(&s->dev);
     rs_tenancy_close(&s->tenancy);

@@ -34,16 +34,20 @@ rs_status rs_world_watch(rs_world *w, double timeout_s)
 
 void rs_world_close(rs_world *w)
 {
-    rs_comm_close(&w->pair);
-    rs_comm_close(&w->half);
-    rs_comm_close(&w->lane);
+    for (int i = RS_WIDTHS - 1; i >= 0; i--) {
+        rs_comm_close(&w->lanes[i].pair);
+        rs_comm_close(&w->lanes[i].half);
+        rs_comm_close(&w->lanes[i].lane);
+    }
     rs_comm_close(&w->gang);
+    rs_dealloc(w->gang_of);
+    w->gang_of = NULL;
     rs_watchdog_stop(&w->watchdog);
     rs_comm_close(&w->comm);
 }
 
-/* Number of this rank's gang, where each run of neighbouring ranks of one node is one. */
-static rs_status node_gangs(int *gang, const rs_world *w)
+/* Numbers of the gangs, where each run of neighbouring ranks of one node is one. */
+static rs_status node_gangs(rs_world *w)
 {
     enum { NAME = 256 };
     rs_status st = RS_OK;
@@ -51,14 +55,14 @@ static rs_status node_gangs(int *gang, const rs_world *w)
     char mine[NAME] = {0};
     char *names = rs_arena_alloc(a, (size_t)w->size, NAME);
     size_t *bytes = RS_NEW(a, size_t, w->size);
-    int n = 0;
     for (int r = 0; r < w->size; r++)
         bytes[r] = NAME;
     gethostname(mine, NAME - 1);
     RS_TRY_OUT(rs_comm_allgather(names, w->comm, mine, bytes, "names of the nodes"));
-    for (int r = 0; r <= w->rank; r++)
-        n += r > 0 && memcmp(names + (size_t)r * NAME, names + (size_t)(r - 1) * NAME, NAME) != 0;
-    *gang = n;
+    for (int r = 1; r < w->size; r++) {
+        const char *name = names + (size_t)r * NAME;
+        w->gang_of[r] = w->gang_of[r - 1] + (memcmp(name, name - NAME, NAME) != 0);
+    }
 out:
     rs_arena_destroy(&a);
     return st;
@@ -66,10 +70,39 @@ out:
 
 rs_status rs_world_make_gangs(rs_world *w, int64_t size)
 {
-    int gang = size > 0 ? rs_i32(w->rank / size) : 0;
+    w->gang_of = rs_alloc((size_t)w->size, sizeof *w->gang_of);
+    for (int r = 0; size > 0 && r < w->size; r++)
+        w->gang_of[r] = r / size;
     if (size == 0)
-        RS_TRY(node_gangs(&gang, w));
-    return rs_comm_split(&w->gang, w->comm, gang, w->rank, "gang");
+        RS_TRY(node_gangs(w));
+    return rs_comm_split(&w->gang, w->comm, rs_i32(w->gang_of[w->rank]), w->rank, "gang");
+}
+
+static rs_status make_lane(rs_world *w, int i, int colour)
+{
+    rs_world_lane *l = &w->lanes[i];
+    RS_TRY(rs_comm_split(&l->lane, w->comm, colour, w->rank, "lane"));
+    return l->lane ? rs_lane_halves(&l->half, &l->pair, l->lane) : RS_OK;
+}
+
+/* Lanes of all widths: neighbours of a gang, counted from its first rank. */
+static rs_status make_all_lanes(rs_world *w)
+{
+    int size = rs_comm_size(w->gang), first = w->rank - rs_comm_rank(w->gang);
+    for (int i = 1; i < RS_WIDTHS && 1 << i <= w->size; i++) {
+        int at = (w->rank - first) >> i << i;
+        RS_TRY(make_lane(w, i, at + (1 << i) <= size ? first + at : -1));
+    }
+    return RS_OK;
+}
+
+const rs_world_lane *rs_world_lane_of(const rs_world *w, int width)
+{
+    int i = 0;
+    while (1 << i < width)
+        i++;
+    RS_ASSERT(i < RS_WIDTHS && 1 << i == width);
+    return &w->lanes[i];
 }
 
 rs_status rs_world_make_lanes(rs_world *w, int64_t width)
@@ -77,13 +110,17 @@ rs_status rs_world_make_lanes(rs_world *w, int64_t width)
     int gang = w->gang ? rs_comm_size(w->gang) : w->size;
     if (width == 1)
         return RS_OK;
+    if (width == 0)
+        return make_all_lanes(w);
     if (w->size % width || gang % width)
         return RS_FAIL(CONFIG, "cluster.lanes: lanes of %lld ranks do not divide %s of %d",
                        (long long)width, w->size % width ? "a world" : "a gang",
                        w->size % width ? w->size : gang);
     w->width = rs_i32(width);
-    RS_TRY(rs_comm_split(&w->lane, w->comm, rs_i32(w->rank / width), w->rank, "lane"));
-    return rs_lane_halves(&w->half, &w->pair, w->lane);
+    for (int i = 1; i < RS_WIDTHS; i++)
+        if (1 << i == w->width)
+            return make_lane(w, i, w->rank / w->width);
+    return RS_FAIL(CONFIG, "cluster.lanes: a lane of %lld ranks", (long long)width);
 }
 
 rs_status rs_world_any(bool *any, const rs_world *w, bool mine, const char *what)

@@ -10,14 +10,22 @@
 /* Tags of the messages of a run. */
 enum { RS_TAG_TO_DIRECTOR = 1, RS_TAG_TO_RANK, RS_TAG_LEAD, RS_TAG_LANE };
 
+enum { RS_WIDTHS = 4 };
+
+/* Ranks that share jobs; all NULL: this rank works alone. */
+typedef struct rs_world_lane {
+    rs_comm *lane;
+    rs_comm *half, *pair; /* nn/lane.h: rs_lane_halves */
+} rs_world_lane;
+
 typedef struct rs_world {
     rs_comm *comm;
     rs_watchdog *watchdog;
-    rs_comm *gang; /* the ranks that share one copy of the weights with this one; NULL: none */
-    rs_comm *lane; /* the ranks that share this one's jobs; NULL: none, it works alone */
-    rs_comm *half, *pair; /* of an even lane (nn/lane.h: rs_lane_halves) */
+    rs_comm *gang;    /* the ranks that share one copy of the weights with this one; NULL: none */
+    int64_t *gang_of; /* (size) number of every rank's gang, rising */
+    rs_world_lane lanes[RS_WIDTHS]; /* of 1 (empty), 2, 4 and 8 ranks; those that are used */
     int rank, size;
-    int width; /* ranks of a lane */
+    int width; /* ranks of a lane; 1 where it is found anew for every stage */
 } rs_world;
 
 /* Collective. The started ranks (rs_comm_open); log lines carry the rank from then on, and ranks
@@ -29,8 +37,10 @@ rs_status rs_world_watch(rs_world *w, double timeout_s) RS_NODISCARD;
  * divide evenly; 0: all ranks of a node. */
 rs_status rs_world_make_gangs(rs_world *w, int64_t size) RS_NODISCARD;
 /* Collective, once, after gangs. Lanes of `width` neighbouring ranks. RS_CONFIG: it does not divide
- * the world or a gang. */
+ * the world or a gang. 0: of all widths that fit into the gangs, to be chosen from. */
 rs_status rs_world_make_lanes(rs_world *w, int64_t width) RS_NODISCARD;
+/* The one of so many ranks (1, 2, 4, 8) that this rank is in. */
+const rs_world_lane *rs_world_lane_of(const rs_world *w, int width);
 /* Collective; also after a failed open. */
 void rs_world_close(rs_world *w);
 

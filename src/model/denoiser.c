@@ -9,9 +9,11 @@
 static rs_status open_weights(rs_denoiser *m, const char *path)
 {
     if (m->opts.home == RS_HOME_SHARDED)
-        return rs_wstream_open_sharded(&m->weights, m->dev, path, &m->layout, m->opts.gang,
-                                       m->opts.lane ? rs_comm_size(m->opts.lane) : 1);
-    return rs_wstream_open(&m->weights, m->dev, path, &m->layout, m->opts.home);
+        RS_TRY(rs_wstream_open_sharded(&m->weights, m->dev, path, &m->layout, m->opts.gang));
+    else
+        RS_TRY(rs_wstream_open(&m->weights, m->dev, path, &m->layout, m->opts.home));
+    rs_denoiser_tell_lane(m);
+    return RS_OK;
 }
 
 static rs_status open_parts(rs_denoiser *m, const char *model_dir)

@@ -4,6 +4,13 @@
 #include "comm/agree.h"
 #include "model/denoiser_priv.h"
 
+/* Both halves of a lane with a pair begin together, as the lane would without. */
+void rs_denoiser_tell_lane(rs_denoiser *m)
+{
+    if (m->weights)
+        rs_wstream_set_lane(m->weights, m->lane.width * (m->pair ? 2 : 1));
+}
+
 rs_status rs_denoiser_set_lane(rs_denoiser *m, rs_comm *lane, rs_comm *pair)
 {
     rs_lane l;
@@ -16,6 +23,7 @@ rs_status rs_denoiser_set_lane(rs_denoiser *m, rs_comm *lane, rs_comm *pair)
     m->pair = pair;
     m->dims.lane = &m->lane;
     m->bound = false;
+    rs_denoiser_tell_lane(m);
     rs_pool_release(&m->pool);
     return RS_OK;
 }

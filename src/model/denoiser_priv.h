@@ -92,6 +92,8 @@ rs_status rs_denoiser_run_block(rs_denoiser *m, const rs_walk *w, int i, int nex
 /* What every pass ends with. */
 rs_status rs_denoiser_finish(rs_denoiser *m) RS_NODISCARD;
 
+/* The weight stream learns with whom this rank makes its passes. */
+void rs_denoiser_tell_lane(rs_denoiser *m);
 /* Gradients of a block's factors: of the tokens of all ranks instead of this one's. Collective. */
 void rs_denoiser_sum_gradients(rs_denoiser *m, const rs_lora_terms *loras);
 /* Elements of the factors that adapters of this rank have on one block, at most. */

@@ -8,7 +8,7 @@
 /* Of the tasks that are as good as the best one, so many that are near a gang are looked at. */
 enum { NEAR_LOOK = 8 };
 
-static bool may_run(const rs_dgang *g, const rs_dtask *t, double now)
+bool rs_dgang_may_run(const rs_dgang *g, const rs_dtask *t, double now)
 {
     return (g->stages & RS_TASK_BIT(t->stage)) && g->deadline >= now + t->room;
 }
@@ -17,7 +17,6 @@ static bool may_run(const rs_dgang *g, const rs_dtask *t, double now)
 
 /* The best ready task of a stage that fits before the deadline, or -1. Appearances only if there
  * are enough for a batch, and any of them as the stage UNRIPE. */
-enum { UNRIPE = -1 };
 static int64_t best_of_stage(const rs_director *d, int stage, double deadline, double now)
 {
     bool batches = d->batch > 1 && (stage == RS_TASK_APPEARANCE || stage == UNRIPE);
@@ -38,7 +37,10 @@ static int stage_of(int s)
 
 static int64_t best_for(const rs_director *d, const rs_dgang *g, double now)
 {
-    for (int s = RS_TASK_COUNT - 1; s >= UNRIPE; s--) {
+    int order[RS_DORDER];
+    rs_dgroups_order(order, d, g - d->gangs);
+    for (int i = 0; i < RS_DORDER; i++) {
+        int s = order[i];
         bool may = g->stages & RS_TASK_BIT(stage_of(s));
         int64_t task = may ? best_of_stage(d, s, g->deadline, now) : -1;
         if (task >= 0)
@@ -57,21 +59,16 @@ static int64_t nearest_equal(const rs_director *d, int64_t gang, int64_t task, d
         return task;
     for (int i = 0; i < NEAR_LOOK && near >= 0; i++, near = d->tasks[near].next) {
         const rs_dtask *n = &d->tasks[near];
-        if (n->remaining == t->remaining && may_run(g, n, now) &&
+        if (n->remaining == t->remaining && rs_dgang_may_run(g, n, now) &&
             (best < 0 || n->rank < d->tasks[best].rank))
             best = near;
     }
     return best < 0 ? task : best;
 }
 
-/* The gang among those that ask (a tree of them) that gets this task: the one that is near, or the
- * first that may run it. -1: none. */
-static int64_t gang_for(const rs_director *d, const rs_maxtree *asking, const rs_dtask *t,
-                        double now)
+static int64_t first_for(const rs_director *d, const rs_maxtree *asking, const rs_dtask *t,
+                         double now)
 {
-    if (t->near >= 0 && may_run(&d->gangs[t->near], t, now) &&
-        asking->at[asking->leaves + d->gangs[t->near].leaf] > -INFINITY)
-        return t->near;
     for (int c = 0; c < d->n_classes; c++) {
         if (!(d->classes[c].stages & RS_TASK_BIT(t->stage)))
             continue;
@@ -80,6 +77,22 @@ static int64_t gang_for(const rs_director *d, const rs_maxtree *asking, const rs
             return d->gang_of_leaf[leaf];
     }
     return -1;
+}
+
+/* The gang among those that ask (a tree of them) that gets this task: one whose group does the
+ * like, the one that is near, or the first that may run it. -1: none. */
+static int64_t gang_for(const rs_director *d, const rs_maxtree *asking, const rs_dtask *t,
+                        double now)
+{
+    int kind = d->in_step && asking == &d->idle ? rs_dkind(t->stage) : -1;
+    bool near = t->near >= 0 && rs_dgang_may_run(&d->gangs[t->near], t, now) &&
+                asking->at[asking->leaves + d->gangs[t->near].leaf] > -INFINITY;
+    if (near && rs_dgroups_fits(d, t->near, kind))
+        return t->near;
+    int64_t fitting = kind >= 0 ? first_for(d, &d->fitting[kind], t, now) : -1;
+    if (fitting >= 0)
+        return fitting;
+    return near ? t->near : first_for(d, asking, t, now);
 }
 
 /* Latest deadline of those that ask and may run the stage; -infinity: nobody. */
@@ -105,7 +118,8 @@ static bool match(const rs_director *d, const rs_maxtree *asking, double now, in
         *gang = gang_for(d, asking, &d->tasks[*task], now);
         if (*gang < 0)
             continue; /* the last bit of a deadline, rounded the other way */
-        *task = nearest_equal(d, *gang, *task, now);
+        int64_t fitting = d->in_step ? best_for(d, &d->gangs[*gang], now) : -1;
+        *task = nearest_equal(d, *gang, fitting >= 0 ? fitting : *task, now);
         return true;
     }
     return false;
@@ -120,7 +134,7 @@ static void stop_asking(rs_director *d, int64_t gang)
         return;
     g->asking = false;
     d->n_asking--;
-    rs_maxtree_set(&d->idle, g->leaf, -INFINITY);
+    rs_dgroups_idle(d, gang, false);
     rs_maxtree_set(&d->busy, g->leaf, -INFINITY);
 }
 
@@ -146,10 +160,44 @@ static void give(rs_director *d, rs_answer *out, int64_t gang, int64_t task, boo
                        .stage = t->stage,
                        .follows = follows ? g->held[0] : -1,
                        .seconds = t->seconds,
-                       .room = t->room};
+                       .room = t->room,
+                       .leader = gang,
+                       .width = g->n_held == 0 ? g->width : 1};
+    if (g->n_held == 0)
+        rs_dgroups_running(d, gang, task, 1);
     g->held[g->n_held++] = task;
     g->follows = follows;
     rs_dbatch_take(d, out, begin);
+}
+
+/* To one that waits; neighbours that wait too may have to help it. */
+static void give_idle(rs_director *d, rs_answer *out, int64_t gang, int64_t task, double now)
+{
+    int width = rs_dgroups_widen(d, &gang, &d->tasks[task], now);
+    d->gangs[gang].width = width;
+    give(d, out, gang, task, false, now);
+    d->help_leader = gang;
+    d->help_next = gang + 1;
+    d->help_end = gang + width;
+}
+
+static void give_help(rs_director *d, rs_answer *out)
+{
+    const rs_dgang *leader = &d->gangs[d->help_leader];
+    const rs_dtask *t = &d->tasks[leader->held[0]];
+    int64_t gang = d->help_next++;
+    stop_asking(d, gang);
+    d->gangs[gang].helps = d->help_leader;
+    *out = (rs_answer){.kind = RS_ANSWER_HELP,
+                       .gang = gang,
+                       .task = leader->held[0],
+                       .video = t->video,
+                       .edit = t->edit,
+                       .stage = t->stage,
+                       .follows = -1,
+                       .seconds = t->seconds,
+                       .leader = d->help_leader,
+                       .width = leader->width};
 }
 
 /* A gang asks while it works: the next stage of its own job, unless something later waits. */
@@ -158,7 +206,7 @@ static bool answer_ahead(rs_director *d, rs_answer *out, int64_t gang, double no
     const rs_dgang *g = &d->gangs[gang];
     double begin = now + rs_dbatch_seconds(d, g);
     int64_t next = rs_djobs_successor(d, g->held[0]), other = best_for(d, g, begin);
-    if (next >= 0 && !may_run(g, &d->tasks[next], begin))
+    if (next >= 0 && !rs_dgang_may_run(g, &d->tasks[next], begin))
         next = -1;
     if (next >= 0 && (d->tasks[next].state != RS_TASK_STATE_BLOCKED || g->with[0].headless))
         next = -1;
@@ -210,7 +258,8 @@ static bool answer_done(rs_director *d, rs_answer *out)
                        .video = -1,
                        .edit = -1,
                        .stage = RS_TASK_COUNT,
-                       .follows = -1};
+                       .follows = -1,
+                       .leader = -1};
     stop_asking(d, out->gang);
     set_told(d, out->gang, true);
     return true;
@@ -221,9 +270,13 @@ bool rs_director_next(rs_director *d, double now, rs_answer *out)
     int64_t gang, task;
     if (rs_dbatch_next(d, out))
         return true;
-    if (!d->stopping) {
+    if (d->help_next < d->help_end) {
+        give_help(d, out);
+        return true;
+    }
+    if (!d->stopping && d->n_silent == 0) {
         if (match(d, &d->idle, now, &gang, &task)) {
-            give(d, out, gang, task, false, now);
+            give_idle(d, out, gang, task, now);
             return true;
         }
         if (answer_fresh(d, out, now))
@@ -238,6 +291,12 @@ bool rs_director_next(rs_director *d, double now, rs_answer *out)
 
 /* ---- events ---- */
 
+static void hear(rs_director *d, rs_dgang *g)
+{
+    d->n_silent -= g->silent;
+    g->silent = false;
+}
+
 void rs_director_ask(rs_director *d, int64_t gang)
 {
     RS_ASSERT(gang >= 0 && gang < d->n_gangs);
@@ -246,9 +305,12 @@ void rs_director_ask(rs_director *d, int64_t gang)
     g->asking = true;
     d->n_asking++;
     set_told(d, gang, false);
-    if (g->n_held == 0 || d->stopping) {
-        rs_maxtree_set(g->n_held ? &d->busy : &d->idle, g->leaf, g->deadline);
-    } else if (!g->fresh) {
+    hear(d, g);
+    if (g->n_held == 0) {
+        rs_dgroups_idle(d, gang, g->helps < 0);
+    } else if (d->stopping) {
+        rs_maxtree_set(&d->busy, g->leaf, g->deadline);
+    } else if (!g->fresh && !rs_dgroups_late(d, gang)) {
         g->fresh = true;
         d->fresh[d->n_fresh++] = gang;
     }
@@ -285,12 +347,16 @@ bool rs_director_end(rs_director *d, int64_t gang, int64_t task, rs_task_end how
         rs_djobs_ended(d, task, gang, how == RS_TASK_OK, reason);
     if (!g->with[0].headless || g->with[0].n > 0)
         return true; /* the others of the batch go on */
+    rs_dgroups_running(d, gang, task, -1);
+    rs_dgroups_free_help(d, gang);
     g->held[0] = g->held[1];
     g->with[0] = g->with[1];
     g->n_held--;
+    if (g->n_held > 0)
+        rs_dgroups_running(d, gang, g->held[0], 1);
     if (g->asking) { /* it asked while it worked, and works no more */
         rs_maxtree_set(&d->busy, g->leaf, -INFINITY);
-        rs_maxtree_set(&d->idle, g->leaf, g->deadline);
+        rs_dgroups_idle(d, gang, true);
     }
     return true;
 }
@@ -302,6 +368,7 @@ void rs_director_lose(rs_director *d, int64_t gang)
     if (!g->live)
         return;
     stop_asking(d, gang);
+    hear(d, g);
     set_told(d, gang, false);
     g->live = false;
     d->n_live--;
@@ -309,11 +376,14 @@ void rs_director_lose(rs_director *d, int64_t gang)
     rs_djobs_forget(d, gang);
     release_ahead(d, g);
     if (g->n_held > 0) {
+        rs_dgroups_running(d, gang, g->held[0], -1);
         rs_dbatch_put_back(d, &g->with[0]);
         if (!g->with[0].headless)
             rs_djobs_put_back(d, g->held[0]);
     }
+    rs_dgroups_free_help(d, gang);
     g->n_held = 0;
+    g->helps = -1;
     g->follows = false;
 }
 

@@ -14,6 +14,18 @@
  * follows: should that one not end with RS_TASK_OK, the answer is void for both sides, and the gang
  * asks again. A gang holds at most two tasks and ends them in the order it got them.
  *
+ * Gangs may have neighbours, their *group*. What its members do at that moment decides then, so a
+ * question is answered when the task has ended, not ahead. Two things that groups may be:
+ *   in step  they share weights and walk the passes over them together, each as long as the longest
+ *            of them. The members keep to one kind of pass (training the motion, the appearance,
+ *            sampling) while there is work of it: a gang takes what makes no passes and comes late
+ *            (publish, decode), then the kind that most of its group work on, then ingest while
+ *            fewer than four videos per gang are under way, then the other kinds. Nobody waits for
+ *            the sake of it.
+ *   lanes    where fewer tasks are ready than gangs wait, a task with passes is given to several
+ *            neighbours that wait: 2, 4 or 8, the first of which works on it and the others help.
+ *            Nothing is handed out before all gangs have asked once, so that this is known.
+ *
  * Batches (`batch` > 1): an appearance comes with companions, further ready ones of its shape
  * class, which the gang works on at the same time. They count as one task with their first one, and
  * end in any order. So that there are companions, the director lets appearances wait, behind all
@@ -46,7 +58,10 @@ typedef enum rs_task_stage {
 } rs_task_stage;
 
 #define RS_TASK_BIT(stage) (1u << (stage))
-#define RS_TASK_ANY        ((1u << RS_TASK_COUNT) - 1u)
+/* Stages that make passes over the transformer's weights. */
+#define RS_TASK_PASSES                                                                             \
+    (RS_TASK_BIT(RS_TASK_MOTION) | RS_TASK_BIT(RS_TASK_APPEARANCE) | RS_TASK_BIT(RS_TASK_EDIT))
+#define RS_TASK_ANY ((1u << RS_TASK_COUNT) - 1u)
 /* Stages that save their state as they go (a chain also between its stages): of these only `room`
  * has to be left before a deadline. */
 #define RS_TASK_CHECKPOINTED                                                                       \
@@ -93,7 +108,11 @@ typedef struct rs_director_opts {
     int64_t n_videos;
     const rs_sched_gang *gangs; /* n_gangs of them; NULL: all of them any stage, no deadline */
     int64_t n_gangs;
-    int batch; /* most appearances that are given together, up to RS_SCHED_BATCH; 0, 1: none */
+    const int64_t *groups; /* (n_gangs) neighbours with equal numbers are a group; NULL: none */
+    bool in_step;          /* groups walk passes together */
+    int widest; /* most gangs that may share a task: 2, 4 or 8; 0 or 1: none. Those of a lane of
+                   width P are w * P ... of their group, in its order. */
+    int batch;  /* most appearances that are given together, up to RS_SCHED_BATCH; 0, 1: none */
 } rs_director_opts;
 
 typedef struct rs_director rs_director;
@@ -106,10 +125,11 @@ void rs_director_destroy(rs_director **d); /* accepts NULL, nulls the pointer */
 
 typedef enum rs_answer_kind {
     RS_ANSWER_TASK,
+    RS_ANSWER_HELP, /* with a task of the gang `leader`; it may ask at once, as if it worked */
     RS_ANSWER_WITH, /* a companion of the task that this gang is given next: the answers that come
                        directly behind this one, up to RS_ANSWER_TASK, are all of one batch */
     RS_ANSWER_DONE /* nothing more for this gang: all has ended, or the run stops, or nobody that is
-                      left may run what is left */
+                     left may run what is left */
 } rs_answer_kind;
 
 typedef struct rs_answer {
@@ -120,9 +140,11 @@ typedef struct rs_answer {
     rs_task_stage stage;
     int64_t follows; /* void, companions too, unless this task, which the gang works on, ends with
                         RS_TASK_OK; -1 */
-    double seconds;  /* expected */
+    double seconds;  /* expected, of one gang */
     double room;     /* that must be left before the gang's deadline when the task, with its
                         companions, is begun */
+    int64_t leader;  /* works on the task: the gang itself unless it helps */
+    int width;       /* gangs that share it: leader and those behind it */
 } rs_answer;
 
 /* The next answer that is due, false when there is none now: whoever has asked and got no answer
@@ -144,7 +166,8 @@ void rs_director_ask(rs_director *d, int64_t gang);
  * was void. */
 bool rs_director_end(rs_director *d, int64_t gang, int64_t task, rs_task_end how,
                      const char *reason);
-/* The gang is gone: its question is dropped, its tasks are handed out again. Twice is fine. */
+/* The gang is gone: its question is dropped, its tasks are handed out again, who helps it is free.
+ * Twice is fine. */
 void rs_director_lose(rs_director *d, int64_t gang);
 /* A lost gang is back, without memory of what it did. */
 void rs_director_join(rs_director *d, int64_t gang);

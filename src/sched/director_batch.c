@@ -114,7 +114,7 @@ void rs_dbatch_take(rs_director *d, rs_answer *out, double begin)
 {
     rs_dgang *g = &d->gangs[out->gang];
     rs_dwith *w = &g->with[g->n_held - 1];
-    const rs_dshape *s = rs_dbatch_shape(d, &d->tasks[out->task]);
+    const rs_dshape *s = out->width == 1 ? rs_dbatch_shape(d, &d->tasks[out->task]) : NULL;
     *w = (rs_dwith){0};
     for (int64_t n = s ? companions(d, s, out->gang) : 0; w->n < n;) {
         int64_t rank = rs_maxtree_first(&d->ready, s->lo, s->hi, -INFINITY);

@@ -70,6 +70,8 @@ void rs_djobs_take(rs_director *d, int64_t task)
     RS_ASSERT(t->state == RS_TASK_STATE_READY || t->state == RS_TASK_STATE_BLOCKED);
     t->state = RS_TASK_STATE_HELD;
     d->n_held++;
+    d->n_going += !d->videos[t->video].begun;
+    d->videos[t->video].begun = true;
 }
 
 void rs_djobs_put_back(rs_director *d, int64_t task)
@@ -102,6 +104,7 @@ static void close_video(rs_director *d, int64_t video)
     RS_ASSERT(!d->videos[video].closed);
     d->videos[video].closed = true;
     d->n_open--;
+    d->n_going -= d->videos[video].begun;
 }
 
 static void settle_edits(rs_director *d, int64_t video, rs_edit_outcome outcome)

@@ -167,6 +167,7 @@ static void make_gangs(rs_director *d, const rs_sched_gang *given)
     for (int64_t g = 0; g < d->n_gangs; g++) {
         rs_dgang *gang = &d->gangs[g];
         *gang = (rs_dgang){.live = true,
+                           .width = 1,
                            .stages = given ? given[g].stages & any : any,
                            .deadline = given ? given[g].deadline : INFINITY,
                            .leaf = -1};
@@ -229,10 +230,13 @@ rs_status rs_director_create(rs_director **out, const rs_director_opts *o)
                        .n_videos = o->n_videos,
                        .n_gangs = o->n_gangs,
                        .n_open = o->n_videos,
+                       .in_step = o->in_step && o->groups,
+                       .widest = o->widest,
                        .batch = o->granularity == RS_GRANULARITY_STAGE ? o->batch : 0};
     lay_out(d);
     rank_tasks(d);
     make_gangs(d, o->gangs);
+    rs_dgroups_make(d, o->groups);
     rs_status st = check_pins(d);
     if (st != RS_OK) {
         rs_arena_destroy(&a);

@@ -1,5 +1,6 @@
 /* Inside the director: tasks and gangs. director.c matches questions with tasks, director_jobs.c
- * knows which task comes after which, director_make.c lays them out. */
+ * knows which task comes after which, director_make.c lays them out, director_groups.c looks at a
+ * gang's neighbours. */
 #ifndef RS_SCHED_DIRECTOR_PRIV_H
 #define RS_SCHED_DIRECTOR_PRIV_H
 
@@ -35,6 +36,7 @@ typedef struct rs_dvideo {
     int64_t first_task, first_edit;
     int64_t open_edits; /* that have not ended */
     int64_t last;
+    bool begun;  /* some task of it was handed out */
     bool closed; /* nothing more to do for it */
 } rs_dvideo;
 
@@ -63,7 +65,25 @@ typedef struct rs_dgang {
     double deadline;
     int64_t leaf;                /* in idle and busy */
     int64_t near[RS_TASK_COUNT]; /* lists of ready tasks whose previous stage it ran */
+    bool silent;                 /* it has never asked */
+    bool idle;                   /* asks, and has nothing to do */
+    int64_t group;               /* -1: none */
+    int64_t helps;               /* gang with whose task it helps, or -1 */
+    int width;                   /* gangs that share held[0], it and those behind it */
 } rs_dgang;
+
+enum {
+    RS_KINDS = 3, /* of passes */
+    UNRIPE = -1,  /* stands for appearances that are not enough for a batch */
+    RS_DORDER = RS_TASK_COUNT + 1
+};
+
+/* Neighbours lo <= gang < hi. */
+typedef struct rs_dgroup {
+    int64_t lo, hi;
+    int64_t running[RS_KINDS]; /* tasks of each kind that are under way */
+    int leading;               /* the kind of most of them, the latest of equals; -1: none */
+} rs_dgroup;
 
 /* Gangs with the same stages. */
 typedef struct rs_dclass {
@@ -90,10 +110,20 @@ struct rs_director {
     int64_t *fresh;        /* stack of busy gangs whose question was not looked at yet */
     int64_t n_fresh;
     int64_t n_open;  /* videos */
+    int64_t n_going; /* of them begun */
     int64_t n_held;  /* tasks */
     int64_t n_ready; /* tasks */
-    int64_t n_live, n_asking, n_told;
+    int64_t n_live, n_asking, n_told, n_idle;
     bool stopping;
+    rs_dgroup *groups;
+    int64_t n_groups;
+    bool in_step;
+    int widest;
+    int64_t n_silent; /* live gangs that have never asked, where there are lanes */
+    rs_maxtree
+        fitting[RS_KINDS];       /* as idle: gangs whose group's leading kind it is; in step only */
+    int64_t help_next, help_end; /* gangs that have to be told to help the gang help_leader */
+    int64_t help_leader;
     int batch;         /* 0: no batches */
     rs_dshape *shapes; /* (n_shapes), with batches */
     int n_shapes;
@@ -108,6 +138,30 @@ struct rs_director {
 /* Task of a video or (edit >= 0) of an edit. */
 int64_t rs_dtask_of(const rs_director *d, int64_t video, int64_t edit, rs_task_stage stage);
 
+/* ---- director_groups.c ---- */
+
+/* Groups of the gangs, before any of them asks. groups: as in the options. */
+void rs_dgroups_make(rs_director *d, const int64_t *groups);
+/* The kind of pass of a stage, or -1. */
+int rs_dkind(rs_task_stage stage);
+/* The gang asks and has nothing to do, or not any more. */
+void rs_dgroups_idle(rs_director *d, int64_t gang, bool idle);
+/* held[0] of the gang is begun, or has ended: `by` 1 or -1. */
+void rs_dgroups_running(rs_director *d, int64_t gang, int64_t task, int by);
+/* Questions of a gang that works are answered when its task has ended. */
+bool rs_dgroups_late(const rs_director *d, int64_t gang);
+/* Stages, and UNRIPE, in the order in which the gang wants them. */
+void rs_dgroups_order(int order[RS_DORDER], const rs_director *d, int64_t gang);
+/* Does a task of this kind fit to what the gang's group does? */
+bool rs_dgroups_fits(const rs_director *d, int64_t gang, int kind);
+/* How many gangs that wait share the task, which `*gang` would get: *gang becomes the first. */
+int rs_dgroups_widen(rs_director *d, int64_t *gang, const rs_dtask *t, double now);
+/* Those that help with the gang's task are free again. */
+void rs_dgroups_free_help(rs_director *d, int64_t gang);
+
+/* ---- director.c ---- */
+
+bool rs_dgang_may_run(const rs_dgang *g, const rs_dtask *t, double now);
 /* ---- director_batch.c: appearances that are given together ---- */
 
 /* Where the shape classes are, once tasks have their ranks. */
@@ -121,8 +175,9 @@ int64_t rs_dbatch_best(const rs_director *d, double bound, bool ripe);
 /* Of what a gang may do next, the stage that follows its own or a ready task (-1: none), an
  * appearance that would not make a batch waits if there is something else: it becomes -1. */
 void rs_dbatch_choose(const rs_director *d, int64_t *follows, int64_t *other);
-/* Companions for a task that the gang was given last, and will begin at `begin`: as many as there
- * is room for before its deadline, one after the other. An answer for each in front of *out. */
+/* Companions for a task that the gang was given last, alone, and will begin at `begin`: as many as
+ * there is room for before its deadline, one after the other. An answer for each in front of *out.
+ */
 void rs_dbatch_take(rs_director *d, rs_answer *out, double begin);
 /* The next of these answers, if there is one. */
 bool rs_dbatch_next(rs_director *d, rs_answer *out);

@@ -1,50 +1,16 @@
-#include "sched/sim.h"
+#include "sched/sim_priv.h"
 
 #include <math.h>
 
 #include "base/num.h"
 #include "base/rng.h"
-#include "sched/events.h"
 
 /* Work that takes so many times the bound does not end. */
 static const double HOPELESS = 100;
 
 enum { MOST_FAILURES = 5000000 };
 
-typedef enum kind {
-    ASKS,   /* a question reaches the director */
-    ENDED,  /* the news that a task ended reaches the director */
-    ANSWER, /* an answer reaches its gang */
-    ENDS,   /* a gang's task ends */
-    FAILS,  /* a node */
-    BACK    /* a world */
-} kind;
-
-typedef struct worker {
-    int64_t epoch; /* messages of an earlier life are lost */
-    bool working, has_next, done;
-    rs_answer now, next;
-    double began;
-} worker;
-
-typedef struct sim {
-    const rs_sim_opts *o;
-    rs_sim_result *r;
-    rs_arena *arena;
-    rs_director *d;
-    rs_events queue;
-    worker *gangs;
-    double *saved;      /* by task: seconds done that no failure takes away */
-    bool *begun;        /* by video */
-    bool *down;         /* by world */
-    uint32_t *failures; /* by node */
-    int64_t per_world, n_done;
-    double at, busy_s;
-    int64_t busy, n_down;
-    double handed_useful;
-} sim;
-
-static void send(sim *s, double at, kind k, int64_t gang, const rs_answer *a)
+void rs_sim_send(rs_sim *s, double at, rs_sim_event k, int64_t gang, const rs_answer *a)
 {
     rs_event e = {.at = at, .kind = k, .who = gang, .epoch = s->gangs[gang].epoch};
     if (a)
@@ -52,7 +18,7 @@ static void send(sim *s, double at, kind k, int64_t gang, const rs_answer *a)
     rs_events_add(&s->queue, e);
 }
 
-static double chain_part(const sim *s, double *at, int64_t v, int64_t e, rs_task_stage stage,
+static double chain_part(const rs_sim *s, double *at, int64_t v, int64_t e, rs_task_stage stage,
                          double position)
 {
     double begin = *at, step = s->o->checkpoint[stage];
@@ -67,7 +33,7 @@ static double chain_part(const sim *s, double *at, int64_t v, int64_t e, rs_task
 }
 
 /* What is saved of a chain that was worked on for so long; its length when position is infinite. */
-static double chain_saved(const sim *s, int64_t v, double position)
+static double chain_saved(const rs_sim *s, int64_t v, double position)
 {
     double at = 0, saved = chain_part(s, &at, v, -1, RS_TASK_INGEST, position);
     saved = fmax(saved, chain_part(s, &at, v, -1, RS_TASK_MOTION, position));
@@ -77,45 +43,65 @@ static double chain_saved(const sim *s, int64_t v, double position)
     return fmax(saved, chain_part(s, &at, v, -1, RS_TASK_PUBLISH, position));
 }
 
-static double saved_of(const sim *s, const rs_answer *a, double position)
+static double saved_of(const rs_sim *s, const rs_answer *a, double position)
 {
     double at = 0;
     return a->stage == RS_TASK_CHAIN ? chain_saved(s, a->video, position)
                                      : chain_part(s, &at, a->video, a->edit, a->stage, position);
 }
 
-static void start(sim *s, int64_t gang, const rs_answer *a)
+/* ---- tasks ---- */
+
+/* A gang whose neighbours count asks at once, and is answered when its task has ended. */
+static bool asks_at_once(const rs_sim *s)
 {
-    worker *w = &s->gangs[gang];
-    double ends = s->at + saved_of(s, a, INFINITY) - s->saved[a->task];
-    w->now = *a;
-    w->working = true;
-    w->began = s->at;
-    s->busy++;
-    send(s, ends, ENDS, gang, NULL);
-    send(s, fmax(s->at, ends - s->o->ahead) + s->o->latency, ASKS, gang, NULL);
+    return s->o->work.groups && !s->o->blind && (s->o->work.in_step || s->o->work.widest > 1);
 }
 
-static void task_ends(sim *s, int64_t gang)
+static void start(rs_sim *s, int64_t gang, const rs_answer *a)
 {
-    worker *w = &s->gangs[gang];
-    s->saved[w->now.task] += s->at - w->began;
-    w->working = false;
-    s->busy--;
+    rs_sim_worker *w = &s->gangs[gang];
+    w->now = *a;
+    rs_sim_begin_work(s, gang, saved_of(s, a, INFINITY) - s->saved[a->task]);
+    double asks = s->at + w->left / w->pace - s->o->ahead;
+    rs_sim_send(s, (asks_at_once(s) ? s->at : fmax(s->at, asks)) + s->o->latency, RS_SIM_ASKS, gang,
+                NULL);
+}
+
+static void task_ends(rs_sim *s, int64_t gang)
+{
+    rs_sim_worker *w = &s->gangs[gang];
+    rs_answer ended = w->now;
+    s->saved[ended.task] += w->ran + w->left;
+    rs_sim_end_work(s, gang);
     s->r->makespan = s->at;
-    send(s, s->at + s->o->latency, ENDED, gang, &w->now);
+    rs_sim_send(s, s->at + s->o->latency, RS_SIM_ENDED, gang, &ended);
+    for (int64_t g = gang + 1; g < gang + ended.width; g++) {
+        s->n_help -= s->gangs[g].helps;
+        s->gangs[g].helps = false;
+    }
     if (w->has_next) {
         w->has_next = false;
         start(s, gang, &w->next);
     }
 }
 
-static void answered(sim *s, int64_t gang, const rs_answer *a)
+static void help(rs_sim *s, int64_t gang)
 {
-    worker *w = &s->gangs[gang];
+    s->gangs[gang].helps = true;
+    s->n_help++;
+    s->r->helped++;
+    rs_sim_send(s, s->at + s->o->latency, RS_SIM_ASKS, gang, NULL);
+}
+
+static void answered(rs_sim *s, int64_t gang, const rs_answer *a)
+{
+    rs_sim_worker *w = &s->gangs[gang];
     if (a->kind == RS_ANSWER_DONE) {
         w->done = true;
         s->n_done++;
+    } else if (a->kind == RS_ANSWER_HELP) {
+        help(s, gang);
     } else if (w->working) {
         w->has_next = true;
         w->next = *a;
@@ -124,7 +110,7 @@ static void answered(sim *s, int64_t gang, const rs_answer *a)
     }
 }
 
-static void take_answers(sim *s)
+static void take_answers(rs_sim *s)
 {
     rs_answer a;
     while (rs_director_next(s->d, s->at, &a)) {
@@ -133,37 +119,39 @@ static void take_answers(sim *s)
             s->r->handed = s->at;
             s->handed_useful = s->busy_s - s->r->lost;
         }
-        send(s, s->at + s->o->latency, ANSWER, a.gang, &a);
+        rs_sim_send(s, s->at + s->o->latency, RS_SIM_ANSWER, a.gang, &a);
     }
 }
 
 /* ---- failures ---- */
 
-static void plan_failure(sim *s, int64_t node, double from)
+static void plan_failure(rs_sim *s, int64_t node, double from)
 {
     rs_rng r = rs_rng_stream(s->o->seed, (uint64_t)node, RS_RNG_SIMULATION, UINT32_MAX);
     double u = ((double)rs_rng_bits(&r, s->failures[node]++) + 1.0) * 0x1p-32; /* (0,1] */
     rs_events_add(&s->queue,
-                  (rs_event){.at = from - s->o->mtbf * log(u), .kind = FAILS, .who = node});
+                  (rs_event){.at = from - s->o->mtbf * log(u), .kind = RS_SIM_FAILS, .who = node});
 }
 
-static void lose(sim *s, int64_t gang)
+static void lose(rs_sim *s, int64_t gang)
 {
-    worker *w = &s->gangs[gang];
+    rs_sim_worker *w = &s->gangs[gang];
     if (w->working) {
-        double position = s->saved[w->now.task] + s->at - w->began;
+        rs_sim_settle(s, gang);
+        double position = s->saved[w->now.task] + w->ran;
         double kept = fmax(s->saved[w->now.task], saved_of(s, &w->now, position));
         s->r->lost += position - kept;
         s->saved[w->now.task] = kept;
-        s->busy--;
+        rs_sim_end_work(s, gang);
     }
     s->n_done -= w->done;
-    *w = (worker){.epoch = w->epoch + 1};
+    s->n_help -= w->helps;
+    *w = (rs_sim_worker){.epoch = w->epoch + 1};
     s->n_down++;
     rs_director_lose(s->d, gang);
 }
 
-static void node_fails(sim *s, int64_t node)
+static void node_fails(rs_sim *s, int64_t node)
 {
     int64_t world = node * s->o->per_node / s->per_world;
     int64_t lo = world * s->per_world, hi = rs_min_i64(lo + s->per_world, s->o->work.n_gangs);
@@ -174,69 +162,71 @@ static void node_fails(sim *s, int64_t node)
     s->r->failures++;
     for (int64_t g = lo; g < hi; g++)
         lose(s, g);
-    rs_events_add(&s->queue, (rs_event){.at = s->at + s->o->restart, .kind = BACK, .who = world});
+    rs_events_add(&s->queue,
+                  (rs_event){.at = s->at + s->o->restart, .kind = RS_SIM_BACK, .who = world});
 }
 
 /* Those that were told that nobody can do what is left ask again: somebody came back. */
-static void wake(sim *s)
+static void wake(rs_sim *s)
 {
     for (int64_t g = 0; s->n_done > 0 && g < s->o->work.n_gangs; g++) {
         if (!s->gangs[g].done)
             continue;
         s->gangs[g].done = false;
         s->n_done--;
-        send(s, s->at + s->o->latency, ASKS, g, NULL);
+        rs_sim_send(s, s->at + s->o->latency, RS_SIM_ASKS, g, NULL);
     }
 }
 
-static void world_is_back(sim *s, int64_t world)
+static void world_is_back(rs_sim *s, int64_t world)
 {
     int64_t lo = world * s->per_world, hi = rs_min_i64(lo + s->per_world, s->o->work.n_gangs);
     s->down[world] = false;
     for (int64_t g = lo; g < hi; g++) {
         s->n_down--;
         rs_director_join(s->d, g);
-        send(s, s->at + s->o->latency, ASKS, g, NULL);
+        rs_sim_send(s, s->at + s->o->latency, RS_SIM_ASKS, g, NULL);
     }
     wake(s);
 }
 
 /* ---- clock ---- */
 
-static void advance(sim *s, double at)
+static void advance(rs_sim *s, double at)
 {
-    s->busy_s += (double)s->busy * (at - s->at);
+    s->busy_s += s->pace * (at - s->at);
+    s->r->waited += ((double)(s->busy + s->n_help) - s->pace) * (at - s->at);
     s->r->down += (double)s->n_down * (at - s->at);
     s->at = at;
 }
 
-static void happen(sim *s, const rs_event *e)
+static void happen(rs_sim *s, const rs_event *e)
 {
     s->r->events++;
     advance(s, e->at);
-    if (e->kind == FAILS)
+    if (e->kind == RS_SIM_FAILS)
         node_fails(s, e->who);
-    else if (e->kind == BACK)
+    else if (e->kind == RS_SIM_BACK)
         world_is_back(s, e->who);
     else if (e->epoch != s->gangs[e->who].epoch)
         return;
-    else if (e->kind == ASKS)
+    else if (e->kind == RS_SIM_ASKS)
         rs_director_ask(s->d, e->who);
-    else if (e->kind == ENDED)
+    else if (e->kind == RS_SIM_ENDED)
         (void)rs_director_end(s->d, e->who, e->answer.task, RS_TASK_OK, NULL);
-    else if (e->kind == ANSWER)
+    else if (e->kind == RS_SIM_ANSWER)
         answered(s, e->who, &e->answer);
-    else
+    else if (e->answer.task == s->gangs[e->who].turn)
         task_ends(s, e->who);
-    if (e->kind != ANSWER && e->kind != ENDS)
+    if (e->kind != RS_SIM_ANSWER && e->kind != RS_SIM_ENDS)
         take_answers(s);
 }
 
-static rs_status run(sim *s)
+static rs_status run(rs_sim *s)
 {
     rs_event e;
     for (int64_t g = 0; g < s->o->work.n_gangs; g++)
-        send(s, s->o->latency, ASKS, g, NULL);
+        rs_sim_send(s, s->o->latency, RS_SIM_ASKS, g, NULL);
     for (int64_t n = 0; s->o->mtbf > 0 && n * s->o->per_node < s->o->work.n_gangs; n++)
         plan_failure(s, n, 0);
     while (!rs_director_finished(s->d) && rs_events_take(&e, &s->queue)) {
@@ -252,7 +242,7 @@ static rs_status run(sim *s)
     return RS_OK;
 }
 
-static void measure(sim *s)
+static void measure(rs_sim *s)
 {
     rs_sim_result *r = s->r;
     double gangs = (double)s->o->work.n_gangs;
@@ -263,16 +253,18 @@ static void measure(sim *s)
 
 rs_status rs_sim_run(rs_sim_result *r, const rs_sim_opts *o)
 {
-    sim s = {.o = o, .r = r};
+    rs_sim s = {.o = o, .r = r};
     int64_t gangs = o->work.n_gangs;
     RS_ASSERT(o->latency >= 0 && o->ahead >= 0 && o->mtbf >= 0 && o->restart >= 0);
     RS_ASSERT(o->per_node >= 1 && o->per_world >= 0);
     rs_sim_bounds(r, o);
-    RS_TRY(rs_director_create(&s.d, &o->work));
+    rs_director_opts work = o->work;
+    work.groups = o->blind ? NULL : work.groups;
+    RS_TRY(rs_director_create(&s.d, &work));
     s.arena = rs_arena_create();
     s.queue.arena = s.arena;
     s.per_world = o->per_world ? rs_ceil_div(o->per_world, o->per_node) * o->per_node : o->per_node;
-    s.gangs = RS_NEW(s.arena, worker, gangs);
+    s.gangs = RS_NEW(s.arena, rs_sim_worker, gangs);
     s.saved = RS_NEW(s.arena, double, rs_director_tasks(s.d));
     s.begun = RS_NEW(s.arena, bool, o->work.n_videos);
     s.down = RS_NEW(s.arena, bool, rs_ceil_div(gangs, s.per_world));

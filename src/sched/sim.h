@@ -5,6 +5,10 @@
  * The director knows the means only. A gang's question and the director's answer each take
  * `latency`; a gang asks `ahead` seconds before its task ends.
  *
+ * Gangs of a group that walks in step (work.in_step) make passes together, each as long as the
+ * longest of those that take part: whose own passes are shorter goes on at their pace. A task that
+ * several gangs share takes `wider` of its seconds.
+ *
  * Node failures come after exponential times. A failing node takes its world (the ranks that stop
  * together) down for `restart` seconds; tasks lose what they did since their last checkpoint, and
  * stages without checkpoints all they did. */
@@ -12,6 +16,8 @@
 #define RS_SCHED_SIM_H
 
 #include "sched/director.h"
+
+enum { RS_SIM_WIDTHS = 4 };
 
 typedef struct rs_sim_opts {
     rs_director_opts work;    /* videos: expected seconds; n_gangs: that work side by side */
@@ -22,6 +28,10 @@ typedef struct rs_sim_opts {
     /* Seconds of work between saved states, by stage; 0: saved all the time. Read of the stages of
      * RS_TASK_CHECKPOINTED, and by stage inside of chains. */
     double checkpoint[RS_TASK_COUNT];
+    double pass[RS_TASK_COUNT]; /* seconds of one pass, by stage; 0: it makes none, or not known */
+    /* Seconds of a stage over 1, 2, 4, 8 gangs against those of one; 0: 1 / gangs */
+    double wider[RS_TASK_COUNT][RS_SIM_WIDTHS];
+    bool blind;        /* the director is not told of the groups */
     double mtbf;       /* of a node, seconds; 0: no failures */
     int64_t per_node;  /* gangs of a node, >= 1 */
     int64_t per_world; /* gangs that stop when one of them is lost, rounded up to whole nodes; 0:
@@ -42,6 +52,9 @@ typedef struct rs_sim_result {
     double stage_s[RS_TASK_COUNT]; /* gang-seconds of useful work; also of chains by stage */
     double lost;                   /* gang-seconds of work that failures made void */
     double down;                   /* gang-seconds of ranks that were not there */
+    double waited;  /* gang-seconds of ranks at work in which none was done: for longer passes of
+                       their group, and for what is lost when a task is shared */
+    int64_t helped; /* times that a gang helped another one */
     int64_t failures, tasks, events;
 } rs_sim_result;
 

@@ -136,8 +136,7 @@ static rs_status prepare(rs_training *t, rs_stage_init_fn *init)
     return resume(t, init, &t->step);
 }
 
-/* Ranks of a lane read the same checkpoint, unless a file system shows them different ones. */
-static rs_status same_step(const rs_run *run, int64_t step)
+rs_status rs_stage_same_step(const rs_run *run, int64_t step)
 {
     int64_t most;
     if (!run->lane)
@@ -187,7 +186,7 @@ rs_status rs_training_open(rs_training *t, rs_stage_init_fn *init)
     l->stop = stop_requested;
     RS_TRY(rs_run_agree(t->run, prepare(t, init)));
     t->first = t->step;
-    return same_step(t->run, t->step);
+    return rs_stage_same_step(t->run, t->step);
 }
 
 rs_status rs_training_finish(rs_training *t)

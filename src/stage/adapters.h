@@ -45,6 +45,10 @@ rs_status rs_training_finish(rs_training *t) RS_NODISCARD;
 /* Also of one that was not opened, or not whole. */
 void rs_training_close(rs_training *t);
 
+/* Collective over the lane. Ranks go on from the same checkpoint, unless a file system shows them
+ * different ones: RS_IO on all of them. */
+rs_status rs_stage_same_step(const rs_run *run, int64_t step) RS_NODISCARD;
+
 /* ---- several jobs: batch.c ---- */
 
 /* What a stage fills in, and rs_training_open. */

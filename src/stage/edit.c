@@ -82,7 +82,8 @@ typedef struct sampling {
     rs_job *job;
     const rs_sample_opts *o;
     rs_denoiser *m;
-    rs_denoiser_cond *cond, *uncond; /* uncond NULL at guidance 1 */
+    rs_tensor y, text, image, other_text; /* other_text: of the negative prompt, ndim 0 without */
+    rs_denoiser_cond *cond, *uncond;      /* uncond NULL at guidance 1 */
     rs_sampler sampler;
     rs_tensor x, v, spare;
     rs_tensor keep, noise; /* blending: cells of the source and the initial noise; else ndim 0 */
@@ -94,24 +95,34 @@ static void fini(sampling *s)
     rs_denoiser_cond_destroy(&s->uncond);
 }
 
-/* y of the edited clip, its caption and its CLIP tokens. */
-static rs_status encode_conditions(sampling *s, rs_arena *a)
+/* y of the edited clip, its captions and its CLIP tokens. */
+static rs_status encode(sampling *s, rs_arena *a)
 {
     rs_run *run = s->run;
     const rs_ingest *src = &s->job->source;
-    const rs_catalog_edit *e = s->job->edit;
-    rs_tensor y, text, image, frames = src->frames, first = s->o->first;
+    rs_tensor frames = src->frames, first = s->o->first;
     frames.data = rs_arena_memdup(a, src->frames.data, rs_tensor_bytes(frames));
     memcpy(frames.data, first.data, rs_tensor_bytes(first));
-    RS_TRY(rs_stage_encode_condition(&y, run, a, frames, src->mask, run->cfg->edit.condition));
-    RS_TRY(rs_models_encode_text(&run->models, a, &text, rs_stage_prompt(run, a, e->prompt)));
-    RS_TRY(rs_models_encode_image(&run->models, a, &image, first));
-    RS_TRY(rs_denoiser_cond_create(&s->cond, s->m, y, text, image));
-    if (run->cfg->edit.guidance != 1.0) {
-        RS_TRY(rs_models_encode_text(&run->models, a, &text, run->cfg->edit.negative_prompt));
-        RS_TRY(rs_denoiser_cond_create(&s->uncond, s->m, y, text, image));
-    }
-    return RS_OK;
+    RS_TRY(rs_stage_encode_condition(&s->y, run, a, frames, src->mask, run->cfg->edit.condition));
+    const char *prompt = rs_stage_prompt(run, a, s->job->edit->prompt);
+    RS_TRY(rs_models_encode_text(&run->models, a, &s->text, prompt));
+    RS_TRY(rs_models_encode_image(&run->models, a, &s->image, first));
+    if (run->cfg->edit.guidance == 1.0)
+        return RS_OK;
+    return rs_models_encode_text(&run->models, a, &s->other_text, run->cfg->edit.negative_prompt);
+}
+
+/* All ranks of a lane (or of their half of it) make these calls, each of which ends in an
+ * agreement: what a rank does by itself, and may fail in alone, comes before. */
+static rs_status bind(sampling *s)
+{
+    const int64_t *shape = s->job->source.x0.shape;
+    RS_TRY(rs_denoiser_bind(s->m, shape[1], shape[2], shape[3], false));
+    RS_TRY(rs_denoiser_set_adapters(s->m, s->o->adapters, s->o->weights, s->o->n_adapters));
+    RS_TRY(rs_denoiser_cond_create(&s->cond, s->m, s->y, s->text, s->image));
+    if (!rs_has(s->other_text))
+        return RS_OK;
+    return rs_denoiser_cond_create(&s->uncond, s->m, s->y, s->other_text, s->image);
 }
 
 static void fill_noise(const sampling *s, rs_tensor x)
@@ -141,9 +152,7 @@ static rs_status prepare(sampling *s, rs_arena *a)
     bool split = run->pair && c->guidance != 1.0; /* a half of the lane for each pass */
     RS_TRY(rs_models_denoiser(&run->models, &s->m));
     RS_TRY(rs_models_use_lane(s->m, split ? run->half : run->lane, split ? run->pair : NULL));
-    RS_TRY(rs_denoiser_bind(s->m, shape[1], shape[2], shape[3], false));
-    RS_TRY(rs_denoiser_set_adapters(s->m, s->o->adapters, s->o->weights, s->o->n_adapters));
-    RS_TRY(encode_conditions(s, a));
+    RS_TRY(encode(s, a));
     RS_TRY(rs_sampler_parse(&kind, rs_cfg_sampler_text(c->sampler)));
     RS_TRY(rs_schedule_make(&schedule, a, kind, c->steps, c->shift));
     s->x = rs_tensor_new(a, 4, shape);
@@ -155,7 +164,7 @@ static rs_status prepare(sampling *s, rs_arena *a)
     return RS_OK;
 }
 
-/* Initial noise, or the latent and sampler state of an interrupted run. */
+/* Initial noise, or the latent and sampler state of an interrupted run. Local, as prepare is. */
 static rs_status start(sampling *s, rs_arena *a)
 {
     int64_t step = 0;
@@ -241,8 +250,12 @@ rs_status rs_sample_edit(rs_tensor *latent, rs_run *run, rs_job *job, const rs_s
     rs_status st = RS_OK;
     sampling s = {.run = run, .job = job, .o = o};
     RS_ASSERT(job->loaded && job->edit);
-    RS_TRY_OUT(rs_run_agree(run, prepare(&s, job->scratch)));
-    RS_TRY_OUT(rs_run_agree(run, start(&s, job->scratch)));
+    st = prepare(&s, job->scratch);
+    if (st == RS_OK)
+        st = start(&s, job->scratch);
+    RS_TRY_OUT(rs_run_agree(run, st));
+    RS_TRY_OUT(rs_stage_same_step(run, s.sampler.index));
+    RS_TRY_OUT(rs_run_agree(run, bind(&s))); /* a half of the lane has agreed for itself only */
     rs_denoiser_join(s.m);
     st = sample(&s);
     rs_denoiser_leave(s.m);

@@ -42,20 +42,24 @@ char *rs_stage_checkpoint_path(const rs_run *run, const rs_job *job, rs_stage_id
     return state_path(run, job, id, "~checkpoint");
 }
 
-static rs_status write_state(const rs_run *run, const char *path, const rs_job *job,
-                             const rs_state_id *id, const rs_tensor_list *tensors,
-                             const rs_meta_list *extra)
+/* step: of a checkpoint, else 0. `lane`: the ranks that shared the stage, for the record: bits do
+ * not depend on it. */
+static rs_status write_state(const rs_run *run, const char *path, const rs_job *job, rs_stage_id id,
+                             int64_t step, const rs_tensor_list *tensors, const rs_meta_list *extra)
 {
+    rs_state_id identity = {.key = job->key[id], .stage = rs_stage_get(id)->name, .step = step};
     rs_arena *a = rs_arena_create();
     rs_meta_list meta = {0};
     for (int64_t i = 0; extra && i < extra->n; i++)
         rs_meta_add(&meta, a, extra->items[i].key, extra->items[i].value);
     rs_meta_add(&meta, a, "fingerprint", rs_device_fingerprint(run->models.dev));
+    if (run->lane && rs_stage_get(id)->shared)
+        rs_meta_add_i64(&meta, a, "lane", rs_comm_size(run->lane));
     rs_meta_add_f64(&meta, a, "seconds", job->spent + rs_now() - job->begin);
     rs_status st = rs_make_dirs(rs_path_dirname(a, path));
     const rs_fence *before = rs_fence_use(job->fence);
     if (st == RS_OK)
-        st = rs_state_save(path, id, tensors, &meta);
+        st = rs_state_save(path, &identity, tensors, &meta);
     rs_fence_use(before);
     rs_arena_destroy(&a);
     return st;
@@ -82,13 +86,12 @@ rs_status rs_stage_save(const rs_run *run, const rs_job *job, rs_stage_id id,
                         const rs_tensor_list *tensors, const rs_meta_list *extra)
 {
     rs_job now = *job;
-    rs_state_id identity = {.key = job->key[id], .stage = rs_stage_get(id)->name};
     RS_TRY(rs_job_keys(run, &now));
     if (strcmp(now.key[id], job->key[id]) != 0)
         return RS_FAIL(INPUT, "input files changed while the stage ran; run again");
     if (run->follows)
         return RS_OK;
-    RS_TRY(write_state(run, rs_stage_path(run, job, id), job, &identity, tensors, extra));
+    RS_TRY(write_state(run, rs_stage_path(run, job, id), job, id, 0, tensors, extra));
     rs_checkpoint_remove(run, job, id);
     return RS_OK;
 }
@@ -169,10 +172,9 @@ double rs_stage_seconds(const rs_run *run, const rs_job *job, rs_stage_id id)
 rs_status rs_checkpoint_save(const rs_run *run, const rs_job *job, rs_stage_id id, int64_t step,
                              const rs_tensor_list *tensors)
 {
-    rs_state_id identity = {.key = job->key[id], .stage = rs_stage_get(id)->name, .step = step};
     if (run->follows)
         return RS_OK;
-    return write_state(run, rs_stage_checkpoint_path(run, job, id), job, &identity, tensors, NULL);
+    return write_state(run, rs_stage_checkpoint_path(run, job, id), job, id, step, tensors, NULL);
 }
 
 void rs_checkpoint_load(const rs_run *run, rs_job *job, rs_stage_id id, rs_arena *a, int64_t *step,

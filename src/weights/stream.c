@@ -85,14 +85,14 @@ out:
 }
 
 rs_status rs_wstream_open_sharded(rs_wstream **out, rs_device *d, const char *path,
-                                  const rs_layout *layout, rs_comm *gang, int lane)
+                                  const rs_layout *layout, rs_comm *gang)
 {
     rs_wstream *w = make(d, layout);
     w->home = RS_HOME_SHARDED;
     rs_status st = open_file(w, path);
     if (st == RS_OK)
         st = rs_wstream_load_globals(w);
-    st = rs_wgang_open(w, gang, lane, st);
+    st = rs_wgang_open(w, gang, st);
     if (st == RS_OK)
         *out = w;
     else
@@ -123,6 +123,12 @@ void rs_wstream_close(rs_wstream **w)
 const rs_tensor *rs_wstream_globals(const rs_wstream *w)
 {
     return w->globals;
+}
+
+void rs_wstream_set_lane(rs_wstream *w, int ranks)
+{
+    if (w->gang)
+        rs_wgang_set_lane(w, ranks);
 }
 
 void rs_wstream_join(rs_wstream *w)

@@ -50,10 +50,13 @@ const char *rs_weight_home_name(rs_weight_home home);
 rs_status rs_wstream_open(rs_wstream **out, rs_device *d, const char *path, const rs_layout *layout,
                           rs_weight_home home) RS_NODISCARD;
 /* The same with home sharded. Collective over the gang, close too: a gang's streams serve each
- * other until all are closed. The gang is the stream's alone until then. Every `lane` ranks of it
- * that follow each other (1: none) make their passes together: they begin at one boundary. */
+ * other until all are closed. The gang is the stream's alone until then. */
 rs_status rs_wstream_open_sharded(rs_wstream **out, rs_device *d, const char *path,
-                                  const rs_layout *layout, rs_comm *gang, int lane) RS_NODISCARD;
+                                  const rs_layout *layout, rs_comm *gang) RS_NODISCARD;
+/* This rank's passes are from now on those of a lane of so many ranks of the gang, which follow
+ * each other from a multiple of that on, and begin at one boundary. 1, as at first: its own. Not
+ * within a pass. Nothing with other homes. */
+void rs_wstream_set_lane(rs_wstream *w, int ranks);
 void rs_wstream_close(rs_wstream **w); /* accepts NULL, nulls the pointer */
 /* Outside-the-block tensors by slot, valid until close. Rows marked raw are host memory in the
  * file's type. */

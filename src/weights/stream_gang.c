@@ -39,6 +39,12 @@ typedef struct gather {
     int after; /* number of uses that must be over before; below 1: none */
 } gather;
 
+/* What a rank wants next: a pass back to a block, or AWAY, CLOSE, HOLD. */
+typedef struct wish {
+    int32_t what;
+    int32_t lane; /* ranks that have to begin it together */
+} wish;
+
 typedef struct rs_wgang {
     rs_wshard shard;
     pthread_t thread;
@@ -49,21 +55,21 @@ typedef struct rs_wgang {
     bool held_back;                /* its last answer was HOLD, */
     double since;                  /* from then on, */
     int64_t pause_us;              /* and it waits so long before the next */
-    int wish;
-    int lane;     /* ranks of a lane */
-    bool in_pass; /* it takes part in the pass under way */
-    int done;     /* uses that it is through with */
-    bool held;    /* it holds the block of use `done` */
-    int ready;    /* uses below this have their block in the ring */
-    int *entry;   /* (2L) of every use */
+    int back_to;                   /* of the pass that is wished for */
+    int lane;                      /* ranks that share this one's passes */
+    bool in_pass;                  /* it takes part in the pass under way */
+    int done;                      /* uses that it is through with */
+    bool held;                     /* it holds the block of use `done` */
+    int ready;                     /* uses below this have their block in the ring */
+    int *entry;                    /* (2L) of every use */
     int n_uses;
     gather *gathers; /* (2L + 1) */
     int n_gathers;
     int last_use[RS_WRING]; /* of the ring's entries, for the plan */
     rs_status failed;
     char failure[512];
-    int32_t *wishes; /* (ranks) */
-    size_t *four;    /* (ranks) sizeof of a wish */
+    wish *wishes;  /* (ranks) */
+    size_t *bytes; /* (ranks) sizeof of a wish */
 } rs_wgang;
 
 /* ---- plan of a pass ---- */
@@ -161,30 +167,31 @@ static void wait_us(rs_wstream *w, int64_t us)
 
 /* This rank's wish. One in a round is waited for: it answers HOLD now and then, so that others can
  * join meanwhile, but not for ever, so that the watchdog names who never comes. */
-static int32_t my_wish(rs_wstream *w)
+static wish my_wish(rs_wstream *w)
 {
     rs_wgang *g = w->gang;
-    int32_t wish = AWAY;
+    wish mine = {.what = AWAY};
     pthread_mutex_lock(&w->lock);
     if (g->held_back && g->joined && !g->wishing && !g->closing)
         wait_us(w, g->pause_us = rs_min_i64(2 * g->pause_us, PAUSE_MAX_US));
     while (g->joined && !g->wishing && !g->closing && g->told && rs_now() - g->since > HOLD_MAX_S)
         pthread_cond_wait(&w->changed, &w->lock);
     if (g->wishing)
-        wish = g->wish;
+        mine.what = g->back_to;
     else if (g->closing)
-        wish = CLOSE;
+        mine.what = CLOSE;
     else if (g->joined)
-        wish = HOLD;
-    if (wish != HOLD || !g->held_back) {
+        mine.what = HOLD;
+    mine.lane = g->lane;
+    if (mine.what != HOLD || !g->held_back) {
         g->since = rs_now();
         g->pause_us = PAUSE_MIN_US;
     }
-    g->held_back = wish == HOLD;
+    g->held_back = mine.what == HOLD;
     g->told = g->joined;
     pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->lock);
-    return wish;
+    return mine;
 }
 
 static void begin_pass(rs_wstream *w, int back_to, bool mine)
@@ -211,26 +218,29 @@ static void pause_a_little(rs_wstream *w, int64_t us)
     pthread_mutex_unlock(&w->lock);
 }
 
+static bool lane_wishes(const rs_wgang *g, int rank, int ranks)
+{
+    int lane = g->wishes[rank].lane, first = rank / lane * lane;
+    for (int r = first; r < first + lane; r++)
+        if (r >= ranks || g->wishes[r].what < 0 || g->wishes[r].lane != lane)
+            return false;
+    return true;
+}
+
 /* A pass needs all ranks of its lane, and nobody who has just joined: where some have not come yet,
  * the others wait for the next boundary. True if there are such. */
 static bool put_off(rs_wgang *g, int ranks)
 {
-    bool some = false;
+    bool hold = false, some = false;
     for (int r = 0; r < ranks; r++)
-        some = some || g->wishes[r] == HOLD;
-    for (int r = 0; some && r < ranks; r++)
-        g->wishes[r] = g->wishes[r] >= 0 ? AWAY : g->wishes[r];
-    for (int first = 0; first < ranks; first += g->lane) {
-        int last = first + g->lane < ranks ? first + g->lane : ranks, wish = 0;
-        for (int r = first; r < last; r++)
-            wish += g->wishes[r] >= 0;
-        if (wish == 0 || wish == last - first)
+        hold = hold || g->wishes[r].what == HOLD;
+    for (int r = 0; r < ranks; r++) {
+        if (g->wishes[r].what < 0 || (!hold && lane_wishes(g, r, ranks)))
             continue;
+        g->wishes[r].what = AWAY; /* no lane is whole without it, as none was with it */
         some = true;
-        for (int r = first; r < last; r++)
-            g->wishes[r] = g->wishes[r] >= 0 ? AWAY : g->wishes[r];
     }
-    return some;
+    return some || hold;
 }
 
 /* *idle: nobody wants anything. */
@@ -238,19 +248,20 @@ static rs_status meet(rs_wstream *w, bool *closed, bool *idle)
 {
     rs_wgang *g = w->gang;
     int ranks = rs_comm_size(g->shard.gang), closing = 0, back_to = -1;
-    int32_t mine = my_wish(w);
-    RS_TRY(rs_comm_allgather(g->wishes, g->shard.gang, &mine, g->four, "next pass of the gang"));
+    wish mine = my_wish(w);
+    RS_TRY(rs_comm_allgather(g->wishes, g->shard.gang, &mine, g->bytes, "next pass of the gang"));
     *idle = !put_off(g, ranks);
     for (int r = 0; r < ranks; r++) {
-        closing += g->wishes[r] == CLOSE;
-        if (g->wishes[r] >= 0)
-            back_to = back_to < 0 || g->wishes[r] < back_to ? g->wishes[r] : back_to;
+        int what = g->wishes[r].what;
+        closing += what == CLOSE;
+        if (what >= 0)
+            back_to = back_to < 0 || what < back_to ? what : back_to;
     }
     *closed = closing == ranks;
     if (back_to < 0)
         return RS_OK;
     *idle = false;
-    begin_pass(w, back_to, g->wishes[rs_comm_rank(g->shard.gang)] >= 0);
+    begin_pass(w, back_to, g->wishes[rs_comm_rank(g->shard.gang)].what >= 0);
     return walk(w);
 }
 
@@ -290,10 +301,10 @@ static rs_status prepare(rs_wstream *w, rs_comm *gang)
     int L = w->layout->blocks, S = rs_comm_size(gang);
     g->entry = RS_NEW(w->arena, int, 2 * L);
     g->gathers = RS_NEW(w->arena, gather, 2 * L + 1);
-    g->wishes = RS_NEW(w->arena, int32_t, S);
-    g->four = RS_NEW(w->arena, size_t, S);
+    g->wishes = RS_NEW(w->arena, wish, S);
+    g->bytes = RS_NEW(w->arena, size_t, S);
     for (int r = 0; r < S; r++)
-        g->four[r] = sizeof *g->wishes;
+        g->bytes[r] = sizeof *g->wishes;
     for (int e = 0; e < RS_WRING; e++)
         g->last_use[e] = e - RS_WRING;
     return rs_wshard_open(&g->shard, w, gang);
@@ -307,10 +318,10 @@ static void let_go(rs_wstream *w, int go)
     pthread_mutex_unlock(&w->lock);
 }
 
-rs_status rs_wgang_open(rs_wstream *w, rs_comm *gang, int lane, rs_status st)
+rs_status rs_wgang_open(rs_wstream *w, rs_comm *gang, rs_status st)
 {
     rs_wgang *g = w->gang = RS_NEW(w->arena, rs_wgang, 1);
-    g->lane = lane;
+    g->lane = 1;
     if (st == RS_OK)
         st = prepare(w, gang);
     if (st == RS_OK) {
@@ -360,6 +371,14 @@ void rs_wgang_join(rs_wstream *w, bool joined)
     pthread_mutex_unlock(&w->lock);
 }
 
+void rs_wgang_set_lane(rs_wstream *w, int ranks)
+{
+    pthread_mutex_lock(&w->lock);
+    RS_ASSERTF(!w->gang->in_pass && !w->gang->wishing, "weights: another lane within a pass");
+    w->gang->lane = ranks;
+    pthread_mutex_unlock(&w->lock);
+}
+
 rs_status rs_wgang_begin(rs_wstream *w, int back_to)
 {
     rs_wgang *g = w->gang;
@@ -367,7 +386,7 @@ rs_status rs_wgang_begin(rs_wstream *w, int back_to)
     double begin = rs_now();
     pthread_mutex_lock(&w->lock);
     RS_ASSERTF(!g->in_pass, "weights: a pass within a pass");
-    g->wish = back_to;
+    g->back_to = back_to;
     g->wishing = true;
     pthread_cond_broadcast(&w->changed);
     while (g->wishing && g->failed == RS_OK)

@@ -140,7 +140,8 @@ rs_status rs_wshard_gather(rs_wshard *s, rs_wstream *w, int block, rs_wentry *e)
 /* ---- stream_gang.c ---- */
 
 /* Collective; st: how the opening went so far on this rank. The error of any rank fails all. */
-rs_status rs_wgang_open(rs_wstream *w, rs_comm *gang, int lane, rs_status st) RS_NODISCARD;
+rs_status rs_wgang_open(rs_wstream *w, rs_comm *gang, rs_status st) RS_NODISCARD;
+void rs_wgang_set_lane(rs_wstream *w, int ranks);
 void rs_wgang_close(rs_wstream *w);
 void rs_wgang_join(rs_wstream *w, bool joined);
 rs_status rs_wgang_begin(rs_wstream *w, int back_to) RS_NODISCARD;

@@ -26,6 +26,7 @@ static void t_results_do_not_depend_on_the_gangs(void)
         t_catalog_same(dir, "alone", name, VIDEOS * 5);
         const char *said = rs_arena_printf(t_arena(), "weights: gang of %d,", gangs[i]);
         T_EQ_I(t_catalog_logged(dir, name, said), ranks[i] / gangs[i] * gangs[i]);
+        T_EQ_I(t_catalog_logged(dir, name, "keep to one kind of pass"), gangs[i] > 1);
     }
 }
 

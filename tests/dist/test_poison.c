@@ -1,4 +1,4 @@
-// ctest: TIMEOUT 400
+// ctest: TIMEOUT 600
 // One bad job is one bad job: it fails with its reason, its siblings in the same run finish with
 // the bits they have without it, and when the cause is gone the same command finishes the rest.
 #include <math.h>

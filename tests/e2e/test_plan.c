@@ -242,6 +242,44 @@ static void t_a_simulation_by_hand(void)
 }
 
 /* The text has the same numbers. */
+/* Of the tasks that are stages. */
+static double simulated(const char *dir, const char *args, const char *key)
+{
+    const char *more =
+        rs_arena_printf(t_arena(), "--simulate --costs spread.json --latency 0 %s", args);
+    rs_json *doc = plan(dir, more);
+    double v = number(object(object(doc, "simulation"), "stages"), key);
+    rs_json_destroy(&doc);
+    return v;
+}
+
+/* Ranks that share weights walk the longer passes of others; with a copy each they do not. */
+static void t_gangs_and_lanes_are_simulated(void)
+{
+    static const char spread[] =
+        "{\"stages\": {\"ingest\": {\"mean\": 1}, \"motion\": {\"mean\": 50, \"cv\": 0.4}, "
+        "\"appearance\": {\"mean\": 20, \"cv\": 0.4}, \"edit\": {\"mean\": 30}, "
+        "\"decode\": {\"mean\": 3}}}";
+    const char *dir = world(), *four = "--ranks 4 --ranks-per-node 4 --copies 40 ";
+    char *out;
+    T_OK(rs_write_file_atomic(rs_path_join(t_arena(), dir, "spread.json"), spread, strlen(spread)));
+    const char *gang =
+        rs_arena_printf(t_arena(), "%s --set memory.home=sharded --set cluster.gang=4", four);
+    T_NEAR(simulated(dir, four, "waited"), 0, 0);
+    T_CHECK(simulated(dir, gang, "waited") > 0);
+    T_EQ_I(t_shell(&out, "cd %s && " T_BIN "/reshoot plan exp.yaml %s", dir, gang), 0);
+    T_CHECKF(strstr(out, "gangs of 4: of these steps"), "%s", out);
+    const char *two = "--ranks 2 --ranks-per-node 2";
+    const char *lanes = rs_arena_printf(t_arena(), "%s --set cluster.lanes=auto", two);
+    T_NEAR(simulated(dir, two, "helped"), 0, 0);
+    T_CHECK(simulated(dir, lanes, "helped") > 0);
+    T_CHECK(simulated(dir, lanes, "makespan") < simulated(dir, two, "makespan"));
+    T_EQ_I(t_shell(&out, "cd %s && " T_BIN "/reshoot plan exp.yaml --ranks 3 --set cluster.lanes=2",
+                   dir),
+           2);
+    T_CHECKF(strstr(out, "lanes of 2 ranks do not divide 3"), "%s", out);
+}
+
 static void t_text(void)
 {
     const char *dir = world();
@@ -343,6 +381,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_spread_of_a_finished_run),
     T_CASE(t_checkpoints_of_the_settings),
     T_CASE(t_a_simulation_by_hand),
+    T_CASE(t_gangs_and_lanes_are_simulated),
     T_CASE(t_text),
     T_CASE(t_bad_input),
 };

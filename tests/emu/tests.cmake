@@ -1,4 +1,10 @@
 # Tests of the emulated build. Everything here is labelled emu.
+set(RS_EMU_ENV "")
+if(RS_SANITIZE MATCHES "thread") # milliseconds a block
+  set(RS_EMU_ENV "RS_OPS_MOST=3000")
+elseif(RS_SANITIZE)
+  set(RS_EMU_ENV "RS_OPS_MOST=100000")
+endif()
 function(rs_emu_program name)
   add_executable(${name} ${ARGN})
   rs_emu_kernels(${name})
@@ -8,7 +14,7 @@ endfunction()
 function(rs_emu_test name)
   add_test(NAME emu.${name} COMMAND ${ARGN})
   set_tests_properties(emu.${name} PROPERTIES LABELS emu TIMEOUT 300 SKIP_RETURN_CODE 77
-    ENVIRONMENT "${RS_TEST_ENV};RS_BACKEND=cuda;OPENBLAS_NUM_THREADS=1")
+    ENVIRONMENT "${RS_TEST_ENV};RS_BACKEND=cuda;${RS_EMU_ENV}")
 endfunction()
 
 rs_emu_program(emu_runtime ${CMAKE_CURRENT_LIST_DIR}/test_runtime.cu)
@@ -53,6 +59,7 @@ function(rs_emu_host_program name source)
 endfunction()
 rs_emu_host_program(gemm_types ${CMAKE_CURRENT_LIST_DIR}/test_gemm_types.c)
 rs_emu_host_program(data ${CMAKE_CURRENT_LIST_DIR}/test_data.c)
+rs_emu_host_program(cudnn ${CMAKE_CURRENT_LIST_DIR}/test_cudnn.c)
 rs_emu_host_program(device ${CMAKE_SOURCE_DIR}/tests/unit/test_device.c)
 rs_emu_host_program(weights ${CMAKE_SOURCE_DIR}/tests/model/test_weights.c)
 rs_emu_test(gemm_types emu_gemm_types)
@@ -64,3 +71,6 @@ foreach(seed 1 2 3)
   rs_emu_test(weights_ring_${seed} ${CMAKE_COMMAND} -E env EMU_STREAM=rand EMU_SEED=${seed}
     $<TARGET_FILE:emu_weights> t_host_ring_waits_for_ops)
 endforeach()
+# Not emulated: cuDNN itself, without a GPU. Its libraries are beside the headers, if anywhere.
+rs_emu_test(cudnn bash ${CMAKE_CURRENT_LIST_DIR}/test_cudnn.sh $<TARGET_FILE:emu_cudnn>
+  ${RS_CUDA_INCLUDE}/../lib)

@@ -79,7 +79,7 @@ static rs_status open_rank(rank *r, rs_comm *c, const world *w)
     rs_device_opts o = {.threads = 1};
     *r = (rank){.w = w, .c = c};
     RS_TRY(rs_device_open(&r->d, &o));
-    return rs_wstream_open_sharded(&r->s, r->d, w->path, &w->layout, c, 1);
+    return rs_wstream_open_sharded(&r->s, r->d, w->path, &w->layout, c);
 }
 
 static rs_status close_rank(rank *r, rs_status st)

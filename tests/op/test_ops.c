@@ -9,7 +9,8 @@
  *   op_ops bench gemm [CASE]   verified, then timed (large cases too)
  * RS_CPU=baseline|avx2|avx512|avx512bf16 keeps to one instruction set.
  * RS_BACKEND=cuda takes that backend instead; on the emulated runtime (tests/emu) the three devices
- * run threads and blocks in different orders, and must give the same bits. */
+ * run threads and blocks in different orders, and must give the same bits. RS_OPS_MOST=N: one
+ * device, and only cases of at most N elements or 64 N operations (for sanitizers). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,18 +41,38 @@ static bool chosen(const char *want, const char *name)
     return !want || strcmp(want, name) == 0;
 }
 
+/* 0: no limit. */
+static double most(void)
+{
+    const char *s = getenv("RS_OPS_MOST");
+    return s ? atof(s) : 0;
+}
+
+static bool too_large(const rs_opspec *spec, const rs_opcase *c)
+{
+    if (most() <= 0)
+        return false;
+    rs_opplan *p = rs_alloc(1, sizeof *p);
+    spec->make(p, c);
+    double n = spec->flops ? spec->flops(c) / 64 : 0, elements = 0;
+    for (int i = 0; i < p->n; i++)
+        elements += (double)rs_tensor_count(*(const rs_tensor *)(p->args + p->t[i].offset));
+    rs_dealloc(p);
+    return (n > elements ? n : elements) > most();
+}
+
 /* The case and, on devices that take BF16 activations, its variants with those. */
 static int verify_stored(const rs_opspec *spec, const rs_opcase *c, rs_device **d, counts *n,
                          double *worst)
 {
-    int cases = 0;
+    int cases = 0, devices = most() > 0 ? 1 : DEVICES;
     bool cpu = strcmp(rs_device_backend(d[0]), "cpu") == 0;
     for (int s = RS_STORE_FP32; s < (cpu ? RS_STORE_FP32 + 1 : RS_STORES); s++) {
         double w = 0;
         rs_opcase stored;
         if (!rs_opcase_stored(&stored, spec, c, (rs_opstore)s))
             continue;
-        report(n, spec, c, "verify", rs_opcase_verify(spec, &stored, d, DEVICES, &w));
+        report(n, spec, c, "verify", rs_opcase_verify(spec, &stored, d, devices, &w));
         *worst = w > *worst ? w : *worst;
         cases++;
     }
@@ -64,13 +85,17 @@ static void verify_op(const rs_opspec *spec, const char *only, rs_device **d, co
     int cases = 0, grads = 0;
     for (int i = 0; i < spec->n; i++) {
         const rs_opcase *c = &spec->cases[i];
-        if (!chosen(only, c->name) || (c->large && !only))
+        if (!chosen(only, c->name) || (!only && (c->large || too_large(spec, c))))
             continue;
         cases += verify_stored(spec, c, d, n, &worst);
-        if (rs_opcase_has_grad(spec, c)) {
+        if (rs_opcase_has_grad(spec, c) && most() <= 0) {
             report(n, spec, c, "verify", rs_opcase_grad(spec, c, d[1]));
             grads++;
         }
+    }
+    if (cases == 0) {
+        printf("    %s: no case was run\n", spec->op);
+        n->failed++;
     }
     printf("%-14s %3d cases, %2d gradient checks, largest error %.2f of its limit\n", spec->op,
            cases, grads, worst);

@@ -20,6 +20,7 @@ typedef struct worker {
     slot held[2], coming; /* coming: companions that were told of so far */
     int n;
     bool live, asking;
+    int64_t helps; /* gang, or -1 */
 } worker;
 
 typedef enum record { NEW, HELD, OK, FAILED } record;
@@ -39,6 +40,9 @@ typedef struct world {
     int batch;
     int64_t batches; /* that were given */
     double fail, stop, lose;
+    int64_t groups[MAX_GANGS];
+    bool grouped;
+    int64_t helped;
 } world;
 
 static double draw(world *w)
@@ -126,11 +130,35 @@ static bool not_too_early(const world *w, const rs_answer *a)
     return ok;
 }
 
+/* Behind its leader, in its group, with nothing else to do, and only with a task that makes passes.
+ */
+static void help(world *w, const rs_answer *a)
+{
+    worker *g = &w->w[a->gang], *leader = &w->w[a->leader];
+    T_CHECK(g->n == 0 && g->helps < 0);
+    T_CHECK(a->gang > a->leader && a->gang < a->leader + a->width);
+    T_CHECK(w->groups[a->gang] == w->groups[a->leader]);
+    T_CHECK(leader->n > 0 && leader->held[0].head == a->task);
+    T_CHECK(RS_TASK_PASSES & RS_TASK_BIT(a->stage));
+    T_CHECK(w->given[a->gang].stages & RS_TASK_BIT(a->stage));
+    g->helps = a->leader;
+    w->helped++;
+}
+
+static void free_helpers(world *w, int64_t leader)
+{
+    for (int64_t g = 0; g < w->gangs; g++)
+        if (w->w[g].helps == leader)
+            w->w[g].helps = -1;
+}
+
 /* Any task that is handed out, companions too. */
 static void check_task(world *w, const rs_answer *a)
 {
     const worker *g = &w->w[a->gang];
     T_CHECK(a->task >= 0 && a->task < rs_director_tasks(w->d));
+    T_CHECK(a->leader == a->gang);
+    T_CHECK(a->width == 1 || a->gang + a->width <= w->gangs);
     T_CHECK(!skipped(w, a->video, a->edit, (int)a->stage));
     T_CHECK(a->edit < 0 || !w->v[a->video].edits[a->edit].failed);
     T_CHECK(w->given[a->gang].stages & RS_TASK_BIT(a->stage));
@@ -162,6 +190,12 @@ static void receive(world *w, const rs_answer *a)
 {
     worker *g = &w->w[a->gang];
     T_CHECK(g->live && g->asking && g->n < 2);
+    T_CHECK(g->helps < 0); /* it waits for the end of that */
+    if (a->kind == RS_ANSWER_HELP) {
+        g->asking = false;
+        help(w, a);
+        return;
+    }
     if (a->kind == RS_ANSWER_DONE) {
         g->asking = false;
         T_CHECK(g->n == 0 || rs_director_finished(w->d));
@@ -177,6 +211,7 @@ static void receive(world *w, const rs_answer *a)
     g->coming.head = a->task;
     g->coming.follows = a->follows;
     check_batch(w, &g->coming);
+    T_CHECK(a->width == 1 || g->coming.n == 1);
     w->batches += g->coming.n > 1;
     g->held[g->n++] = g->coming;
     g->coming = (slot){0};
@@ -203,6 +238,8 @@ static void drop(world *w, worker *g)
     while (g->n > 0)
         drop_slot(w, g);
     g->asking = false;
+    g->helps = -1;
+    free_helpers(w, g - w->w);
 }
 
 /* One of those of the first slot, in any order. */
@@ -222,6 +259,7 @@ static void end_one(world *w, int64_t gang)
     if (s->n == 0) {
         g->held[0] = g->held[1];
         g->n--;
+        free_helpers(w, gang);
     }
     T_CHECK(rs_director_end(w->d, gang, task, how, "random"));
     T_CHECK(!rs_director_end(w->d, gang, task, how, "random"));
@@ -263,9 +301,9 @@ static void check_outcomes(const world *w)
     }
 }
 
-static void make(world *w, uint64_t seed)
+static void make(world *w, uint64_t seed, bool grouped)
 {
-    *w = (world){.rng = rs_rng_stream(seed, 1, RS_RNG_TEST, 0)};
+    *w = (world){.rng = rs_rng_stream(seed, 1, RS_RNG_TEST, 0), .grouped = grouped};
     w->n = below(w, 12);
     w->gangs = 1 + below(w, MAX_GANGS);
     w->most_edits = below(w, 5);
@@ -282,6 +320,8 @@ static void make(world *w, uint64_t seed)
         if (pinned && g > 0) /* the first one can do everything */
             w->given[g].stages = (uint32_t)below(w, RS_TASK_ANY + 1);
         w->w[g].live = true;
+        w->w[g].helps = -1;
+        w->groups[g] = draw(w) < 0.3 && g > 0 ? w->groups[g - 1] + 1 : g > 0 ? w->groups[g - 1] : 0;
     }
     rs_director_opts o = {.granularity = w->chain ? RS_GRANULARITY_CHAIN : RS_GRANULARITY_STAGE,
                           .videos = w->v,
@@ -289,6 +329,11 @@ static void make(world *w, uint64_t seed)
                           .gangs = w->given,
                           .n_gangs = w->gangs,
                           .batch = w->batch};
+    if (w->grouped) {
+        o.groups = w->groups;
+        o.in_step = draw(w) < 0.5;
+        o.widest = 1 << below(w, 4);
+    }
     T_OK(rs_director_create(&w->d, &o));
     w->tasks = RS_NEW(t_arena(), record, rs_director_tasks(w->d) + 1);
     int64_t names = w->n * (w->most_edits + 1) * RS_TASK_COUNT;
@@ -297,22 +342,35 @@ static void make(world *w, uint64_t seed)
         w->name[i] = -1;
 }
 
-static void t_everything_ends_once_and_in_order(void)
+static int64_t run_all(bool grouped)
 {
-    int64_t batches = 0;
+    int64_t helped = 0, batches = 0;
     for (uint64_t seed = 0; seed < SHAPES; seed++) {
         world w;
-        make(&w, seed);
+        make(&w, seed, grouped);
         int64_t steps = 0;
         for (; !rs_director_finished(w.d) && steps < MOST_STEPS; steps++)
             step(&w);
         T_CHECKF(steps < MOST_STEPS, "seed %d does not end", (int)seed);
         T_EQ_I(rs_director_held(w.d), 0);
         check_outcomes(&w);
+        helped += w.helped;
         batches += w.batches;
         rs_director_destroy(&w.d);
     }
     T_CHECKF(batches > 100, "%d batches only", (int)batches);
+    return helped;
+}
+
+static void t_everything_ends_once_and_in_order(void)
+{
+    T_EQ_I(run_all(false), 0);
+}
+
+static void t_and_so_it_does_in_groups_and_lanes(void)
+{
+    int64_t helped = run_all(true);
+    T_CHECKF(helped > SHAPES / 3, "helped %d times", (int)helped);
 }
 
 /* The catalog's order does not change what becomes of it, only who does it: one gang, all orders of
@@ -350,6 +408,7 @@ static void t_the_order_of_the_catalog_does_not_matter_where_lengths_differ(void
 
 static const rs_test_case cases[] = {
     T_CASE(t_everything_ends_once_and_in_order),
+    T_CASE(t_and_so_it_does_in_groups_and_lanes),
     T_CASE(t_the_order_of_the_catalog_does_not_matter_where_lengths_differ),
 };
 RS_TEST_MAIN(cases)
