@@ -87,6 +87,7 @@ static __device__ inline void gemm_add(float (&sum)[TM][TN], float (*sa)[BM + 1]
         gemm_fill<BM>(sa, a, m0, k0, lo, hi, k_all, o.round);
         gemm_fill<BN>(sb, b, n0, k0, 0, o.n, k_all, o.round);
         __syncthreads();
+#pragma unroll 4
         for (int k = 0; k < GEMM_BK; k++)
             for (int i = 0; i < TM; i++)
                 for (int j = 0; j < TN; j++)
@@ -105,11 +106,13 @@ static __global__ void __launch_bounds__(GEMM_THREADS)
     int tn = (int)threadIdx.x % (BN / TN), tm = (int)threadIdx.x / (BN / TN);
     int64_t m0 = (int64_t)blockIdx.x * BM, n0 = (int64_t)blockIdx.y * BN;
     float sum[TM][TN] = {};
-    gemm_add<BM, BN, TM, TN>(sum, sa, sb, a, b, 0, o.m, o.k, o);
-    for (int p = 0; p < t.parts; p++) {
-        int64_t lo = p * t.rows, hi = lo + t.rows;
-        if (t.rank[p] > 0 && lo < m0 + BM && hi > m0)
-            gemm_add<BM, BN, TM, TN>(sum, sa, sb, t.a[p], t.b[p], lo, hi, t.rank[p], o);
+    for (int p = -1; p < t.parts; p++) { /* the product itself, then the terms */
+        bool term = p >= 0;
+        int64_t lo = term ? p * t.rows : 0, hi = term ? lo + t.rows : o.m;
+        int64_t k = term ? t.rank[p] : o.k;
+        if (k > 0 && lo < m0 + BM && hi > m0)
+            gemm_add<BM, BN, TM, TN>(sum, sa, sb, term ? t.a[p] : a, term ? t.b[p] : b, lo, hi, k,
+                                     o);
     }
     for (int i = 0; i < TM; i++)
         for (int j = 0; j < TN; j++) {
