@@ -29,7 +29,7 @@ void rs_cuda_attention_fwd(rs_cuctx *c, const rs_attention_fwd_args *a)
     p.bias = (const float *)a->bias_rel.data, p.ldb = a->bias_rel.ld;
     p.sq = rs_tensor_rows(a->q), p.sk = rs_tensor_rows(a->k), p.heads = a->heads;
     p.scale = a->scale, p.last_log2 = log2_count(a->last_key_count);
-    p.accumulate = a->o_accumulate;
+    p.accumulate = a->o_accumulate, p.round = a->bf16;
     bool tensor = bf16 && aligned(a->o) && aligned(a->q) && aligned(a->k) && aligned(a->v);
     if (tensor && rs_att_fwd_dnn(c, &p, d))
         return;
@@ -79,7 +79,7 @@ void rs_cuda_attention_bwd(rs_cuctx *c, const rs_attention_bwd_args *a)
     p.d_o = a->d_o.data, p.lddo = a->d_o.ld;
     p.sq = rs_tensor_rows(a->q), p.sk = rs_tensor_rows(a->k), p.heads = a->heads;
     p.scale = a->scale, p.last_log2 = log2_count(a->last_key_count);
-    p.accumulate = a->dq_accumulate;
+    p.accumulate = a->dq_accumulate, p.round = a->bf16;
     p.o_read = a->o.data, p.ldo = a->o.ld;
     bool tensor = bf16 && aligned(a->dq) && aligned(a->dk) && aligned(a->dv) && aligned(a->d_o) &&
                   aligned(a->o) && aligned(a->q) && aligned(a->k) && aligned(a->v);

@@ -10,9 +10,59 @@
 
 static const int WARPS = 4, CHUNK = 32, DIMS = 8; /* DIMS of a lane: D up to 256 */
 
+/* fp32 in memory whose products are of bf16 values (the ops' `bf16`); so are weights then. */
+struct rounded {
+    float x;
+};
+
+static __device__ inline float round_bf16(float x)
+{
+    return __bfloat162float(__float2bfloat16_rn(x));
+}
+
+/* As an operand of a product. */
 template <typename T> static __device__ inline float get(const T *x)
 {
     return (float)*x;
+}
+
+static __device__ inline float get(const rounded *x)
+{
+    return round_bf16(x->x);
+}
+
+template <typename T> struct weights_of {
+    static __device__ inline float get(float w)
+    {
+        return w;
+    }
+};
+template <> struct weights_of<rounded> {
+    static __device__ inline float get(float w)
+    {
+        return round_bf16(w);
+    }
+};
+
+/* As it is, and into memory. */
+template <typename T> static __device__ inline float load(const T *x)
+{
+    return (float)*x;
+}
+
+static __device__ inline float load(const rounded *x)
+{
+    return x->x;
+}
+
+template <typename T> static __device__ inline void put(T *x, float v)
+{
+    *x = (T)v;
+}
+
+static __device__ inline void put(rounded *x, float v)
+{
+    x->x = v;
 }
 
 template <typename T> static __device__ inline float dot(const T *a, const T *b, int d)
@@ -53,8 +103,8 @@ static __device__ inline void store(T *dst, const float acc[DIMS], float m, int 
 {
     int lane = (int)threadIdx.x & 31;
     for (int i = 0; i < DIMS && lane + 32 * i < d; i++) {
-        float old = accumulate ? get(dst + lane + 32 * i) : 0;
-        dst[lane + 32 * i] = (T)(old + acc[i] * m);
+        T *at = dst + lane + 32 * i;
+        put(at, acc[i] * m + (accumulate ? load(at) : 0));
     }
 }
 
@@ -81,7 +131,7 @@ template <typename T> static __global__ void any_fwd_kernel(const rs_att_call p,
         float m = fmaxf(max, warp_max(x)), shrink = exp2f(max - m), e = exp2f(x - m);
         sum = sum * shrink + warp_sum(e);
         max = m;
-        w[lane] = e;
+        w[lane] = weights_of<T>::get(e);
         __syncwarp();
         for (int f = 0; f < DIMS; f++)
             acc[f] *= shrink;
@@ -93,7 +143,7 @@ template <typename T> static __global__ void any_fwd_kernel(const rs_att_call p,
         p.lse[head * p.ldl + i] = max * RS_LN2 + logf(sum);
 }
 
-/* Weight of (query i, key j) and the gradient of its score. */
+/* Weight of (query i, key j) and the gradient of its score, both as operands. */
 template <typename T>
 static __device__ inline void score(float *w, float *ds, const rs_att_call &p, int head, int d,
                                     int64_t i, int64_t j)
@@ -102,8 +152,9 @@ static __device__ inline void score(float *w, float *ds, const rs_att_call &p, i
     const T *g = (const T *)p.d_o + i * p.lddo + head * d,
             *v = (const T *)p.v + j * p.ldv + head * d;
     float x = dot(q, k, d) * (p.scale * RS_LOG2E) + (j == p.sk - 1 ? p.last_log2 : 0);
-    *w = exp2f(x - p.lse[head * p.ldl + i] * RS_LOG2E);
-    *ds = *w * (dot(g, v, d) - p.dot[head * p.sq + i]);
+    float e = exp2f(x - p.lse[head * p.ldl + i] * RS_LOG2E);
+    *w = weights_of<T>::get(e);
+    *ds = weights_of<T>::get(e * (dot(g, v, d) - p.dot[head * p.sq + i]) * p.scale);
 }
 
 template <typename T> static __global__ void any_dq_kernel(const rs_att_call p, int d)
@@ -123,7 +174,7 @@ template <typename T> static __global__ void any_dq_kernel(const rs_att_call p, 
         weigh(acc, ds, (const T *)p.k + key * p.ldk + head * d, p.ldk, n, d);
         __syncwarp();
     }
-    store((T *)p.dq + i * p.lddq + head * d, acc, p.scale, d, p.accumulate);
+    store((T *)p.dq + i * p.lddq + head * d, acc, 1, d, p.accumulate);
 }
 
 template <typename T> static __global__ void any_dkdv_kernel(const rs_att_call p, int d)
@@ -144,7 +195,7 @@ template <typename T> static __global__ void any_dkdv_kernel(const rs_att_call p
         weigh(dk, ds, (const T *)p.q + query * p.ldq + head * d, p.ldq, n, d);
         __syncwarp();
     }
-    store((T *)p.dk + j * p.lddk + head * d, dk, p.scale, d, false);
+    store((T *)p.dk + j * p.lddk + head * d, dk, 1, d, false);
     store((T *)p.dv + j * p.lddv + head * d, dv, 1, d, false);
 }
 
@@ -158,19 +209,28 @@ template <typename T> static void bwd(rs_cuctx *c, const rs_att_call &p, int d)
               dim3(32 * WARPS), 0, p, d);
 }
 
+template <typename T> static void fwd(rs_cuctx *c, const rs_att_call &p, int d)
+{
+    rs_launch(c, "attention_fwd", any_fwd_kernel<T>,
+              dim3(rs_blocks(p.sq, WARPS), (unsigned)p.heads), dim3(32 * WARPS), 0, p, d);
+}
+
 void rs_att_fwd_any(rs_cuctx *c, const rs_att_call &p, int64_t d, bool bf16)
 {
-    dim3 grid(rs_blocks(p.sq, WARPS), (unsigned)p.heads), block(32 * WARPS);
     if (bf16)
-        rs_launch(c, "attention_fwd", any_fwd_kernel<rs_bf16>, grid, block, 0, p, (int)d);
+        fwd<rs_bf16>(c, p, (int)d);
+    else if (p.round)
+        fwd<rounded>(c, p, (int)d);
     else
-        rs_launch(c, "attention_fwd", any_fwd_kernel<float>, grid, block, 0, p, (int)d);
+        fwd<float>(c, p, (int)d);
 }
 
 void rs_att_bwd_any(rs_cuctx *c, const rs_att_call &p, int64_t d, bool bf16)
 {
     if (bf16)
         bwd<rs_bf16>(c, p, (int)d);
+    else if (p.round)
+        bwd<rounded>(c, p, (int)d);
     else
         bwd<float>(c, p, (int)d);
 }

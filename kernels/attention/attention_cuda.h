@@ -22,6 +22,7 @@ typedef struct rs_att_call {
     int64_t sq, sk, heads;
     float scale, last_log2; /* log2 of last_key_count */
     bool accumulate;        /* into o, or into dq */
+    bool round;             /* fp32 storage: products of values rounded to bf16 */
 } rs_att_call;
 
 #ifdef __cplusplus
