@@ -204,15 +204,16 @@ static void make_fwd(rs_opplan *p, const rs_opcase *c)
     a->o_accumulate = c->flags & ACCUMULATE;
     a->last_key_count = c->dim[COUNT];
     a->bf16 = c->flags & BF16;
-    rs_optensor *o = rs_op_out_acc(p, a->o_accumulate, "o", &a->o, pad, RS_SHAPE(sq, w));
+    rs_optensor *o =
+        rs_op_branch(rs_op_out_acc(p, a->o_accumulate, "o", &a->o, pad, RS_SHAPE(sq, w)));
     exactness(o, c, sk);
     if (a->bf16)
         o->steps += k_bf16_steps;
     if (c->flags & LSE)
         exactness(rs_op_out(p, "lse", &a->lse, pad, RS_SHAPE(n, sq)), c, sk);
-    rs_op_in(p, "q", &a->q, pad, RS_SHAPE(sq, w));
-    rs_op_in(p, "k", &a->k, 2 * pad, RS_SHAPE(sk, w));
-    rs_op_in(p, "v", &a->v, 3 * pad, RS_SHAPE(sk, w));
+    rs_op_branch(rs_op_in(p, "q", &a->q, pad, RS_SHAPE(sq, w)));
+    rs_op_branch(rs_op_in(p, "k", &a->k, 2 * pad, RS_SHAPE(sk, w)));
+    rs_op_branch(rs_op_in(p, "v", &a->v, 3 * pad, RS_SHAPE(sk, w)));
     if (c->flags & BIAS)
         rs_op_in(p, "bias_rel", &a->bias_rel, 0, RS_SHAPE(n, sq + sk - 1));
     if (a->o_accumulate)
@@ -294,17 +295,19 @@ static void make_bwd(rs_opplan *p, const rs_opcase *c)
     a->dq_accumulate = c->flags & ACCUMULATE;
     a->bf16 = c->flags & BF16;
     a->last_key_count = c->dim[COUNT];
-    exactness_bwd(rs_op_out_acc(p, a->dq_accumulate, "dq", &a->dq, pad, RS_SHAPE(sq, w)), c, sk);
+    exactness_bwd(
+        rs_op_branch(rs_op_out_acc(p, a->dq_accumulate, "dq", &a->dq, pad, RS_SHAPE(sq, w))), c,
+        sk);
     if (!(c->flags & NO_DKV)) {
-        exactness_bwd(rs_op_out(p, "dk", &a->dk, 2 * pad, RS_SHAPE(sk, w)), c, sq);
-        exactness_bwd(rs_op_out(p, "dv", &a->dv, 3 * pad, RS_SHAPE(sk, w)), c, sq);
+        exactness_bwd(rs_op_branch(rs_op_out(p, "dk", &a->dk, 2 * pad, RS_SHAPE(sk, w))), c, sq);
+        exactness_bwd(rs_op_branch(rs_op_out(p, "dv", &a->dv, 3 * pad, RS_SHAPE(sk, w))), c, sq);
     }
-    rs_op_in(p, "d_o", &a->d_o, 4 * pad, RS_SHAPE(sq, w));
-    rs_op_in(p, "o", &a->o, pad, RS_SHAPE(sq, w));
+    rs_op_branch(rs_op_in(p, "d_o", &a->d_o, 4 * pad, RS_SHAPE(sq, w)));
+    rs_op_branch(rs_op_in(p, "o", &a->o, pad, RS_SHAPE(sq, w)));
     rs_op_in(p, "lse", &a->lse, pad, RS_SHAPE(n, sq));
-    rs_op_in(p, "q", &a->q, pad, RS_SHAPE(sq, w));
-    rs_op_in(p, "k", &a->k, 2 * pad, RS_SHAPE(sk, w));
-    rs_op_in(p, "v", &a->v, 3 * pad, RS_SHAPE(sk, w));
+    rs_op_branch(rs_op_in(p, "q", &a->q, pad, RS_SHAPE(sq, w)));
+    rs_op_branch(rs_op_in(p, "k", &a->k, 2 * pad, RS_SHAPE(sk, w)));
+    rs_op_branch(rs_op_in(p, "v", &a->v, 3 * pad, RS_SHAPE(sk, w)));
     if (a->dq_accumulate)
         rs_op_feature(p, "dq_accumulate");
     if (a->last_key_count > 1)
