@@ -18,8 +18,9 @@ typedef struct rs_step_rate {
     int64_t peak_bytes;       /* most of it during the steps */
 } rs_step_rate;
 
-/* Opens the model and times `steps` steps after one that is not timed; with 0 steps that one. RS_NUMERIC: a loss is not
- * finite, or one step's loss, gradients or output differ from the first one's in a bit. */
+/* Opens the model and times `steps` steps after one that is not timed; with 0 steps that one.
+ * RS_NUMERIC: a loss is not finite, or one step's loss, gradients or output differ from the first
+ * one's in a bit. */
 rs_status rs_step_measure(rs_step_rate *out, rs_device *d, const rs_subject_opts *o,
                           int64_t steps) RS_NODISCARD;
 
