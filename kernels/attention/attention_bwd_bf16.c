@@ -116,7 +116,7 @@ static void run(const rs_attn_bwd_job *t, const rs_attn_tiles *tiles, bool fresh
     carve(&w, t, s);
     if (!tiles)
         return;
-    int64_t c0 = tiles->head * d;
+    int64_t c0 = tiles->head * d, ahead = rs_ceil_div(KEYS * ROWS, t->sq);
     if (fresh)
         pack_queries(t, &w);
     for (int64_t tile = tiles->first; tile < tiles->last; tile++) {
@@ -125,9 +125,13 @@ static void run(const rs_attn_bwd_job *t, const rs_attn_tiles *tiles, bool fresh
         rs_pairs_pack_cols(w.keys, k, a->k.ld, d, nb);
         rs_pairs_pack_cols(w.values, rs_attn_at(a->v, j0, c0), a->v.ld, d, nb);
         rs_pairs_pack_rows(w.key_rows, k, a->k.ld, nb, d);
-        for (int64_t i0 = 0; i0 < t->sq; i0 += ROWS)
+        for (int64_t i0 = 0; i0 < t->sq; i0 += ROWS) {
+            int64_t at = j0 + nb + i0 / ROWS * ahead;
+            rs_attn_prefetch(a->k, at, ahead, c0, d);
+            rs_attn_prefetch(a->v, at, ahead, c0, d);
             bwd_tile(t, &w, i0, rs_min_i64(ROWS, t->sq - i0), nb,
                      tile == t->tiles - 1 ? t->last : 0.0f, tile == tiles->first);
+        }
         rs_attn_put_keys(a, j0, nb, c0, d, w.dk, w.dv);
     }
 }

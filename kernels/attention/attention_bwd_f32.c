@@ -44,14 +44,6 @@ static void copy_rows(const rs_attn_bwd_job *t, float *dst, rs_tensor x, int64_t
         t->rows->round(dst, n * t->d);
 }
 
-/* Rows that the next block will read, on their way from memory while this one computes. */
-static void prefetch_rows(rs_tensor t, int64_t r0, int64_t rows, int64_t c0, int64_t d)
-{
-    for (int64_t i = r0; i < rs_min_i64(r0 + ROWS, rows); i++)
-        for (int64_t c = 0; c < d; c += 16)
-            __builtin_prefetch(rs_attn_at(t, i, c0 + c), 0, 2);
-}
-
 /* Queries [i0, i0+mb) against the packed tile of nb keys. */
 static void bwd_tile(const rs_attn_bwd_job *t, const bwd_work *w, int64_t i0, int64_t mb,
                      int64_t nb, float last, bool first_tile)
@@ -114,8 +106,8 @@ static void run(const rs_attn_bwd_job *t, const rs_attn_tiles *tiles, bool fresh
         int64_t j0 = tile * RS_ATTN_KEYS, nb = rs_min_i64(RS_ATTN_KEYS, t->sk - j0);
         pack_tile(t, &w, j0, nb);
         for (int64_t i0 = 0; i0 < t->sq; i0 += ROWS) {
-            prefetch_rows(a->q, i0 + ROWS, t->sq, c0, d);
-            prefetch_rows(a->d_o, i0 + ROWS, t->sq, c0, d);
+            rs_attn_prefetch(a->q, i0 + ROWS, ROWS, c0, d);
+            rs_attn_prefetch(a->d_o, i0 + ROWS, ROWS, c0, d);
             bwd_tile(t, &w, i0, rs_min_i64(ROWS, t->sq - i0), nb,
                      tile == t->tiles - 1 ? t->last : 0.0f, tile == tiles->first);
         }

@@ -21,6 +21,14 @@ static inline float *rs_attn_at(rs_tensor t, int64_t r, int64_t c0)
     return rs_f32(t) + r * t.ld + c0;
 }
 
+/* Rows [r0,r0+n) that will be packed, on their way from memory while something else computes. */
+static inline void rs_attn_prefetch(rs_tensor t, int64_t r0, int64_t n, int64_t c0, int64_t d)
+{
+    for (int64_t i = r0; i < rs_min_i64(r0 + n, rs_tensor_rows(t)); i++)
+        for (int64_t c = 0; c < d; c += 16)
+            __builtin_prefetch(rs_attn_at(t, i, c0 + c), 0, 2);
+}
+
 /* What the last key's score gets before the scale: count equal keys weigh exp(log count) times one.
  */
 static inline float rs_attn_last_bonus(int64_t count, float scale)

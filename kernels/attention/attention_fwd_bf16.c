@@ -54,7 +54,7 @@ static void run(const rs_attn_fwd_job *t, const rs_attn_queries *q, rs_attn_scra
                   .s = rs_attn_take(s, ROWS * RS_ATTN_KEYS)};
     if (!q)
         return;
-    int64_t c0 = q->head * d;
+    int64_t c0 = q->head * d, ahead = rs_ceil_div(RS_ATTN_KEYS * ROWS, q->n);
     rs_pairs_pack_a(w.rows, rs_attn_at(a->q, q->i0, c0), a->q.ld, q->n, d);
     /* bias + j - i with i counted from i0 */
     const float *bias = rs_has(a->bias_rel) ? rs_f32(a->bias_rel) + q->head * (t->sq + t->sk - 1) +
@@ -64,8 +64,12 @@ static void run(const rs_attn_fwd_job *t, const rs_attn_queries *q, rs_attn_scra
         int64_t nb = rs_min_i64(RS_ATTN_KEYS, t->sk - j0);
         rs_pairs_pack_cols(w.keys, rs_attn_at(a->k, j0, c0), a->k.ld, d, nb);
         rs_pairs_pack_rows(w.values, rs_attn_at(a->v, j0, c0), a->v.ld, nb, d);
-        for (int64_t r0 = 0; r0 < q->n; r0 += ROWS)
+        for (int64_t r0 = 0; r0 < q->n; r0 += ROWS) {
+            int64_t at = j0 + nb + r0 / ROWS * ahead;
+            rs_attn_prefetch(a->k, at, ahead, c0, d);
+            rs_attn_prefetch(a->v, at, ahead, c0, d);
             fwd_tile(t, &w, bias, r0, rs_min_i64(ROWS, q->n - r0), j0, nb);
+        }
     }
 }
 

@@ -71,6 +71,7 @@ static void run(const rs_attn_fwd_job *t, const rs_attn_queries *q, rs_attn_scra
         memcpy(w.rows + i * d, rs_attn_at(a->q, q->i0 + i, q->head * d), (size_t)d * sizeof(float));
     if (a->bf16)
         t->rows->round(w.rows, q->n * d);
+    int64_t ahead = rs_ceil_div(RS_ATTN_KEYS * ROWS, q->n); /* rows of the next tile at a time */
     /* bias + j - i with i counted from i0 */
     const float *bias = rs_has(a->bias_rel) ? rs_f32(a->bias_rel) + q->head * (t->sq + t->sk - 1) +
                                                   t->sq - 1 - q->i0
@@ -78,8 +79,12 @@ static void run(const rs_attn_fwd_job *t, const rs_attn_queries *q, rs_attn_scra
     for (int64_t j0 = 0; j0 < t->sk; j0 += RS_ATTN_KEYS) {
         int64_t nb = rs_min_i64(RS_ATTN_KEYS, t->sk - j0);
         pack_tile(t, &w, j0, nb);
-        for (int64_t r0 = 0; r0 < q->n; r0 += ROWS)
+        for (int64_t r0 = 0; r0 < q->n; r0 += ROWS) {
+            int64_t at = j0 + nb + r0 / ROWS * ahead;
+            rs_attn_prefetch(a->k, at, ahead, q->head * d, d);
+            rs_attn_prefetch(a->v, at, ahead, q->head * d, d);
             fwd_tile(t, &w, bias, r0, rs_min_i64(ROWS, q->n - r0), j0, nb);
+        }
     }
 }
 
