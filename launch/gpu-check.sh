@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Everything that only a machine with an NVIDIA GPU can show, in one go:
-#   launch/gpu-check.sh [--bundle FILE.tar.gz] [--out DIR] [--model DIR] [--quick]
-# Builds the program with nvcc (preset cuda), or unpacks a bundle that was built elsewhere (launch/gpu-check.sh --pack FILE.tar.gz makes
-# one; it needs nothing here beyond the driver and this machine's MPI, HDF5 and libav). Then, in this order: what there is, all op cases
+#   launch/gpu-check.sh [--bundle FILE.tar.xz] [--out DIR] [--model DIR] [--quick]
+# Builds the program with nvcc (preset cuda), or unpacks a bundle that was built elsewhere (launch/gpu-check.sh --pack FILE.tar.xz makes
+# one; it needs nothing here beyond the driver, cuBLASLt and NCCL, and a C library that is not older). Then, in this order: what there is, all op cases
 # on the GPU against their double references, model parity with the CPU, compute-sanitizer on small cases where it is installed, gemm
 # algorithms recorded, bench op, and bench step of the 14B model with random weights. DIR/report.md is a table for docs/benchmarks.md.
 #   --model DIR   a model for the parity run (default: the bundled small one)
@@ -38,20 +38,36 @@ build() {
     fi
 }
 
-# Program, generators, the libraries that a machine may lack (cuBLASLt, NCCL, cuDNN are looked for next to the program), small model.
+# Program, generators, small model, and every library but the C library's and NVIDIA's (which are half a gigabyte, and there).
 if [ -n "$pack" ]; then
     build
     stage=$(mktemp -d)
     trap 'rm -rf "$stage"' EXIT
     mkdir -p "$stage/reshoot/lib" "$stage/reshoot/datasets/smallworld" "$stage/reshoot/launch"
     cp build-cuda/reshoot build-cuda/reshoot-world "$stage/reshoot/"
+    strip "$stage/reshoot/reshoot" "$stage/reshoot/reshoot-world"
     cp launch/gpu-check.sh "$stage/reshoot/launch/"
     cp -r datasets/smallworld/model "$stage/reshoot/datasets/smallworld/"
-    ldd build-cuda/reshoot | awk '/libcublas|libnccl|libcudart/ && $3 ~ /^\// { print $3 }' | xargs -r -I{} cp -L {} "$stage/reshoot/lib/"
-    tar -C "$stage" -czf "$pack" reshoot || exit 1
+    ldd build-cuda/reshoot | awk '$3 ~ /^\// && $1 !~ /^(libc|libm|libdl|librt|libpthread|ld-linux.*)\.so|^lib(cublas|nccl|cudnn|cuda)/ { print $3 }' |
+        xargs -r -I{} cp -L {} "$stage/reshoot/lib/"
+    tar -C "$stage" -cJf "$pack" reshoot || exit 1
     echo "gpu-check: $pack: $(du -h "$pack" | cut -f1)"
     exit 0
 fi
+
+# The folders of NVIDIA's libraries: a toolkit's, or those of Python wheels, wherever they are.
+nvidia_folders() {
+    local lib
+    for lib in 'libcublasLt.so.[0-9]*' 'libnccl.so.2' 'libcudnn.so.9'; do
+        find -L /usr/local/cuda*/ /usr/lib /opt /usr/local/lib "$HOME" -maxdepth 9 -name "$lib" -printf '%h\n' 2>/dev/null | head -1
+    done | sort -u | paste -sd:
+}
+bundled() { # FOLDER: run what was unpacked there
+    local theirs
+    theirs=$(nvidia_folders)
+    bin=$1
+    export LD_LIBRARY_PATH=$bin/lib:$theirs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+}
 
 # Asked of the kernel module first: without it nothing below can work, and building takes minutes.
 if ! [ -e /proc/driver/nvidia/version ] && ! { command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; }; then
@@ -61,13 +77,11 @@ fi
 mkdir -p "$out" || exit 1
 out=$(cd "$out" && pwd)
 if [ -n "$bundle" ]; then
-    tar -C "$out" -xzf "$bundle" || { echo "gpu-check: $bundle cannot be unpacked" >&2; exit 1; }
-    bin=$out/reshoot
-    export LD_LIBRARY_PATH=$bin/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    tar -C "$out" -xf "$bundle" || { echo "gpu-check: $bundle cannot be unpacked" >&2; exit 1; }
+    bundled "$out/reshoot"
     [ -d "$model" ] || model=$bin/datasets/smallworld/model
 elif [ -x ./reshoot ]; then # unpacked already
-    bin=$PWD
-    export LD_LIBRARY_PATH=$bin/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    bundled "$PWD"
 else
     build
     bin=$PWD/build-cuda

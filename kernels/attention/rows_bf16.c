@@ -43,7 +43,7 @@ BF16_INLINE float row_max(const float *s, int64_t n)
         b = _mm512_max_ps(b, _mm512_loadu_ps(s + j + LANES));
     }
     for (; j < n; j += LANES)
-        a = _mm512_mask_max_ps(a, n - j >= LANES ? 0xffff : V_MASK(n - j), a,
+        a = _mm512_mask_max_ps(a, (__mmask16)(n - j >= LANES ? 0xffff : V_MASK(n - j)), a,
                                _mm512_loadu_ps(s + j));
     return _mm512_reduce_max_ps(_mm512_max_ps(a, b));
 }

@@ -160,7 +160,7 @@ BF16_INLINE void tile_body(const int m, const int nv, int64_t pairs, const uint3
     for (int i = 0; i < m; i++) {
         RS_UNROLL
         for (int v = 0; v < nv; v++) {
-            __mmask16 mask = v + 1 < nv ? 0xffff : V_MASK(tail);
+            __mmask16 mask = (__mmask16)(v + 1 < nv ? 0xffff : V_MASK(tail));
             acc[i][v] = accumulate ? _mm512_maskz_loadu_ps(mask, c + i * ldc + v * LANES) : V_ZERO;
         }
     }
@@ -182,8 +182,8 @@ BF16_INLINE void tile_body(const int m, const int nv, int64_t pairs, const uint3
     for (int i = 0; i < m; i++) {
         RS_UNROLL
         for (int v = 0; v < nv; v++)
-            _mm512_mask_storeu_ps(c + i * ldc + v * LANES, v + 1 < nv ? 0xffff : V_MASK(tail),
-                                  acc[i][v]);
+            _mm512_mask_storeu_ps(c + i * ldc + v * LANES,
+                                  (__mmask16)(v + 1 < nv ? 0xffff : V_MASK(tail)), acc[i][v]);
     }
 }
 

@@ -249,6 +249,7 @@ static void t_a_disk_that_fills_up_anywhere(void)
 
 /* ---- one of a batch ---- */
 
+static const char *const EDIT[VIDEOS] = {"recolour", "recolour", "retexture", "retexture"};
 static const char k_batch[] = "--set cluster.batch=4 --set appearance.steps=40";
 
 /* Checkpoints of all four appearances, of a batch that was stopped. */
@@ -259,7 +260,9 @@ static char *stop_batch(const char *dir, const char *output)
     unlink(log);
     pid_t pid = t_mpirun_start(
         log, 1, t_catalog_args(dir, output, rs_arena_printf(t_arena(), "%s %s", k_batch, every)));
-    t_await_text(log, "| appearance step", NULL);
+    for (int i = 0; i < VIDEOS; i++) /* each has a step to go on from */
+        t_await_text(log, rs_arena_printf(t_arena(), "clip-%02d#%s | appearance step", i, EDIT[i]),
+                     NULL);
     T_CHECK(t_signal(SIGUSR1, 1, "mpirun ", in(dir, output)) == 1);
     int rc = t_mpirun_wait(&out, pid, log);
     T_CHECKF(rc == 75, "%d: %s", rc, out);

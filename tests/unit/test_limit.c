@@ -54,7 +54,8 @@ static void t_what_comes_too_late_is_handed_back(void)
     rs_comm *c;
     rs_comm_opts serial = {.serial = true};
     T_OK(rs_comm_open(&c, &serial));
-    rs_world w = {.comm = c, .size = 1, .width = 1};
+    int64_t gang = 0;
+    rs_world w = {.comm = c, .size = 1, .width = 1, .gang_of = &gang};
     rs_sched_edit e = {.skip = RS_TASK_BIT(RS_TASK_APPEARANCE)};
     e.room[RS_TASK_EDIT] = ROOM;
     rs_sched_video v = {.edits = &e, .n_edits = 1};
