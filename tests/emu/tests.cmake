@@ -48,6 +48,8 @@ if(NOT RS_SANITIZE)
   rs_emu_test(parity emu_parity)
   rs_emu_test(nvcc bash ${CMAKE_CURRENT_LIST_DIR}/test_nvcc.sh ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
   set_tests_properties(emu.parity emu.nvcc PROPERTIES TIMEOUT 1200)
+else()
+  return()
 endif()
 # What the CUDA backend does beside its ops: storage types of gemm, twins of communicators by NCCL, queues, weights.
 function(rs_emu_host_program name source)
