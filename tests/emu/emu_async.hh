@@ -19,43 +19,37 @@ struct async_queue {
     int n;
     unsigned group; /* open group */
 };
-/* Of the thread that runs. */
+/* Of the thread that runs. The queue is the runtime's, which no sanitizer looks at: it is memory of
+ * several CUDA threads, one after the other. */
 async_queue *async_of_thread();
 void async_check(void *dst, const void *src, int bytes, int from_src, place p);
+void async_push(const async_copy &c, place p);
+/* Takes the first copy that must have arrived out of the queue. */
+bool async_take(async_copy *c, unsigned open, bool uncommitted);
+void async_commit();
 
 static inline void cp_async(void *dst, const void *src, int bytes, int from_src, EMU_HERE)
 {
     async_check(dst, src, bytes, from_src, p);
-    async_queue *q = async_of_thread();
-    if (q->n == async_queue::MOST)
-        kernel_error(p, "more than %d cp.async of a thread in flight", (int)async_queue::MOST);
     for (int i = 0; i < bytes; i++)
         ((volatile unsigned char *)dst)[i] = 0xff;
-    q->copy[q->n++] = {dst, src, (short)bytes, (short)from_src, q->group};
+    async_push({dst, src, (short)bytes, (short)from_src, 0}, p);
 }
 
 static inline void cp_async_commit()
 {
-    async_of_thread()->group++;
+    async_commit();
 }
 
 /* Done: all groups but the last `open` committed ones; `uncommitted` too when all are waited for.
  */
 static inline void cp_async_wait(unsigned open, bool uncommitted)
 {
-    async_queue *q = async_of_thread();
-    int kept = 0;
-    for (int i = 0; i < q->n; i++) {
-        async_copy c = q->copy[i];
-        if (!uncommitted && c.group + open >= q->group) {
-            q->copy[kept++] = c;
-            continue;
-        }
+    async_copy c = {};
+    while (async_take(&c, open, uncommitted))
         for (int k = 0; k < c.bytes; k++)
             ((volatile unsigned char *)c.dst)[k] =
                 k < c.from_src ? ((const volatile unsigned char *)c.src)[k] : (unsigned char)0;
-    }
-    q->n = kept;
 }
 } // namespace emu
 

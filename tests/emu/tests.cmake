@@ -1,7 +1,7 @@
 # Tests of the emulated build. Everything here is labelled emu.
 set(RS_EMU_ENV "")
 if(RS_SANITIZE MATCHES "thread") # milliseconds a block
-  set(RS_EMU_ENV "RS_OPS_MOST=3000")
+  set(RS_EMU_ENV "RS_OPS_MOST=40000")
 elseif(RS_SANITIZE)
   set(RS_EMU_ENV "RS_OPS_MOST=100000")
 endif()
