@@ -7,13 +7,14 @@
 #define BF16        RS_TARGET_AVX512_BF16
 #define BF16_INLINE static inline __attribute__((always_inline)) BF16
 
-enum { MR = 8, NR = RS_PAIRS_NR, LANES = 16 };
+enum { MR = RS_PAIRS_MR, NR = RS_PAIRS_NR, LANES = 16 };
 
 /* ---- products ---- */
 
-/* m and nv are constants in every use; `tail` lanes of the last vector are valid. */
-BF16_INLINE void tile_body(const int m, const int nv, int64_t pairs, rs_pairs_a a,
-                           const uint32_t *b, float *c, int64_t ldc, int64_t tail, bool accumulate)
+/* m, nv and fetch are constants in every use; `tail` lanes of the last vector are valid. */
+BF16_INLINE void tile_body(const int m, const int nv, const bool fetch, int64_t pairs, rs_pairs_a a,
+                           const uint32_t *b, float *c, int64_t ldc, int64_t tail, bool accumulate,
+                           rs_pairs_next next)
 {
     __m512 acc[MR][3];
     RS_UNROLL
@@ -28,6 +29,8 @@ BF16_INLINE void tile_body(const int m, const int nv, int64_t pairs, rs_pairs_a 
     const uint32_t *at = a.a;
     for (int64_t p = 0; p < pairs; p++, at += a.pair, b += NR) {
         __m512bh w[3];
+        if (fetch) /* eight rows, a cache line at a time */
+            __builtin_prefetch(next.rows + (p & 7) * next.row + (p >> 3) * 64, 0, 2);
         RS_UNROLL
         for (int v = 0; v < nv; v++)
             w[v] = (__m512bh)_mm512_loadu_si512(b + v * LANES);
@@ -48,25 +51,38 @@ BF16_INLINE void tile_body(const int m, const int nv, int64_t pairs, rs_pairs_a 
     }
 }
 
-#define TILE_CASE(m_, nv_)                                                                         \
+#define TILE_CASE(m_, nv_, fetch_)                                                                 \
     case (m_)*4 + (nv_):                                                                           \
-        tile_body(m_, nv_, pairs, a, b, c, ldc, tail, accumulate);                                 \
+        tile_body(m_, nv_, fetch_, pairs, a, b, c, ldc, tail, accumulate, next);                   \
         break;
-#define TILE_ROW(m_) TILE_CASE(m_, 1) TILE_CASE(m_, 2) TILE_CASE(m_, 3)
+#define TILE_ROW(m_, fetch_)                                                                       \
+    TILE_CASE(m_, 1, fetch_) TILE_CASE(m_, 2, fetch_) TILE_CASE(m_, 3, fetch_)
+#define TILE_ROWS(fetch_)                                                                          \
+    TILE_ROW(1, fetch_)                                                                            \
+    TILE_ROW(2, fetch_)                                                                            \
+    TILE_ROW(3, fetch_)                                                                            \
+    TILE_ROW(4, fetch_)                                                                            \
+    TILE_ROW(5, fetch_)                                                                            \
+    TILE_ROW(6, fetch_)                                                                            \
+    TILE_ROW(7, fetch_)                                                                            \
+    TILE_ROW(8, fetch_)
 
 BF16 static void tile(int64_t m, int64_t n, int64_t pairs, rs_pairs_a a, const uint32_t *b,
                       float *c, int64_t ldc, bool accumulate)
 {
+    const rs_pairs_next next = {0};
     int64_t nv = rs_ceil_div(n, LANES), tail = n - (nv - 1) * LANES;
     switch (m * 4 + nv) {
-        TILE_ROW(1)
-        TILE_ROW(2)
-        TILE_ROW(3)
-        TILE_ROW(4)
-        TILE_ROW(5)
-        TILE_ROW(6)
-        TILE_ROW(7)
-        TILE_ROW(8)
+        TILE_ROWS(false)
+    }
+}
+
+BF16 void rs_pairs_tile(int64_t m, int64_t n, int64_t pairs, rs_pairs_a a, const uint32_t *b,
+                        float *c, int64_t ldc, bool accumulate, rs_pairs_next next)
+{
+    int64_t nv = rs_ceil_div(n, LANES), tail = n - (nv - 1) * LANES;
+    switch (m * 4 + nv) {
+        TILE_ROWS(true)
     }
 }
 

@@ -1,5 +1,5 @@
 /* Matrix products of bf16 pairs with AVX512-BF16: C (m,n) = [C +] A (m,k) B (k,n), sums in fp32.
- * For attention; only where rs_cpu_bf16() says so.
+ * For gemm and attention; only where rs_cpu_bf16() says so.
  *
  * Operands are words of two bf16 values that are neighbours in k, the lower half first; where k is
  * odd the last upper half is zero. A's pair (i,p) lies at a[i*a_row + p*a_pair]. B is in panels of
@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { RS_PAIRS_NR = 48 };
+enum { RS_PAIRS_MR = 8, RS_PAIRS_NR = 48 }; /* a tile */
 
 typedef struct rs_pairs_a {
     const uint32_t *a;
@@ -32,6 +32,16 @@ static inline int64_t rs_pairs_panels(int64_t n, int64_t k)
     return (n + RS_PAIRS_NR - 1) / RS_PAIRS_NR * RS_PAIRS_NR * rs_pairs_of(k);
 }
 
+/* What will be packed next: eight rows, `row` bytes apart, fetched while a tile is computed. A
+ * hint, whatever the addresses. */
+typedef struct rs_pairs_next {
+    const char *rows;
+    int64_t row;
+} rs_pairs_next;
+
+/* One tile: m up to 8, n up to 48, one panel. */
+void rs_pairs_tile(int64_t m, int64_t n, int64_t pairs, rs_pairs_a a, const uint32_t *panel,
+                   float *c, int64_t ldc, bool accumulate, rs_pairs_next next);
 void rs_pairs_block(int64_t m, int64_t n, int64_t pairs, rs_pairs_a a, const uint32_t *panels,
                     float *c, int64_t ldc, bool accumulate);
 /* A (m,k), as it is stored, to [row][pair]. */

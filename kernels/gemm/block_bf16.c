@@ -7,10 +7,11 @@
  *
  * fp32 operands are rounded (to nearest even, subnormals to zero) while they are packed. */
 #include "base/num.h"
+#include "kernels/cpu/pairs.h"
 #include "kernels/gemm/block.h"
 #include "kernels/vec/vec.h"
 
-enum { MR = 8, NR = 48, BLOCK_K = 768, LANES = 16 };
+enum { MR = RS_PAIRS_MR, NR = RS_PAIRS_NR, BLOCK_K = 768, LANES = 16 };
 
 #if defined(__x86_64__)
 #include "kernels/cpu/simd_avx512.h"
@@ -143,84 +144,18 @@ BF16 static void pack_a(uint32_t *a, const rs_gemm_block *t, int64_t pairs, int6
 
 /* ---- products ---- */
 
-/* Operands that will be packed next are fetched while a tile is computed: eight rows, a cache line
- * at a time. Fetching is a hint, whatever the addresses. */
-typedef struct ahead {
-    const char *rows;
-    int64_t row; /* bytes from one to the next */
-} ahead;
-
-/* m and nv are constants in every use; `tail` lanes of the last vector are valid. */
-BF16_INLINE void tile_body(const int m, const int nv, int64_t pairs, const uint32_t *a,
-                           const uint32_t *b, float *c, int64_t ldc, int64_t tail, bool accumulate,
-                           ahead next)
-{
-    __m512 acc[MR][3];
-    RS_UNROLL
-    for (int i = 0; i < m; i++) {
-        RS_UNROLL
-        for (int v = 0; v < nv; v++) {
-            __mmask16 mask = (__mmask16)(v + 1 < nv ? 0xffff : V_MASK(tail));
-            acc[i][v] = accumulate ? _mm512_maskz_loadu_ps(mask, c + i * ldc + v * LANES) : V_ZERO;
-        }
-    }
-    for (int64_t p = 0; p < pairs; p++) {
-        __m512bh w[3];
-        __builtin_prefetch(next.rows + (p & 7) * next.row + (p >> 3) * 64, 0, 2);
-        RS_UNROLL
-        for (int v = 0; v < nv; v++)
-            w[v] = (__m512bh)_mm512_loadu_si512(b + p * NR + v * LANES);
-        RS_UNROLL
-        for (int i = 0; i < m; i++) {
-            __m512bh x = (__m512bh)_mm512_set1_epi32((int)a[i * pairs + p]);
-            RS_UNROLL
-            for (int v = 0; v < nv; v++)
-                acc[i][v] = _mm512_dpbf16_ps(acc[i][v], x, w[v]);
-        }
-    }
-    RS_UNROLL
-    for (int i = 0; i < m; i++) {
-        RS_UNROLL
-        for (int v = 0; v < nv; v++)
-            _mm512_mask_storeu_ps(c + i * ldc + v * LANES,
-                                  (__mmask16)(v + 1 < nv ? 0xffff : V_MASK(tail)), acc[i][v]);
-    }
-}
-
-#define TILE_CASE(m_, nv_)                                                                         \
-    case (m_)*4 + (nv_):                                                                           \
-        tile_body(m_, nv_, pairs, a, b, c, ldc, tail, accumulate, next);                           \
-        break;
-#define TILE_ROW(m_) TILE_CASE(m_, 1) TILE_CASE(m_, 2) TILE_CASE(m_, 3)
-
-BF16 static void tile(int64_t pairs, const uint32_t *a, const uint32_t *b, float *c, int64_t ldc,
-                      int64_t m, int64_t n, bool accumulate, ahead next)
-{
-    int64_t nv = (n + LANES - 1) / LANES, tail = n - (nv - 1) * LANES;
-    switch (m * 4 + nv) {
-        TILE_ROW(1)
-        TILE_ROW(2)
-        TILE_ROW(3)
-        TILE_ROW(4)
-        TILE_ROW(5)
-        TILE_ROW(6)
-        TILE_ROW(7)
-        TILE_ROW(8)
-    }
-}
-
 /* What is packed after tile (i,j): the next rows of A during the first panel, then the next panel
  * of B. */
-static ahead fetch_next(const rs_gemm_block *t, int64_t i, int64_t j)
+static rs_pairs_next fetch_next(const rs_gemm_block *t, int64_t i, int64_t j)
 {
     bool rows = j == 0 && !t->a_ready;
     const rs_gemm_operand *o = rows ? &t->a : &t->b;
     int64_t size = o->bf16 ? 2 : 4;
     if (rows && !o->trans && i + MR < t->m)
-        return (ahead){rs_gemm_at(o, i + MR, 0), o->ld * size};
+        return (rs_pairs_next){rs_gemm_at(o, i + MR, 0), o->ld * size};
     if (!rows && o->trans && j + NR + i < t->n && i < NR)
-        return (ahead){rs_gemm_at(o, j + NR + i, 0), o->ld * size};
-    return (ahead){t->work, 0};
+        return (rs_pairs_next){rs_gemm_at(o, j + NR + i, 0), o->ld * size};
+    return (rs_pairs_next){t->work, 0};
 }
 
 BF16 static void run(const rs_gemm_block *t)
@@ -232,9 +167,9 @@ BF16 static void run(const rs_gemm_block *t)
         for (int64_t i = 0; i < t->m; i += MR) {
             if (j == 0 && !t->a_ready)
                 pack_a(a, t, pairs, i);
-            tile(pairs, a + i * pairs, panel, t->sum + i * t->ld + j, t->ld,
-                 rs_min_i64(MR, t->m - i), rs_min_i64(NR, t->n - j), t->accumulate,
-                 fetch_next(t, i, j));
+            rs_pairs_tile(rs_min_i64(MR, t->m - i), rs_min_i64(NR, t->n - j), pairs,
+                          (rs_pairs_a){a + i * pairs, pairs, 1}, panel, t->sum + i * t->ld + j,
+                          t->ld, t->accumulate, fetch_next(t, i, j));
         }
     }
 }
