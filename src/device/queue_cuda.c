@@ -2,6 +2,7 @@
 #include <stdint.h>
 
 #include "device/cuda_priv.h"
+#include "kernels/cuda/dnn.h"
 
 static cudaStream_t stream_of(const rs_cuctx *c, rs_queue q)
 {
@@ -149,6 +150,18 @@ static const char *device_text(rs_arena *a, int i)
                            (double)p.totalGlobalMem / 0x1p30, p.multiProcessorCount);
 }
 
+static const char *dnn_text(rs_arena *a)
+{
+    char why[RS_DNN_WHY];
+    rs_dnn *d = rs_dnn_open(true, why);
+    size_t v = d ? rs_dnn_version(d) : 0;
+    const char *text =
+        d ? rs_arena_printf(a, "cuDNN %zu.%zu.%zu", v / 10000, v / 100 % 100, v % 100)
+          : rs_arena_printf(a, "no cuDNN (%s)", why);
+    rs_dnn_close(&d);
+    return text;
+}
+
 void rs_cuda_look(rs_arena *a, rs_device_info *out)
 {
     int n = 0, runtime = 0, driver = 0;
@@ -158,8 +171,8 @@ void rs_cuda_look(rs_arena *a, rs_device_info *out)
     cudaDriverGetVersion(&driver);
     const char *of =
         driver ? rs_arena_printf(a, "for CUDA %d.%d", driver / 1000, driver % 1000 / 10) : "none";
-    out->libraries = rs_arena_printf(a, "CUDA runtime %d.%d, driver %s, %s", runtime / 1000,
-                                     runtime % 1000 / 10, of, rs_blas_library(a));
+    out->libraries = rs_arena_printf(a, "CUDA runtime %d.%d, driver %s, %s, %s", runtime / 1000,
+                                     runtime % 1000 / 10, of, rs_blas_library(a), dnn_text(a));
     if (e != cudaSuccess || n == 0) {
         out->why_none = e ? cudaGetErrorString(e) : "no device found";
         return;

@@ -16,9 +16,10 @@ const char *rs_device_why_not(rs_arena *a, const char *backend);
 /* Devices of a backend that is built in, and what it is made of. Works without hardware. */
 typedef struct rs_device_info {
     int devices;
-    const char *why_none;  /* when devices is 0 */
-    const char **device;   /* (devices) "NVIDIA H100 80GB HBM3, sm_90, 79.1 GiB, 132 SMs" */
-    const char *libraries; /* "CUDA runtime 13.0, driver none, cublasLt 13.1.0"; NULL: none */
+    const char *why_none; /* when devices is 0 */
+    const char **device;  /* (devices) "NVIDIA H100 80GB HBM3, sm_90, 79.1 GiB, 132 SMs" */
+    const char *
+        libraries; /* "CUDA runtime 13.0, driver none, cublasLt 13.1.0, cuDNN 9.19.0"; NULL: none */
 } rs_device_info;
 
 rs_device_info rs_device_look(rs_arena *a, const char *backend);
