@@ -161,6 +161,8 @@ static const rs_dnn_plan *plan_for(rs_cuctx *c, const rs_att_call *p, int64_t d,
     int at = kept->next;
     kept->next = (at + 1) % KEPT;
     kept->n = kept->n < KEPT ? kept->n + 1 : KEPT;
+    if (kept->kept[at].plan.plan) /* it may still be running */
+        rs_cuda_launched(c, "attention", cudaStreamSynchronize(c->compute));
     rs_dnn_plan_free(&kept->kept[at].plan);
     rs_dnn_graph g;
     rs_dnn_graph_begin(&g, c->dnn);
