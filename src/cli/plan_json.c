@@ -137,6 +137,8 @@ static void write_result(rs_jsonw *w, const char *name, const rs_sim_result *s)
     rs_jsonw_f64(w, "down", s->down);
     rs_jsonw_f64(w, "waited", s->waited);
     rs_jsonw_i64(w, "helped", s->helped);
+    rs_jsonw_i64(w, "companions", s->companions);
+    rs_jsonw_f64(w, "saved", s->saved);
     rs_jsonw_i64(w, "failures", s->failures);
     rs_jsonw_i64(w, "tasks", s->tasks);
     rs_jsonw_i64(w, "events", s->events);

@@ -119,6 +119,9 @@ static void print_shared(const rs_plan_report *r, rs_arena *a)
         rs_out("  gangs of %lld: of these steps %s and %s are waits for gathers, by %.3g GB/s\n",
                (long long)z->gang, time_text(a, p->exposed[RS_TASK_MOTION]),
                time_text(a, p->exposed[RS_TASK_EDIT]), r->plan->rates.link * 1e-9);
+    if (z->batch > 1)
+        rs_out("  %d appearances at a time take %.3g of their seconds one after the other\n",
+               z->batch, p->together[z->batch]);
     if (lanes > 1)
         rs_out("  lanes of %lld ranks\n", (long long)lanes);
     for (int i = 1, w = rs_plan_widest(r->plan->cfg, z); 1 << i <= w; i++)
@@ -215,6 +218,9 @@ static void print_simulation(const rs_plan_report *r, rs_arena *a)
         rs_out("  ranks at work waited for %s: for longer passes of their gang, or sharing a stage "
                "(%lld times)\n",
                time_text(a, s->waited), (long long)s->helped);
+    if (s->companions > 0)
+        rs_out("  batches: %lld appearances beside another one, which saved %s\n",
+               (long long)s->companions, time_text(a, s->saved));
     if (o->mtbf == 0)
         return;
     rs_out("  with a failure of every node (%lld rank%s) in %s; the even split without\n",

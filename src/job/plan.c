@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "job/check.h"
 #include "job/job.h"
+#include "job/shapes.h"
 #include "nn/lane.h"
 #include "stage/stage.h"
 
@@ -53,6 +54,7 @@ static void make_work(rs_plan *p, int64_t copies)
 {
     const rs_catalog *c = p->catalog;
     rs_run run = {.cfg = p->cfg, .catalog = c};
+    rs_shapes shapes = {0};
     p->n_videos = copies ? copies : c->n_videos;
     p->videos = RS_NEW(p->arena, rs_sched_video, p->n_videos);
     for (int64_t i = 0; i < p->n_videos; i++) {
@@ -65,8 +67,11 @@ static void make_work(rs_plan *p, int64_t copies)
             fill_seconds(v->seconds, &p->costs);
             for (int64_t e = 0; e < from->n_edits; e++) {
                 rs_job job = {.video = from, .edit = &from->edits[e]};
+                int64_t references = rs_job_references(&run, &job);
                 fill_seconds(edits[e].seconds, &p->costs);
-                edits[e].skip = rs_job_references(&run, &job) ? 0 : RS_TASK_BIT(RS_TASK_APPEARANCE);
+                edits[e].skip = references ? 0 : RS_TASK_BIT(RS_TASK_APPEARANCE);
+                edits[e].shape = rs_shapes_find(&shapes, p->arena, references,
+                                                from->frames ? from->frames : p->cfg->clip.frames);
             }
             v->edits = edits;
             v->n_edits = from->n_edits;
@@ -201,6 +206,7 @@ static void add_groups(rs_director_opts *o, const rs_plan *p, int64_t width)
     o->groups = groups;
     o->in_step = sharded;
     o->widest = rs_plan_widest(p->cfg, &p->sizes);
+    o->batch = p->sizes.batch;
 }
 
 rs_status rs_plan_sim_opts(rs_sim_opts *o, const rs_plan *p, int64_t ranks)
@@ -217,6 +223,7 @@ rs_status rs_plan_sim_opts(rs_sim_opts *o, const rs_plan *p, int64_t ranks)
                        .per_node = rs_max_i64(1, p->per_node / width)};
     o->work.n_gangs = ranks / width;
     add_groups(&o->work, p, width);
+    memcpy(o->together, p->predicted.together, sizeof o->together);
     memcpy(o->wider, p->predicted.wider, sizeof o->wider);
     for (int s = 0; s < RS_TASK_COUNT; s++) {
         o->pass[s] = p->predicted.pass[s]; /* only their ratios count */

@@ -87,6 +87,25 @@ static cost appearance_step(const predictor *p, double *steps)
                   .exposed = (clip.exposed + singles * one.exposed) / (1 + singles)};
 }
 
+/* The jobs of a batch make their steps on single frames in one pass, those on the clip one after
+ * the other. */
+static void predict_batches(rs_plan_prediction *out, const predictor *p)
+{
+    const rs_plan_work *w = &p->z->work;
+    double singles = (double)p->c->appearance.repeats * p->references, clip = clip_step(p).s;
+    int64_t tokens = p->z->tokens / p->z->frames[0];
+    double alone = pass_cost(p, &(pass){w->one_frame, w->one_frame_forward, tokens}, p->width).s;
+    for (int n = 1; n <= RS_SCHED_BATCH; n++) {
+        pass x = {.tokens = n * tokens};
+        for (int i = 0; i < n; i++) {
+            rs_flops_add(&x.all, w->one_frame);
+            rs_flops_add(&x.forward, w->one_frame_forward);
+        }
+        out->together[n] =
+            (clip + singles * pass_cost(p, &x, p->width).s / n) / (clip + singles * alone);
+    }
+}
+
 /* Stages that make passes; the others are the work of one rank. */
 static void predict_passes(rs_plan_prediction *out, const predictor *p)
 {
@@ -134,6 +153,7 @@ void rs_plan_predict(rs_plan_prediction *out, const rs_config *c, const rs_plan_
     p.width = (int)rs_max_i64(1, rs_session_lanes(c));
     *out = (rs_plan_prediction){0};
     predict_passes(out, &p);
+    predict_batches(out, &p);
     predict_widths(out, p);
     out->task[RS_TASK_INGEST] = 2 * w->encode / r->conv + prompt + image;
     out->task[RS_TASK_DECODE] = w->decode / r->conv;

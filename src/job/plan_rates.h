@@ -27,13 +27,16 @@ enum { RS_PLAN_WIDTHS = 4 };
 /* Seconds of one task of every stage, and of one optimizer or sampling step (the mean of an
  * appearance stage's; 0: the stage has no steps), over a lane of cluster.lanes ranks (auto: one
  * rank). Gathers of sharded weights count where they take longer than what hides them, a block's
- * computation; exchanges of a lane count whole. Files, media and what is bound by memory are left
- * out. references: mean number of an edit that has any. */
+ * computation; exchanges of a lane count whole. A batch gathers once for all its jobs: what it
+ * spares beyond that (weights that are read from a file, or packed, once) is not known here. Files,
+ * media and what is bound by memory are left out. references: mean number of an edit that has any.
+ */
 typedef struct rs_plan_prediction {
     double task[RS_TASK_COUNT], step[RS_TASK_COUNT];
-    double clip_step;                            /* a training step on the clip */
-    double pass[RS_TASK_COUNT];                  /* the mean pass of a step */
-    double exposed[RS_TASK_COUNT];               /* of a step: waits for gathers */
+    double clip_step;                    /* a training step on the clip */
+    double pass[RS_TASK_COUNT];          /* the mean pass of a step */
+    double exposed[RS_TASK_COUNT];       /* of a step: waits for gathers */
+    double together[RS_SCHED_BATCH + 1]; /* n appearances of a batch against n alone; n >= 1 */
     double wider[RS_TASK_COUNT][RS_PLAN_WIDTHS]; /* a task over 1, 2, 4, 8 ranks against one rank */
 } rs_plan_prediction;
 

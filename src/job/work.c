@@ -94,31 +94,19 @@ static uint32_t skipped(const rs_work *w)
     return skip;
 }
 
-/* Appearances with as many references and frames take the same steps and end together. */
-static int shape_of(rs_work *w, int64_t references, const rs_catalog_video *v)
-{
-    int64_t frames = v->frames ? v->frames : w->s->run.cfg->clip.frames;
-    for (int i = 0; i < w->n_shapes; i++)
-        if (w->shapes[i][0] == references && w->shapes[i][1] == frames)
-            return i;
-    w->shapes = rs_arena_grow(w->s->arena, w->shapes, &w->shapes_cap, (size_t)w->n_shapes + 1,
-                              sizeof *w->shapes);
-    w->shapes[w->n_shapes][0] = references;
-    w->shapes[w->n_shapes][1] = frames;
-    return w->n_shapes++;
-}
-
 static rs_sched_video tasks_of(rs_work *w, const rs_catalog_video *v, rs_sched_edit *edits)
 {
     const rs_run *run = &w->s->run;
     rs_sched_video t = {.edits = edits, .n_edits = v->n_edits, .skip = skipped(w)};
+    int64_t frames = v->frames ? v->frames : run->cfg->clip.frames;
     fill_costs(t.seconds, t.room, w->s, v, NULL);
     for (int64_t e = 0; e < v->n_edits; e++) {
         rs_job job = {.video = v, .edit = &v->edits[e]};
         fill_costs(edits[e].seconds, edits[e].room, w->s, v, job.edit);
         edits[e].skip = t.skip;
-        edits[e].shape = shape_of(w, rs_job_references(run, &job), v);
-        if (rs_job_references(run, &job) == 0)
+        int64_t references = rs_job_references(run, &job);
+        edits[e].shape = rs_shapes_find(&w->shapes, w->s->arena, references, frames);
+        if (references == 0)
             edits[e].skip |= RS_TASK_BIT(RS_TASK_APPEARANCE);
     }
     return t;

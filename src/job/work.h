@@ -6,6 +6,7 @@
 
 #include "job/dispatch.h"
 #include "job/job.h"
+#include "job/shapes.h"
 
 typedef struct rs_work {
     rs_run_session *s;
@@ -19,10 +20,8 @@ typedef struct rs_work {
     rs_sched_gang *ranks;  /* (world size) what they may do */
     const char **unusable; /* (n edits) what is wrong with its media, or NULL */
     int64_t n;
-    bool limited;         /* what is left does not fit into the time that is left */
-    int64_t (*shapes)[2]; /* (n_shapes) of appearances: references, frames */
-    size_t shapes_cap;
-    int n_shapes;
+    bool limited;        /* what is left does not fit into the time that is left */
+    rs_shapes shapes;    /* of appearances */
     const int64_t *pick; /* of these in the present list, NULL: all */
     int64_t n_pick;
 } rs_work;

@@ -58,32 +58,51 @@ static bool asks_at_once(const rs_sim *s)
     return s->o->work.groups && !s->o->blind && (s->o->work.in_step || s->o->work.widest > 1);
 }
 
-static void start(rs_sim *s, int64_t gang, const rs_answer *a)
+static void start(rs_sim *s, int64_t gang, const rs_answer *batch, int n)
 {
     rs_sim_worker *w = &s->gangs[gang];
-    w->now = *a;
-    rs_sim_begin_work(s, gang, saved_of(s, a, INFINITY) - s->saved[a->task]);
-    double asks = s->at + w->left / w->pace - s->o->ahead;
+    w->n = n;
+    for (int i = 0; i < n; i++)
+        w->now[i] = (rs_sim_job){batch[i], .left = saved_of(s, &batch[i], INFINITY) -
+                                                   s->saved[batch[i].task]};
+    rs_sim_work_changed(s, gang);
+    double asks = s->at + rs_sim_work_left(w) - s->o->ahead;
     rs_sim_send(s, (asks_at_once(s) ? s->at : fmax(s->at, asks)) + s->o->latency, RS_SIM_ASKS, gang,
                 NULL);
 }
 
+/* What it was given meanwhile, if it is free. */
+static void take_up(rs_sim *s, int64_t gang)
+{
+    rs_sim_worker *w = &s->gangs[gang];
+    if (!w->has_next || w->n > 0)
+        return;
+    int n = w->n_next;
+    w->has_next = false;
+    w->n_next = 0;
+    start(s, gang, w->next, n);
+}
+
+/* Of the tasks of a batch, the one of which the least is left. */
 static void task_ends(rs_sim *s, int64_t gang)
 {
     rs_sim_worker *w = &s->gangs[gang];
-    rs_answer ended = w->now;
-    s->saved[ended.task] += w->ran + w->left;
-    rs_sim_end_work(s, gang);
+    int first = 0;
+    rs_sim_settle(s, gang);
+    for (int i = 1; i < w->n; i++)
+        if (w->now[i].left < w->now[first].left)
+            first = i;
+    rs_sim_job ended = w->now[first];
+    s->saved[ended.task.task] += ended.ran + ended.left;
+    w->now[first] = w->now[--w->n];
+    rs_sim_work_changed(s, gang);
     s->r->makespan = s->at;
-    rs_sim_send(s, s->at + s->o->latency, RS_SIM_ENDED, gang, &ended);
-    for (int64_t g = gang + 1; g < gang + ended.width; g++) {
+    rs_sim_send(s, s->at + s->o->latency, RS_SIM_ENDED, gang, &ended.task);
+    for (int64_t g = gang + 1; g < gang + ended.task.width; g++) {
         s->n_help -= s->gangs[g].helps;
         s->gangs[g].helps = false;
     }
-    if (w->has_next) {
-        w->has_next = false;
-        start(s, gang, &w->next);
-    }
+    take_up(s, gang);
 }
 
 static void help(rs_sim *s, int64_t gang)
@@ -102,11 +121,12 @@ static void answered(rs_sim *s, int64_t gang, const rs_answer *a)
         s->n_done++;
     } else if (a->kind == RS_ANSWER_HELP) {
         help(s, gang);
-    } else if (w->working) {
-        w->has_next = true;
-        w->next = *a;
     } else {
-        start(s, gang, a);
+        RS_ASSERT(w->n_next < RS_SCHED_BATCH);
+        w->next[w->n_next++] = *a;
+        s->r->companions += a->kind == RS_ANSWER_WITH;
+        w->has_next = a->kind == RS_ANSWER_TASK;
+        take_up(s, gang);
     }
 }
 
@@ -114,7 +134,7 @@ static void take_answers(rs_sim *s)
 {
     rs_answer a;
     while (rs_director_next(s->d, s->at, &a)) {
-        if (a.kind == RS_ANSWER_TASK && !s->begun[a.video]) {
+        if ((a.kind == RS_ANSWER_TASK || a.kind == RS_ANSWER_WITH) && !s->begun[a.video]) {
             s->begun[a.video] = true;
             s->r->handed = s->at;
             s->handed_useful = s->busy_s - s->r->lost;
@@ -136,14 +156,17 @@ static void plan_failure(rs_sim *s, int64_t node, double from)
 static void lose(rs_sim *s, int64_t gang)
 {
     rs_sim_worker *w = &s->gangs[gang];
-    if (w->working) {
+    if (w->n > 0)
         rs_sim_settle(s, gang);
-        double position = s->saved[w->now.task] + w->ran;
-        double kept = fmax(s->saved[w->now.task], saved_of(s, &w->now, position));
-        s->r->lost += position - kept;
-        s->saved[w->now.task] = kept;
-        rs_sim_end_work(s, gang);
+    for (; w->n > 0; w->n--) {
+        const rs_sim_job *j = &w->now[w->n - 1];
+        int64_t task = j->task.task;
+        double position = s->saved[task] + j->ran;
+        double kept = fmax(s->saved[task], saved_of(s, &j->task, position));
+        s->r->lost += (position - kept) / w->gain;
+        s->saved[task] = kept;
     }
+    rs_sim_work_changed(s, gang);
     s->n_done -= w->done;
     s->n_help -= w->helps;
     *w = (rs_sim_worker){.epoch = w->epoch + 1};
@@ -195,6 +218,7 @@ static void world_is_back(rs_sim *s, int64_t world)
 static void advance(rs_sim *s, double at)
 {
     s->busy_s += s->pace * (at - s->at);
+    s->r->saved += s->gained * (at - s->at);
     s->r->waited += ((double)(s->busy + s->n_help) - s->pace) * (at - s->at);
     s->r->down += (double)s->n_down * (at - s->at);
     s->at = at;

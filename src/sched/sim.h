@@ -7,7 +7,8 @@
  *
  * Gangs of a group that walks in step (work.in_step) make passes together, each as long as the
  * longest of those that take part: whose own passes are shorter goes on at their pace. A task that
- * several gangs share takes `wider` of its seconds.
+ * several gangs share takes `wider` of its seconds. Tasks of a batch get on alike, and n of them
+ * take `together[n]` of the sum of their seconds.
  *
  * Node failures come after exponential times. A failing node takes its world (the ranks that stop
  * together) down for `restart` seconds; tasks lose what they did since their last checkpoint, and
@@ -31,6 +32,8 @@ typedef struct rs_sim_opts {
     double pass[RS_TASK_COUNT]; /* seconds of one pass, by stage; 0: it makes none, or not known */
     /* Seconds of a stage over 1, 2, 4, 8 gangs against those of one; 0: 1 / gangs */
     double wider[RS_TASK_COUNT][RS_SIM_WIDTHS];
+    /* Seconds of n tasks of a batch against those of one after the other; 0: 1 */
+    double together[RS_SCHED_BATCH + 1];
     bool blind;        /* the director is not told of the groups */
     double mtbf;       /* of a node, seconds; 0: no failures */
     int64_t per_node;  /* gangs of a node, >= 1 */
@@ -52,9 +55,11 @@ typedef struct rs_sim_result {
     double stage_s[RS_TASK_COUNT]; /* gang-seconds of useful work; also of chains by stage */
     double lost;                   /* gang-seconds of work that failures made void */
     double down;                   /* gang-seconds of ranks that were not there */
-    double waited;  /* gang-seconds of ranks at work in which none was done: for longer passes of
-                       their group, and for what is lost when a task is shared */
-    int64_t helped; /* times that a gang helped another one */
+    double waited; /* gang-seconds of ranks at work in which none was done: for longer passes of
+                      their group, and for what is lost when a task is shared */
+    double saved;  /* gang-seconds less than `work`, by batches */
+    int64_t companions; /* tasks that began as companions of another one */
+    int64_t helped;     /* times that a gang helped another one */
     int64_t failures, tasks, events;
 } rs_sim_result;
 

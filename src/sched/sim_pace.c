@@ -1,4 +1,4 @@
-/* How fast gangs get on: alone, in step with others, several on one task. */
+/* How fast gangs get on: alone, in step with others, several on one task, on several tasks. */
 #include <math.h>
 
 #include "sched/sim_priv.h"
@@ -13,28 +13,57 @@ static double share_of(const rs_sim *s, const rs_answer *a)
     return share > 0 ? share : 1.0 / (double)a->width;
 }
 
-static double pass_of(const rs_sim *s, const rs_answer *a)
+/* Seconds of the tasks that it works on against those of one after the other. */
+static double together(const rs_sim *s, const rs_sim_worker *w)
 {
-    return s->o->pass[a->stage] * share_of(s, a);
+    return w->n > 1 && s->o->together[w->n] > 0 ? s->o->together[w->n] : 1;
 }
 
-/* When its task ends if nothing changes. */
-static void foresee(rs_sim *s, int64_t gang, double pace)
+/* Of all its tasks, each of which takes a step in it. */
+static double pass_of(const rs_sim *s, const rs_sim_worker *w)
+{
+    const rs_answer *a = &w->now[0].task;
+    return s->o->pass[a->stage] * share_of(s, a) * (double)w->n * together(s, w);
+}
+
+double rs_sim_work_left(const rs_sim_worker *w)
+{
+    double left = 0;
+    for (int i = 0; i < w->n; i++)
+        left += w->now[i].left;
+    return left / w->pace;
+}
+
+/* When the first of its tasks ends if nothing changes. */
+static void foresee(rs_sim *s, int64_t gang)
 {
     rs_sim_worker *w = &s->gangs[gang];
     rs_answer turn = {.task = ++w->turn};
-    s->pace += pace - w->pace;
-    w->pace = pace;
-    rs_sim_send(s, s->at + w->left / pace, RS_SIM_ENDS, gang, &turn);
+    double least = INFINITY;
+    for (int i = 0; i < w->n; i++)
+        least = fmin(least, w->now[i].left);
+    rs_sim_send(s, s->at + least * (double)w->n / w->pace, RS_SIM_ENDS, gang, &turn);
 }
 
 void rs_sim_settle(rs_sim *s, int64_t gang)
 {
     rs_sim_worker *w = &s->gangs[gang];
-    double work = fmin(w->left, w->pace * (s->at - w->since));
-    w->ran += work;
-    w->left -= work;
+    for (int i = 0; i < w->n; i++) {
+        rs_sim_job *j = &w->now[i];
+        double work = fmin(j->left, w->pace * (s->at - w->since) / (double)w->n);
+        j->ran += work;
+        j->left -= work;
+    }
     w->since = s->at;
+}
+
+static void set_pace(rs_sim *s, int64_t gang, double pace, double gain)
+{
+    rs_sim_worker *w = &s->gangs[gang];
+    s->pace += pace / gain - (w->pace > 0 ? w->pace / w->gain : 0);
+    s->gained += pace - pace / gain - (w->pace > 0 ? w->pace - w->pace / w->gain : 0);
+    w->pace = pace;
+    w->gain = gain;
 }
 
 /* The gangs that walk in step with this one, itself included: lo <= gang < hi. */
@@ -49,46 +78,37 @@ static void in_step_with(const rs_sim *s, int64_t gang, int64_t *lo, int64_t *hi
         ++*hi;
 }
 
-/* A task of the gang has begun, or ended: its group walks at another pace perhaps. */
+/* Tasks of the gang have begun, or ended: its group walks at another pace perhaps. */
 static void set_paces(rs_sim *s, int64_t gang)
 {
     double longest = 0;
     int64_t lo, hi;
     in_step_with(s, gang, &lo, &hi);
     for (int64_t g = lo; g < hi; g++)
-        if (s->gangs[g].working)
-            longest = fmax(longest, pass_of(s, &s->gangs[g].now));
+        if (s->gangs[g].n > 0)
+            longest = fmax(longest, pass_of(s, &s->gangs[g]));
     for (int64_t g = lo; g < hi; g++) {
         rs_sim_worker *w = &s->gangs[g];
-        if (!w->working)
+        if (w->n == 0)
             continue;
-        double own = pass_of(s, &w->now), pace = 1 / share_of(s, &w->now);
+        double gain = 1 / together(s, w), own = pass_of(s, w);
+        double pace = gain / share_of(s, &w->now[0].task);
         if (own > 0)
             pace *= own / longest;
-        if (pace == w->pace)
+        if (pace == w->pace && g != gang)
             continue;
         rs_sim_settle(s, g);
-        foresee(s, g, pace);
+        set_pace(s, g, pace, gain);
+        foresee(s, g);
     }
 }
 
-void rs_sim_begin_work(rs_sim *s, int64_t gang, double left)
+void rs_sim_work_changed(rs_sim *s, int64_t gang)
 {
     rs_sim_worker *w = &s->gangs[gang];
-    w->working = true;
-    w->ran = 0;
-    w->left = left;
+    s->busy += (w->n > 0) - (w->pace > 0);
     w->since = s->at;
-    s->busy++;
-    set_paces(s, gang);
-}
-
-void rs_sim_end_work(rs_sim *s, int64_t gang)
-{
-    rs_sim_worker *w = &s->gangs[gang];
-    w->working = false;
-    s->pace -= w->pace;
-    w->pace = 0;
-    s->busy--;
+    if (w->n == 0 && w->pace > 0)
+        set_pace(s, gang, 0, 1);
     set_paces(s, gang);
 }

@@ -118,6 +118,22 @@ static void t_a_lane_hides_less(void)
     T_NEAR(p.exposed[RS_TASK_MOTION], 10 * (12 - 9), 1e-9);
 }
 
+/* A gather takes 3 s; alone, a block on one frame computes for 1 s and 2 s backward, of two jobs
+ * twice as long. 10 * 2 + 8 * 1 seconds are exposed, of two jobs 10 * 1. */
+static void t_a_batch_gathers_once(void)
+{
+    rs_config c = settings();
+    rs_plan_sizes z = sizes();
+    T_NEAR(predict(&c, &z).together[4], 1, 1e-12);
+    z.home = RS_PLAN_SHARDED;
+    z.gang = 2;
+    z.block_image = 600;
+    rs_plan_prediction p = predict(&c, &z);
+    T_NEAR(p.together[1], 1, 1e-12);
+    T_NEAR(p.together[2], (300 + 3 * 70 / 2.0) / (300 + 3 * 58), 1e-12);
+    T_CHECK(p.together[8] < p.together[2]);
+}
+
 static void t_widest(void)
 {
     rs_config c = settings();
@@ -134,8 +150,11 @@ static void t_widest(void)
 }
 
 static const rs_test_case cases[] = {
-    T_CASE(t_a_rank_alone), T_CASE(t_gathers_count_where_nothing_hides_them),
-    T_CASE(t_lanes),        T_CASE(t_a_lane_hides_less),
+    T_CASE(t_a_rank_alone),
+    T_CASE(t_gathers_count_where_nothing_hides_them),
+    T_CASE(t_lanes),
+    T_CASE(t_a_lane_hides_less),
+    T_CASE(t_a_batch_gathers_once),
     T_CASE(t_widest),
 };
 RS_TEST_MAIN(cases)

@@ -23,7 +23,8 @@ static rs_sim_result simulate(const rs_sim_opts *o)
 {
     rs_sim_result r;
     T_OK(rs_sim_run(&r, o));
-    T_NEAR(r.utilisation * r.makespan * (double)o->work.n_gangs / r.work, 1, 1e-9);
+    double useful = r.utilisation * r.makespan * (double)o->work.n_gangs;
+    T_NEAR((useful + r.saved) / r.work, 1, 1e-9);
     T_CHECK(r.waited >= -1e-9 * r.work);
     return r;
 }
@@ -149,6 +150,64 @@ static void t_failures_of_nodes_that_share_tasks(void)
     T_CHECK(memcmp(&a, &b, sizeof a) == 0);
 }
 
+/* Two appearances of 10 s and 6 s, which take 0.75 of it side by side: the shorter one ends when
+ * both have done 6 s, after 9 s; 4 s are left. */
+static void t_a_batch_by_hand(void)
+{
+    rs_sched_video *v = shape_videos(1, 2, k_real, true);
+    for (int64_t e = 0; e < 2; e++)
+        shape_edit(v, e)->skip = RS_TASK_BIT(RS_TASK_APPEARANCE) ^ RS_TASK_ANY;
+    v->skip = RS_TASK_ANY;
+    shape_edit(v, 0)->seconds[RS_TASK_APPEARANCE] = 10;
+    shape_edit(v, 1)->seconds[RS_TASK_APPEARANCE] = 6;
+    rs_sim_opts o = options(v, 1, 1, 1);
+    o.together[2] = 0.75;
+    T_NEAR(simulate(&o).makespan, 16, 1e-9);
+    o.work.batch = 4;
+    rs_sim_result r = simulate(&o);
+    T_NEAR(r.makespan, 13, 1e-9);
+    T_NEAR(r.saved, 3, 1e-9);
+    T_CHECK(r.companions == 1);
+}
+
+/* What a batch saves comes off the makespan; without a gain its work is the same. */
+static void t_batches_of_a_catalog(void)
+{
+    rs_sim_opts o = options(shape_videos(60, 3, k_real, true), 60, 4, 1);
+    double alone = simulate(&o).makespan;
+    o.work.batch = 4;
+    rs_sim_result r = simulate(&o);
+    T_CHECK(r.companions > 60 && fabs(r.saved) <= 1e-9 * r.work);
+    T_CHECK(r.makespan <= 1.02 * alone);
+    for (int n = 2; n <= 4; n++)
+        o.together[n] = 0.7;
+    r = simulate(&o);
+    T_CHECK(r.saved > 0.2 * r.stage_s[RS_TASK_APPEARANCE]);
+    T_NEAR(r.makespan / (alone - r.saved / 4), 1, 0.02);
+}
+
+static void t_failures_of_nodes_with_batches(void)
+{
+    rs_sim_opts o = options(shape_videos(30, 3, k_real, true), 30, 16, 4);
+    memcpy(o.pass, k_pass, sizeof k_pass);
+    o.work.in_step = true;
+    o.work.batch = 3;
+    o.together[2] = o.together[3] = 0.8;
+    o.mtbf = 3000;
+    o.restart = 300;
+    for (int s = 0; s < RS_TASK_COUNT; s++) {
+        o.cv[s] = 0.3;
+        o.checkpoint[s] = 50;
+    }
+    rs_sim_result a, b;
+    T_OK(rs_sim_run(&a, &o));
+    T_OK(rs_sim_run(&b, &o));
+    T_CHECK(a.failures > 0 && a.companions > 0 && a.lost > 0);
+    double useful = a.utilisation * a.makespan * 16;
+    T_NEAR((useful + a.saved) / a.work, 1, 0.01); /* what a batch lost counts at its last pace */
+    T_CHECK(memcmp(&a, &b, sizeof a) == 0);
+}
+
 static const rs_test_case cases[] = {
     T_CASE(t_a_shorter_pass_walks_the_longer_one),
     T_CASE(t_one_kind_loses_nothing),
@@ -156,5 +215,8 @@ static const rs_test_case cases[] = {
     T_CASE(t_a_shared_task_by_hand),
     T_CASE(t_the_tail_is_shorter),
     T_CASE(t_failures_of_nodes_that_share_tasks),
+    T_CASE(t_a_batch_by_hand),
+    T_CASE(t_batches_of_a_catalog),
+    T_CASE(t_failures_of_nodes_with_batches),
 };
 RS_TEST_MAIN(cases)
