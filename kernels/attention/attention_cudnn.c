@@ -1,7 +1,6 @@
-/* Attention by cuDNN: its attention node forward, and a graph of matrix products, which cuDNN
- * recognises as the fused backward. That one adds up dQ in whatever order its blocks finish (no
- * engine's notes say so, its zeroed accumulator does), so it is used in the fast mode only. Plans
- * are made at the first call of a shape and kept. */
+/* Attention by cuDNN: plans by shape, made at the first call of a shape and kept, and their runs.
+ * The backward keeps dS in memory, so it goes over the heads in parts (attention_cudnn_graph.c);
+ * the fast mode does not, and gives other bits every time. */
 #include <string.h>
 
 #include "base/arena.h"
@@ -10,151 +9,28 @@
 #include "kernels/attention/attention_cudnn.h"
 #include "kernels/cuda/dnn.h"
 
-enum { KEPT = 16 }; /* shapes: self, text, image; two resolutions; forward and backward */
-enum { Q = 1, K, V, O, STATS, SCALE, ONE, D_O, DOT, ACC, DQ, DK, DV };
-
-typedef struct shape_key {
-    int64_t backward, heads, d, sq, sk;
-    int64_t ld[9]; /* o dq dk dv lse q k v d_o */
-} shape_key;
+enum {
+    KEPT = 16,     /* shapes: self, text, image; two resolutions; forward and backward */
+    DS_SHARE = 24, /* dS may take 1/24 of the device: 3.5 GB of 85, of 24 GB one head of 20280 */
+    KEYS_A_BLOCK = 128 /* of cuDNN's backward kernels */
+};
 
 struct rs_att_plans {
     struct {
-        shape_key key;
+        rs_att_key key;
         rs_dnn_plan plan;
         bool refused;
     } kept[KEPT];
     int n, next;
 };
 
-/* (1, heads, rows, d) of a matrix (rows, heads * d). */
-static rs_dnn_shape rows_of(const shape_key *k, int64_t rows, int64_t ld)
-{
-    return (rs_dnn_shape){{1, k->heads, rows, k->d}, {rows * ld, k->d, ld, 1}};
-}
-
-/* (1, heads, d, rows): the same memory, transposed. */
-static rs_dnn_shape columns_of(const shape_key *k, int64_t rows, int64_t ld)
-{
-    return (rs_dnn_shape){{1, k->heads, k->d, rows}, {rows * ld, k->d, 1, ld}};
-}
-
-/* (1, heads, rows, 1) of a matrix (heads, rows). */
-static rs_dnn_shape per_row(const shape_key *k, int64_t rows, int64_t ld)
-{
-    return (rs_dnn_shape){{1, k->heads, rows, 1}, {k->heads * ld, ld, 1, 1}};
-}
-
-static rs_dnn_shape dense(const shape_key *k, int64_t rows, int64_t cols)
-{
-    return (rs_dnn_shape){{1, k->heads, rows, cols},
-                          {k->heads * rows * cols, rows * cols, cols, 1}};
-}
-
-static rs_dnn_shape dense_transposed(const shape_key *k, int64_t rows, int64_t cols)
-{
-    return (rs_dnn_shape){{1, k->heads, cols, rows},
-                          {k->heads * rows * cols, rows * cols, 1, cols}};
-}
-
-static void forward_graph(rs_dnn_graph *g, const shape_key *k)
-{
-    const cudnnDataType_t half = CUDNN_DATA_BFLOAT16;
-    rs_dnn_tensor q = rs_dnn_input(g, Q, half, rows_of(k, k->sq, k->ld[5]));
-    rs_dnn_tensor key = rs_dnn_input(g, K, half, rows_of(k, k->sk, k->ld[6]));
-    rs_dnn_tensor v = rs_dnn_input(g, V, half, rows_of(k, k->sk, k->ld[7]));
-    rs_dnn_tensor o = rs_dnn_input(g, O, half, rows_of(k, k->sq, k->ld[0]));
-    rs_dnn_tensor stats = rs_dnn_input(g, STATS, CUDNN_DATA_FLOAT, per_row(k, k->sq, k->ld[4]));
-    rs_dnn_sdpa_forward(g, q, key, v, rs_dnn_scalar(g, SCALE), o, stats);
-}
-
-static rs_dnn_tensor f32(rs_dnn_graph *g, rs_dnn_shape s)
-{
-    return rs_dnn_virtual(g, CUDNN_DATA_FLOAT, s);
-}
-
-static rs_dnn_tensor half(rs_dnn_graph *g, rs_dnn_shape s)
-{
-    return rs_dnn_virtual(g, CUDNN_DATA_BFLOAT16, s);
-}
-
-static rs_dnn_tensor op(rs_dnn_graph *g, cudnnPointwiseMode_t mode, rs_dnn_tensor x,
-                        rs_dnn_tensor b, rs_dnn_tensor y)
-{
-    rs_dnn_pointwise(g, mode, x, b, y);
-    return y;
-}
-
-/* D = rowsum(dO * O), in memory. */
-static rs_dnn_tensor dots(rs_dnn_graph *g, const shape_key *k, rs_dnn_tensor d_o)
-{
-    rs_dnn_shape row = dense(k, k->sq, 1);
-    rs_dnn_tensor o = rs_dnn_input(g, O, CUDNN_DATA_BFLOAT16, rows_of(k, k->sq, k->ld[0]));
-    rs_dnn_tensor products = op(g, CUDNN_POINTWISE_MUL, d_o, o, f32(g, dense(k, k->sq, k->d)));
-    rs_dnn_tensor sum = f32(g, row), dot = rs_dnn_input(g, DOT, CUDNN_DATA_FLOAT, row);
-    rs_dnn_reduce_add(g, products, sum);
-    return op(g, CUDNN_POINTWISE_MUL, sum, rs_dnn_scalar(g, ONE), dot);
-}
-
-static void backward_graph(rs_dnn_graph *g, const shape_key *k)
-{
-    const cudnnDataType_t b16 = CUDNN_DATA_BFLOAT16;
-    rs_dnn_shape scores = dense(k, k->sq, k->sk), flipped = dense_transposed(k, k->sq, k->sk);
-    rs_dnn_tensor q = rs_dnn_input(g, Q, b16, rows_of(k, k->sq, k->ld[5]));
-    rs_dnn_tensor kt = rs_dnn_input(g, K, b16, columns_of(k, k->sk, k->ld[6]));
-    rs_dnn_tensor vt = rs_dnn_input(g, V, b16, columns_of(k, k->sk, k->ld[7]));
-    rs_dnn_tensor d_o = rs_dnn_input(g, D_O, b16, rows_of(k, k->sq, k->ld[8]));
-    rs_dnn_tensor stats = rs_dnn_input(g, STATS, CUDNN_DATA_FLOAT, per_row(k, k->sq, k->ld[4]));
-    rs_dnn_tensor scale = rs_dnn_scalar(g, SCALE), dot = dots(g, k, d_o);
-
-    rs_dnn_tensor s = f32(g, scores);
-    rs_dnn_matmul(g, q, kt, s);
-    s = op(g, CUDNN_POINTWISE_MUL, s, scale, f32(g, scores));
-    s = op(g, CUDNN_POINTWISE_SUB, s, stats, f32(g, scores));
-    rs_dnn_tensor p = op(g, CUDNN_POINTWISE_EXP, s, NULL, f32(g, scores));
-    rs_dnn_tensor pt = half(g, flipped);
-    rs_dnn_reshape(g, p, pt);
-    rs_dnn_matmul(g, pt, d_o, rs_dnn_input(g, DV, b16, rows_of(k, k->sk, k->ld[3])));
-
-    rs_dnn_tensor dp = f32(g, scores);
-    rs_dnn_matmul(g, d_o, vt, dp);
-    dp = op(g, CUDNN_POINTWISE_SUB, dp, dot, f32(g, scores));
-    dp = op(g, CUDNN_POINTWISE_MUL, dp, p, f32(g, scores));
-    rs_dnn_tensor ds = op(g, CUDNN_POINTWISE_MUL, dp, scale, half(g, scores));
-    rs_dnn_tensor dst = half(g, flipped);
-    rs_dnn_reshape(g, ds, dst);
-    rs_dnn_matmul(g, dst, q, rs_dnn_input(g, DK, b16, rows_of(k, k->sk, k->ld[2])));
-
-    rs_dnn_tensor key = half(g, dense(k, k->sk, k->d));
-    rs_dnn_reshape(g, kt, key);
-    rs_dnn_tensor acc = rs_dnn_input(g, ACC, CUDNN_DATA_FLOAT, dense(k, k->sq, k->d));
-    rs_dnn_matmul(g, ds, key, acc);
-    op(g, CUDNN_POINTWISE_IDENTITY, acc, NULL,
-       rs_dnn_input(g, DQ, b16, rows_of(k, k->sq, k->ld[1])));
-}
-
-void rs_att_dnn_graph(rs_dnn_graph *g, const rs_att_call *p, int64_t d, bool backward)
-{
-    shape_key k = {
-        backward, p->heads,
-        d,        p->sq,
-        p->sk,    {p->ldo, p->lddq, p->lddk, p->lddv, p->ldl, p->ldq, p->ldk, p->ldv, p->lddo}};
-    if (backward)
-        backward_graph(g, &k);
-    else
-        forward_graph(g, &k);
-}
-
 /* The plan of a shape; made, or found refused, once. */
-static const rs_dnn_plan *plan_for(rs_cuctx *c, const rs_att_call *p, int64_t d, bool backward)
+static const rs_dnn_plan *plan_for(rs_cuctx *c, const rs_att_call *p, int64_t d, rs_att_graph graph)
 {
     if (!c->att_plans)
         c->att_plans = rs_alloc(1, sizeof *c->att_plans);
     struct rs_att_plans *kept = c->att_plans;
-    shape_key k = {
-        backward, p->heads,
-        d,        p->sq,
-        p->sk,    {p->ldo, p->lddq, p->lddk, p->lddv, p->ldl, p->ldq, p->ldk, p->ldv, p->lddo}};
+    rs_att_key k = rs_att_key_of(p, d, graph);
     for (int i = 0; i < kept->n; i++)
         if (memcmp(&kept->kept[i].key, &k, sizeof k) == 0)
             return kept->kept[i].refused ? NULL : &kept->kept[i].plan;
@@ -166,7 +42,7 @@ static const rs_dnn_plan *plan_for(rs_cuctx *c, const rs_att_call *p, int64_t d,
     rs_dnn_plan_free(&kept->kept[at].plan);
     rs_dnn_graph g;
     rs_dnn_graph_begin(&g, c->dnn);
-    rs_att_dnn_graph(&g, p, d, backward);
+    rs_att_dnn_graph(&g, &k);
     kept->kept[at].key = k;
     kept->kept[at].refused = !rs_dnn_plan_make(&kept->kept[at].plan, &g);
     rs_dnn_graph_end(&g);
@@ -195,11 +71,11 @@ static size_t round_up(size_t n)
 
 bool rs_att_fwd_dnn(rs_cuctx *c, const rs_att_call *p, int64_t d)
 {
-    const rs_dnn_plan *plan = suits(c, p, d) ? plan_for(c, p, d, false) : NULL;
+    const rs_dnn_plan *plan = suits(c, p, d) ? plan_for(c, p, d, RS_ATT_FORWARD) : NULL;
     if (!plan || !rs_cuda_workspace(c, (size_t)plan->workspace))
         return false;
     float scale = p->scale;
-    const int64_t ids[] = {Q, K, V, O, STATS, SCALE};
+    const int64_t ids[] = {RS_ATT_Q, RS_ATT_K, RS_ATT_V, RS_ATT_O, RS_ATT_STATS, RS_ATT_SCALE};
     void *data[] = {(void *)p->q, (void *)p->k, (void *)p->v, p->o, p->lse, &scale};
     char why[RS_DNN_WHY];
     if (!rs_dnn_run(plan, c->compute, RS_COUNT_OF(ids), ids, data, c->workspace, why))
@@ -207,33 +83,105 @@ bool rs_att_fwd_dnn(rs_cuctx *c, const rs_att_call *p, int64_t d)
     return true;
 }
 
-bool rs_att_bwd_dnn(rs_cuctx *c, const rs_att_call *p, int64_t d)
+size_t rs_att_ds_bytes(int64_t sq, int64_t sk)
 {
-    const rs_dnn_plan *plan = c->fast && suits(c, p, d) && p->dk ? plan_for(c, p, d, true) : NULL;
-    if (!plan)
-        return false;
-    size_t dot = round_up((size_t)(p->heads * p->sq) * sizeof(float)), acc = dot * (size_t)d;
+    return (size_t)(rs_ceil_div(sq, 64) * 64 * (rs_ceil_div(sk, 64) * 64)) * 2;
+}
+
+int64_t rs_att_heads_at_once(int64_t heads, int64_t sq, int64_t sk, int sms, size_t room)
+{
+    int64_t best = 0;
+    double filled = 0;
+    for (int64_t n = 1; n <= heads; n++) {
+        if (heads % n || (size_t)n * rs_att_ds_bytes(sq, sk) > room)
+            continue;
+        int64_t blocks = n * rs_ceil_div(sk, KEYS_A_BLOCK);
+        double share = (double)blocks / (double)(rs_ceil_div(blocks, sms) * sms);
+        if (share > filled)
+            best = n, filled = share;
+    }
+    return best;
+}
+
+static void *cols(const void *p, int64_t d, int64_t first)
+{
+    return (char *)(uintptr_t)p + first * d * 2;
+}
+
+rs_att_call rs_att_heads_of(const rs_att_call *p, int64_t d, int64_t first, int64_t n)
+{
+    rs_att_call part = *p;
+    part.heads = n;
+    part.dq = cols(p->dq, d, first);
+    part.dk = cols(p->dk, d, first);
+    part.dv = cols(p->dv, d, first);
+    part.q = cols(p->q, d, first);
+    part.k = cols(p->k, d, first);
+    part.v = cols(p->v, d, first);
+    part.d_o = cols(p->d_o, d, first);
+    part.o_read = cols(p->o_read, d, first);
+    part.lse = p->lse + first * p->ldl;
+    return part;
+}
+
+/* One plan's run; workspace: dots, accumulator of the fast graph, then cuDNN's. */
+static bool run_backward(rs_cuctx *c, const rs_att_call *p, int64_t d, const rs_dnn_plan *plan,
+                         bool fast)
+{
+    size_t dot = round_up((size_t)(p->heads * p->sq) * sizeof(float)),
+           acc = fast ? dot * (size_t)d : 0;
     if (!rs_cuda_workspace(c, dot + acc + (size_t)plan->workspace))
         return false;
     char *w = c->workspace;
-    rs_cuda_launched(c, "attention_bwd", cudaMemsetAsync(w + dot, 0, acc, c->compute));
+    if (fast)
+        rs_cuda_launched(c, "attention_bwd", cudaMemsetAsync(w + dot, 0, acc, c->compute));
     float scale = p->scale, one = 1;
-    const int64_t ids[] = {Q, K, V, O, STATS, SCALE, ONE, D_O, DOT, ACC, DQ, DK, DV};
-    void *data[] = {(void *)p->q,
-                    (void *)p->k,
-                    (void *)p->v,
-                    (void *)p->o_read,
+    const int64_t ids[] = {RS_ATT_Q,     RS_ATT_K,   RS_ATT_V,   RS_ATT_O,   RS_ATT_STATS,
+                           RS_ATT_SCALE, RS_ATT_ONE, RS_ATT_D_O, RS_ATT_DOT, RS_ATT_DQ,
+                           RS_ATT_DK,    RS_ATT_DV,  RS_ATT_ACC};
+    void *data[] = {(void *)(uintptr_t)p->q,
+                    (void *)(uintptr_t)p->k,
+                    (void *)(uintptr_t)p->v,
+                    (void *)(uintptr_t)p->o_read,
                     p->lse,
                     &scale,
                     &one,
-                    (void *)p->d_o,
+                    (void *)(uintptr_t)p->d_o,
                     w,
-                    w + dot,
                     p->dq,
                     p->dk,
-                    p->dv};
+                    p->dv,
+                    w + dot};
     char why[RS_DNN_WHY];
-    if (!rs_dnn_run(plan, c->compute, RS_COUNT_OF(ids), ids, data, w + dot + acc, why))
+    if (!rs_dnn_run(plan, c->compute, RS_COUNT_OF(ids) - !fast, ids, data, w + dot + acc, why))
         rs_cuda_failed(c, "attention_bwd", why);
+    return true;
+}
+
+/* A plan that keeps less than all of dS adds up dQ some other way: not known to be in order. */
+static bool in_order(const rs_dnn_plan *plan, const rs_att_call *p)
+{
+    return (size_t)plan->workspace >= (size_t)p->heads * rs_att_ds_bytes(p->sq, p->sk);
+}
+
+bool rs_att_bwd_dnn(rs_cuctx *c, const rs_att_call *p, int64_t d)
+{
+    if (!suits(c, p, d) || !p->dk)
+        return false;
+    int64_t n =
+        c->fast ? p->heads
+                : rs_att_heads_at_once(p->heads, p->sq, p->sk, c->sm_count, c->memory / DS_SHARE);
+    if (n == 0)
+        return false;
+    rs_att_call part = rs_att_heads_of(p, d, 0, n);
+    const rs_dnn_plan *plan =
+        plan_for(c, &part, d, c->fast ? RS_ATT_BACKWARD_FAST : RS_ATT_BACKWARD);
+    if (!plan || (!c->fast && !in_order(plan, &part)))
+        return false;
+    for (int64_t first = 0; first < p->heads; first += n) {
+        part = rs_att_heads_of(p, d, first, n);
+        if (!run_backward(c, &part, d, plan, c->fast))
+            return first > 0; /* the failure is noted */
+    }
     return true;
 }

@@ -29,6 +29,7 @@ typedef struct rs_cuctx {
     cudaStream_t copy;    /* host to device weight stream */
     int sm;               /* compute capability: 80, 90, 100 */
     int sm_count;
+    size_t memory;                  /* of the device, bytes */
     size_t smem_optin;              /* most dynamic shared memory of a block, bytes */
     struct rs_blas *blas;           /* cuBLASLt and its algorithms (kernels/cuda/blas.h) */
     void *workspace;                /* device memory for the op that runs now, on compute */

@@ -76,9 +76,11 @@ bool rs_dnn_run(const rs_dnn_plan *p, cudaStream_t stream, int n, const int64_t 
                 void *workspace, char why[RS_DNN_WHY]);
 
 /* Without a GPU: how many configurations the heuristics give for a device described by cuDNN's
- * JSON, and how many of them pass the support checks, for which some libcuda must be
- * found (that of the toolkit will do). -1: the graph itself is refused, see g->why. */
-int rs_dnn_accepts(rs_dnn_graph *g, const char *device_json, int *supported);
+ * JSON, how many of them pass the support checks, for which some libcuda must be found (that of the
+ * toolkit will do), and the workspace of the first one. -1: the graph itself is refused, see
+ * g->why.
+ */
+int rs_dnn_accepts(rs_dnn_graph *g, const char *device_json, int *supported, int64_t *workspace);
 
 #ifdef __cplusplus
 }

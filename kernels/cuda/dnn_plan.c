@@ -122,7 +122,7 @@ bool rs_dnn_run(const rs_dnn_plan *p, cudaStream_t stream, int n, const int64_t 
     return st == CUDNN_STATUS_SUCCESS;
 }
 
-int rs_dnn_accepts(rs_dnn_graph *g, const char *device_json, int *supported)
+int rs_dnn_accepts(rs_dnn_graph *g, const char *device_json, int *supported, int64_t *workspace)
 {
     cudnnBackendDescriptor_t found[CONFIGS];
     cudnnBackendDescriptor_t device = rs_dnn_new(g, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
@@ -131,7 +131,12 @@ int rs_dnn_accepts(rs_dnn_graph *g, const char *device_json, int *supported)
     rs_dnn_finalize(g, device, "device description");
     cudnnBackendDescriptor_t graph = make_graph(g);
     int n = heuristics(g, graph, CUDNN_HEUR_MODE_A, device, found);
+    int64_t one = 0;
     *supported = 0;
+    *workspace = -1;
+    if (n > 0)
+        (void)g->lib->BackendGetAttribute(found[0], CUDNN_ATTR_ENGINECFG_WORKSPACE_SIZE,
+                                          CUDNN_TYPE_INT64, 1, &one, workspace);
     for (int i = 0; i < n; i++) {
         cudnnStatus_t st;
         cudnnBackendDescriptor_t p = try_config(g->lib, found[i], device, &st);

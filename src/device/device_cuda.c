@@ -42,6 +42,7 @@ static rs_status device_facts(cuda_state *s)
     RS_TRY(rs_cuda_try(cudaGetDeviceProperties(&p, s->device), "device properties"));
     c->sm = p.major * 10 + p.minor;
     c->sm_count = p.multiProcessorCount;
+    c->memory = p.totalGlobalMem;
     c->smem_optin = p.sharedMemPerBlockOptin;
     snprintf(s->name, sizeof s->name, "%.*s", (int)sizeof s->name - 1, p.name);
     if (c->sm < 80)
@@ -69,7 +70,7 @@ static bool grow_workspace(void *owner, size_t bytes)
     return true;
 }
 
-/* RS_CUDNN=0 keeps to the own attention kernels; fast takes cuDNN's backward, too, whose bits vary
+/* RS_CUDNN=0 keeps to the own attention kernels; fast takes the backward of cuDNN whose bits vary
  * from run to run. */
 static void open_dnn(rs_cuctx *c)
 {
