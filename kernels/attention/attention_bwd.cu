@@ -13,7 +13,7 @@ enum { PASS = 32, TILES = PASS / 16 };
 /* Probability from a score; lse +inf makes it 0. */
 static __device__ inline float weight(float s, float scale_log2, float lse_log2, float last)
 {
-    return exp2f(s * scale_log2 + last - lse_log2);
+    return rs_exp2(s * scale_log2 + last - lse_log2);
 }
 
 /* Queries' lse (base 2) and dots next to a tile of queries; those past the end get no weight. */

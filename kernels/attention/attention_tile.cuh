@@ -28,10 +28,17 @@ template <int ROWS, int D>
 static __device__ inline void rs_att_load(rs_bf16 *s, const rs_bf16 *g, int64_t ld, int64_t row0,
                                           int64_t n)
 {
-    for (int i = (int)threadIdx.x; i < ROWS * rs_att_dim<D>::CHUNKS; i += RS_ATT_THREADS) {
-        int r = i / rs_att_dim<D>::CHUNKS, c = i % rs_att_dim<D>::CHUNKS * 8;
-        bool there = row0 + r < n;
-        rs_cp_async_16(s + r * rs_att_dim<D>::LD + c, g + (there ? row0 + r : 0) * ld + c, there);
+    const int CHUNKS = rs_att_dim<D>::CHUNKS, STEP = RS_ATT_THREADS / CHUNKS;
+    int left = n - row0 < ROWS ? (int)(n - row0) : ROWS;
+    int r = (int)threadIdx.x / CHUNKS, c = (int)threadIdx.x % CHUNKS * 8;
+    if (r >= STEP) /* where rows of chunks do not divide the threads */
+        return;
+    const rs_bf16 *from = g + (row0 + r) * ld + c;
+#pragma unroll 1
+    for (s += r * rs_att_dim<D>::LD + c; r < ROWS; r += STEP) {
+        rs_cp_async_16(s, r < left ? from : g, r < left);
+        s += STEP * rs_att_dim<D>::LD;
+        from += STEP * ld;
     }
 }
 

@@ -1,6 +1,6 @@
 /* Every instruction that CUDA C++ has no name for, one function each; sm_80 and later. The emulated
  * build has the same functions from tests/emu/emu_ptx.hh, which its compiler is told to include.
- * PTX ISA 7.0, sections "mma", "ldmatrix" and "cp.async".
+ * PTX ISA 7.0, sections "mma", "ldmatrix", "cp.async" and "ex2".
  *
  * Fragments of the 16x8x16 product (lane l, g = l / 4, t = l % 4):
  *   a[0] (row g,   cols 2t, 2t+1)   a[1] (row g+8, same)   a[2] (row g, cols 2t+8, +9)   a[3] (g+8)
@@ -65,6 +65,15 @@ static __device__ inline void rs_cp_async_commit(void)
 template <int N> static __device__ inline void rs_cp_async_wait(void)
 {
     asm volatile("cp.async.wait_group %0;\n" ::"n"(N) : "memory");
+}
+
+/* 2^x to 2 units in the last place, denormals are 0; -inf gives 0. exp2f has three more
+ * instructions for denormals. */
+static __device__ inline float rs_exp2(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;\n" : "=f"(y) : "f"(x));
+    return y;
 }
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef RS_TESTS_EMU_EMU_PTX_HH
 #define RS_TESTS_EMU_EMU_PTX_HH
 
+#include <cfloat>
+#include <cmath>
 #include <cstdint>
 
 #include "tests/emu/emu_async.hh"
@@ -65,6 +67,12 @@ static inline void rs_cp_async_16(void *shared, const void *global, bool valid, 
 static inline void rs_cp_async_commit(void)
 {
     emu::cp_async_commit();
+}
+
+static inline float rs_exp2(float x)
+{
+    float y = exp2f(x);
+    return y < FLT_MIN ? 0 : y;
 }
 
 template <int N> static inline void rs_cp_async_wait(void)
