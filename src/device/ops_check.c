@@ -116,6 +116,10 @@ void rs_check_gemm(const rs_gemm_args *g)
          g->pre);
     NEED("gemm", g->y.data != g->a.data && g->y.data != g->b.data, g->y, g->a, g->b);
     NEED("gemm", is_act(g->act), g->y);
+    NEED("gemm",
+         !rs_has(g->act_at) || (flat_act(g->act_at) && rs_tensor_count(g->act_at) == m * n &&
+                                same_type(g->act_at, g->y) && !rs_has(g->pre)),
+         g->y, g->act_at, g->pre);
     int parts = g->parts > 0 ? g->parts : 1;
     NEED("gemm", parts <= RS_GEMM_PARTS && m % parts == 0, g->y);
     for (int i = 0; i < RS_GEMM_PARTS; i++) {

@@ -60,6 +60,12 @@ typedef struct pass {
     bool forward, added; /* y = B low, or A low; y has something that is added to */
 } pass;
 
+/* What the last product of a pass ends with (kernels/gemm/gemm.h). */
+typedef struct ending {
+    rs_act act;
+    rs_tensor pre, at;
+} ending;
+
 static rs_tensor factor(const pass *p, const rs_lora_term *t)
 {
     return p->forward ? t->b : t->a;
@@ -78,11 +84,11 @@ static void make_low(const pass *p, int k, const rs_lora_term *t)
 }
 
 /* y (+)= a term of sample k, a pass of its own over y. */
-static void add_term(const pass *p, int k, const rs_lora_term *t, bool added, rs_act act,
-                     rs_tensor pre)
+static void add_term(const pass *p, int k, const rs_lora_term *t, bool added, ending e)
 {
     LINEAR(p->d, .y = samples(p->y, p->M, k, k + 1), .a = low_of(p, k, t), .b = factor(p, t),
-           .trans_b = p->forward, .beta = added ? 1.0f : 0.0f, .act = act, .pre = pre);
+           .trans_b = p->forward, .beta = added ? 1.0f : 0.0f, .act = e.act, .pre = e.pre,
+           .act_at = e.at);
 }
 
 /* Terms in front of the last one. */
@@ -94,13 +100,13 @@ static void add_first_terms(const pass *p, int k)
         if (t->scale == 0)
             continue;
         make_low(p, k, t);
-        add_term(p, k, t, added, RS_ACT_NONE, (rs_tensor){0});
+        add_term(p, k, t, added, (ending){0});
         added = true;
     }
 }
 
 /* The frozen product of samples [lo,hi), with their last terms. */
-static void product(const pass *p, int lo, int hi, bool added, rs_act act, rs_tensor pre)
+static void product(const pass *p, int lo, int hi, bool added, ending e)
 {
     rs_gemm_args g = {.y = samples(p->y, p->M, lo, hi),
                       .a = samples(p->in, p->M, lo, hi),
@@ -109,8 +115,9 @@ static void product(const pass *p, int lo, int hi, bool added, rs_act act, rs_te
                       .bf16 = rs_device_precision(p->d) == RS_PRECISION_BF16,
                       .bias = p->forward ? p->l->bias : (rs_tensor){0},
                       .beta = added ? 1.0f : 0.0f,
-                      .act = act,
-                      .pre = samples(pre, p->M, lo, hi),
+                      .act = e.act,
+                      .pre = samples(e.pre, p->M, lo, hi),
+                      .act_at = samples(e.at, p->M, lo, hi),
                       .parts = hi - lo};
     for (int k = lo; k < hi; k++) {
         const rs_lora_term *t = last_term(&p->l->lora[k]);
@@ -123,19 +130,21 @@ static void product(const pass *p, int lo, int hi, bool added, rs_act act, rs_te
 }
 
 /* A device that takes no terms: the activation goes with the last product. */
-static void separate(const pass *p, int k, bool added, rs_act act, rs_tensor pre)
+static void separate(const pass *p, int k, bool added, ending e)
 {
     const rs_lora_term *t = last_term(&p->l->lora[k]);
-    rs_tensor none = {0}, mine = samples(pre, p->M, k, k + 1);
+    rs_tensor none = {0};
+    const ending mine = {e.act, samples(e.pre, p->M, k, k + 1), samples(e.at, p->M, k, k + 1)};
     LINEAR(p->d, .y = samples(p->y, p->M, k, k + 1), .a = samples(p->in, p->M, k, k + 1),
            .b = p->l->w, .trans_b = p->forward, .bias = p->forward ? p->l->bias : none,
-           .beta = added ? 1.0f : 0.0f, .act = t ? RS_ACT_NONE : act, .pre = t ? none : mine);
+           .beta = added ? 1.0f : 0.0f, .act = t ? RS_ACT_NONE : mine.act,
+           .pre = t ? none : mine.pre, .act_at = t ? none : mine.at);
     if (t)
-        add_term(p, k, t, true, act, mine);
+        add_term(p, k, t, true, mine);
 }
 
 /* y = act([y +] in op(w) + bias + terms), `low` of the last terms made already. */
-static void run_pass(const pass *p, rs_act act, rs_tensor pre)
+static void run_pass(const pass *p, ending e)
 {
     for (int lo = 0, hi; lo < p->l->n; lo = hi) {
         bool added = p->added || has_first_terms(&p->l->lora[lo]);
@@ -143,10 +152,10 @@ static void run_pass(const pass *p, rs_act act, rs_tensor pre)
             if ((p->added || has_first_terms(&p->l->lora[hi])) != added)
                 break;
         if (rs_device_gemm_terms(p->d))
-            product(p, lo, hi, added, act, pre);
+            product(p, lo, hi, added, e);
         else
             for (int k = lo; k < hi; k++)
-                separate(p, k, added, act, pre);
+                separate(p, k, added, e);
     }
 }
 
@@ -161,7 +170,7 @@ void rs_linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, r
         if (last)
             make_low(&p, k, last);
     }
-    run_pass(&p, act, pre);
+    run_pass(&p, (ending){.act = act, .pre = pre});
 }
 
 void rs_linear_hidden(rs_device *d, const rs_linear *l, rs_tensor x, rs_tensor hidden)
@@ -210,7 +219,8 @@ static void train_term(const pass *p, int k, rs_tensor x, rs_tensor hidden, cons
 }
 
 void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumulate, rs_tensor dy,
-                   rs_tensor x, rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum)
+                   rs_tensor x, rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum,
+                   const rs_slope *slope)
 {
     pass p = {d, l, rs_tensor_rows(dy) / l->n, dx, dy, dhidden, false, accumulate};
     RS_ASSERT(p.M * l->n == rs_tensor_rows(dy));
@@ -223,5 +233,5 @@ void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumula
         train_term(&p, k, x, hidden, sum);
     }
     if (rs_has(dx))
-        run_pass(&p, RS_ACT_NONE, (rs_tensor){0});
+        run_pass(&p, slope ? (ending){.act = slope->act, .at = slope->at} : (ending){0});
 }

@@ -51,12 +51,18 @@ typedef struct rs_row_sum {
     const rs_segments *segments;
     rs_tensor work; /* levels * R * (in + out) floats; ndim 0 for one segment */
 } rs_row_sum;
-/* dx = dy w + scale * (dy B) A, added to dx when accumulate; dx with ndim 0 is not wanted. For a
- * trained term gB = dy^T h, gA = (scale * dy B)^T x with h = scale * A x from `hidden`, both sums
- * over the sample's rows. dhidden: scratch, as hidden. Only the last term of a sample may be
- * trained. */
+/* An activation in front of the linear: the gradient goes on through it, times act'(at). */
+typedef struct rs_slope {
+    rs_act act;
+    rs_tensor at; /* (n*M,in), contiguous */
+} rs_slope;
+/* dx = dy w + scale * (dy B) A, added to dx when accumulate, and then, unless `slope` is NULL,
+ * times the slope; dx with ndim 0 is not wanted. For a trained term gB = dy^T h, gA = (scale * dy
+ * B)^T x with h = scale * A x from `hidden`, both sums over the sample's rows. dhidden: scratch, as
+ * hidden. Only the last term of a sample may be trained. */
 void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumulate, rs_tensor dy,
-                   rs_tensor x, rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum);
+                   rs_tensor x, rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum,
+                   const rs_slope *slope);
 
 /* RoPE tables (F, pf, 2), (Hp, ph, 2), (Wp, pw, 2), for rows from token `first` on. */
 typedef struct rs_rope {
