@@ -71,6 +71,7 @@ typedef struct rs_optensor {
     double steps;     /* outputs: see above (default 4) */
     double reduction; /* (default 1) */
     rs_opkind kind;   /* (default FIXED) */
+    bool scratch;     /* the op may leave anything in it */
 } rs_optensor;
 
 enum { RS_OPPLAN_TENSORS = 16, RS_OPPLAN_FEATURES = 16, RS_OPPLAN_ARGS = 4096 };

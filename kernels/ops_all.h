@@ -13,6 +13,7 @@
 #include "kernels/gemm/gemm.h"
 #include "kernels/layernorm/layernorm.h"
 #include "kernels/lincomb/lincomb.h"
+#include "kernels/lora/lora.h"
 #include "kernels/mse/mse.h"
 #include "kernels/noise/noise.h"
 #include "kernels/patch/patch.h"

@@ -132,6 +132,47 @@ void rs_check_gemm(const rs_gemm_args *g)
     }
 }
 
+/* Of the pairs of a thin product; wide: rows of all parts, f factors or gradients. */
+static void check_pairs(const char *op, rs_tensor wide, int parts, int each, bool tall,
+                        const rs_tensor *low, const rs_tensor *f)
+{
+    NEED(op, parts >= 1 && parts <= RS_LORA_PARTS && each >= 1 && each <= RS_LORA_EACH, wide);
+    NEED(op, rows_act(wide) && rs_tensor_rows(wide) % parts == 0, wide);
+    int64_t m = rs_tensor_rows(wide) / parts, k = rs_tensor_cols(wide);
+    for (int i = 0; i < parts * each; i++) {
+        int64_t r = rs_tensor_cols(low[i]);
+        NEED(op, !rs_has(low[i]) || is_act_mat(low[i], m, r), wide, low[i]);
+        NEED(op, !rs_has(low[i]) || is_mat(f[i], tall ? k : r, tall ? r : k), wide, low[i], f[i]);
+        NEED(op, !rs_has(low[i]) || low[i].data != wide.data, wide, low[i]);
+    }
+}
+
+void rs_check_lora_down(const rs_lora_down_args *a)
+{
+    check_pairs("lora_down", a->x, a->parts, a->each, a->tall, a->low, a->f);
+}
+
+void rs_check_lora_up(const rs_lora_up_args *a)
+{
+    check_pairs("lora_up", a->y, a->parts, a->each, a->tall, a->low, a->f);
+}
+
+void rs_check_lora_grad(const rs_lora_grad_args *a)
+{
+    int n = a->segments, levels = n == 1 ? 0 : n == 2 ? 1 : n == 4 ? 2 : 3;
+    check_pairs("lora_grad", a->x, a->parts, a->each, a->tall, a->low, a->g);
+    NEED("lora_grad", n == 1 || n == 2 || n == 4 || n == RS_LORA_SEGMENTS, a->x);
+    NEED("lora_grad", a->at[0] == 0 && a->at[n] == rs_tensor_rows(a->x) / a->parts, a->x);
+    for (int i = 0; i < n; i++)
+        NEED("lora_grad", a->at[i] <= a->at[i + 1], a->x);
+    for (int i = 0; i < a->parts * a->each; i++) {
+        int64_t need = rs_has(a->low[i]) ? rs_tensor_count(a->g[i]) * levels : 0;
+        NEED("lora_grad", !rs_has(a->low[i]) || flat_f32(a->g[i]), a->g[i]);
+        NEED("lora_grad", need == 0 || (flat_f32(a->work) && rs_tensor_count(a->work) >= need),
+             a->g[i], a->work);
+    }
+}
+
 /* Heads divide the columns into even parts. */
 static bool has_heads(rs_tensor t, int64_t heads)
 {
