@@ -26,13 +26,13 @@ template <int NT> struct lora_factors {
         *c = j.tall ? e % (NT * 16) : e / LORA_K;
         *k = j.tall ? e / (NT * 16) : e % LORA_K;
     }
-    __device__ inline void load(const lora_job &j, int64_t k0)
+    __device__ inline void load(const lora_job &j, const lora_factor *from, int64_t k0)
     {
         int c, k;
 #pragma unroll
         for (int i = 0; i < EACH; i++) {
             place(j, i, &c, &k);
-            v[i] = lora_factor(j, c, k0 + k);
+            v[i] = from[c].get(k0 + k, j.cols);
         }
     }
     __device__ inline void store(const lora_job &j, rs_bf16 *s) const
@@ -64,19 +64,23 @@ static __device__ inline void lora_put(const lora_job &j, const float (&c)[2 * N
 }
 
 template <int NT>
-static __global__ void __launch_bounds__(LORA_THREADS) down_kernel(const lora_job j)
+static __global__ void __launch_bounds__(LORA_THREADS)
+    down_kernel(const __grid_constant__ lora_job j)
 {
     constexpr int X = LORA_ROWS * rs_att_dim<LORA_K>::LD, F = NT * 16 * rs_att_dim<LORA_K>::LD;
     RS_DYN_SMEM(rs_bf16, s);
+    __shared__ lora_factor from[NT * 16];
     rs_bf16 *fs = s + LORA_STAGES * X;
     if (!j.mine[blockIdx.z])
         return;
+    lora_find<NT>(from, j);
+    __syncthreads();
     int64_t row0 = (int64_t)blockIdx.x * LORA_ROWS;
     int steps = (int)((j.cols + LORA_K - 1) / LORA_K), warp = (int)threadIdx.x / 32;
     float c[2 * NT][4];
     lora_factors<NT> f;
     rs_att_clear<2 * NT>(c);
-    f.load(j, 0);
+    f.load(j, from, 0);
     for (int i = 0; i < LORA_STAGES - 1; i++) {
         lora_fetch(s + i * X, j, row0, j.rows, (int64_t)i * LORA_K);
         rs_cp_async_commit();
@@ -88,7 +92,7 @@ static __global__ void __launch_bounds__(LORA_THREADS) down_kernel(const lora_jo
         int ahead = i + LORA_STAGES - 1;
         lora_fetch(s + ahead % LORA_STAGES * X, j, row0, j.rows, (int64_t)ahead * LORA_K);
         rs_cp_async_commit();
-        f.load(j, (int64_t)(i + 1) * LORA_K);
+        f.load(j, from, (int64_t)(i + 1) * LORA_K);
         rs_att_scores<LORA_K, NT>(c, s + i % LORA_STAGES * X, warp * 16, fs + i % 2 * F);
     }
     rs_cp_async_wait<0>();
@@ -166,7 +170,8 @@ static __device__ inline void lora_put_grad(const lora_job &j, const float (&c)[
 }
 
 template <int NT>
-static __global__ void __launch_bounds__(LORA_THREADS) grad_kernel(const lora_job j)
+static __global__ void __launch_bounds__(LORA_THREADS)
+    grad_kernel(const __grid_constant__ lora_job j)
 {
     constexpr int X = LORA_ROWS * rs_att_dim<LORA_K>::LD;
     constexpr int STAGE = X + LORA_ROWS * rs_att_dim<NT * 16>::LD;
@@ -217,13 +222,18 @@ static __global__ void __launch_bounds__(LORA_THREADS) grad_kernel(const lora_jo
 
 enum { LORA_COLS = 128 };
 
-template <int NT> static __global__ void __launch_bounds__(LORA_THREADS) up_kernel(const lora_job j)
+template <int NT>
+static __global__ void __launch_bounds__(LORA_THREADS, 4)
+    up_kernel(const __grid_constant__ lora_job j)
 {
     constexpr int LD = rs_att_dim<NT * 16>::LD, YLD = rs_att_dim<LORA_COLS>::LD;
     RS_DYN_SMEM(rs_bf16, s);
+    __shared__ lora_factor from[NT * 16];
     rs_bf16 *fs = s + LORA_ROWS * LD, *stage = fs + LORA_COLS * LD;
     if (!j.mine[blockIdx.z])
         return;
+    lora_find<NT>(from, j);
+    __syncthreads();
     int64_t row0 = (int64_t)blockIdx.x * LORA_ROWS, col0 = (int64_t)blockIdx.y * LORA_COLS;
     int warp = (int)threadIdx.x / 32, l = (int)threadIdx.x & 31;
     float c[LORA_COLS / 8][4];
@@ -231,7 +241,7 @@ template <int NT> static __global__ void __launch_bounds__(LORA_THREADS) up_kern
     rs_cp_async_commit();
     for (int i = (int)threadIdx.x; i < NT * 16 * LORA_COLS; i += LORA_THREADS) {
         int r = j.tall ? i % (NT * 16) : i / LORA_COLS, k = j.tall ? i / (NT * 16) : i % LORA_COLS;
-        fs[k * LD + r] = __float2bfloat16_rn(lora_factor(j, r, col0 + k));
+        fs[k * LD + r] = __float2bfloat16_rn(from[r].get(col0 + k, j.cols));
     }
     rs_att_clear<LORA_COLS / 8>(c);
     rs_cp_async_wait<0>();

@@ -40,14 +40,26 @@ static __device__ inline const lora_pair *lora_column(const lora_job &j, int c, 
     return *r < j.pair[p].rank ? &j.pair[p] : nullptr;
 }
 
-/* Factor of column c at k; 0 outside. */
-static __device__ inline float lora_factor(const lora_job &j, int c, int64_t k)
+/* Where the factor of each column lies: looked up once, in shared memory. */
+struct lora_factor {
+    const float *at; /* NULL: zeros */
+    int64_t step;
+
+    __device__ inline float get(int64_t k, int64_t end) const
+    {
+        return at && k < end ? at[k * step] : 0.0f;
+    }
+};
+
+/* By the whole block; needs a barrier. */
+template <int NT> static __device__ inline void lora_find(lora_factor *to, const lora_job &j)
 {
-    int r = 0;
+    int r = 0, c = (int)threadIdx.x;
+    if (c >= NT * 16)
+        return;
     const lora_pair *p = lora_column(j, c, &r);
-    if (!p || k >= j.cols)
-        return 0;
-    return j.tall ? p->f[k * p->ld_f + r] : p->f[r * p->ld_f + k];
+    to[c].at = !p ? nullptr : j.tall ? p->f + r : p->f + r * p->ld_f;
+    to[c].step = p && j.tall ? p->ld_f : 1;
 }
 
 /* 64 rows by 64 columns of the part's x into s, zeros outside; the whole block, not waited for. */

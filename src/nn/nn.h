@@ -43,6 +43,15 @@ bool rs_linear_trained(const rs_linear *l); /* some term of some sample has grad
  * the backward. */
 void rs_linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, rs_tensor hidden,
                    rs_act act, rs_tensor pre);
+/* The same for linears of one input, which is read once for the adapters of all. */
+enum { RS_LINEARS = 3, RS_SAMPLES = 64 };
+typedef struct rs_linear_use {
+    rs_linear l;
+    rs_tensor y; /* forward: the result; backward: its gradient */
+    rs_tensor hidden;
+} rs_linear_use;
+void rs_linears_fwd(rs_device *d, const rs_linear_use *u, int n, rs_tensor x, rs_act act,
+                    rs_tensor pre);
 /* hidden = scale * A x of the last term of each sample that has one, as the forward leaves it. */
 void rs_linear_hidden(rs_device *d, const rs_linear *l, rs_tensor x, rs_tensor hidden);
 /* How sums over the rows of a sample are formed: per segment, then in the fixed tree (nn/lane.h).
@@ -63,6 +72,11 @@ typedef struct rs_slope {
 void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumulate, rs_tensor dy,
                    rs_tensor x, rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum,
                    const rs_slope *slope);
+
+/* The same for n linears of one input, whose gradients to it are added up. dhidden: as many rows
+ * for each of them. */
+void rs_linears_bwd(rs_device *d, const rs_linear_use *u, int n, rs_tensor dx, bool accumulate,
+                    rs_tensor x, rs_tensor dhidden, const rs_row_sum *sum, const rs_slope *slope);
 
 /* RoPE tables (F, pf, 2), (Hp, ph, 2), (Wp, pw, 2), for rows from token `first` on. */
 typedef struct rs_rope {

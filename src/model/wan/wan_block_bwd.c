@@ -217,9 +217,11 @@ static void self_attention_bwd(const wan_block *b, rs_tensor dx, rs_tensor x, bo
     rs_wan_rotate_bwd(b, dk, a->k1, WAN_B_NORM_K1);
     rs_wan_norm(b, s->t[1], x, 0);
     rs_tensor da = need_dx ? s->t[2] : (rs_tensor){0};
-    linear_bwd(b, WAN_B_Q1, WAN_T_Q1, da, false, dq, s->t[1]);
-    linear_bwd(b, WAN_B_K1, WAN_T_K1, da, true, dk, s->t[1]);
-    linear_bwd(b, WAN_B_V1, WAN_T_V1, da, true, dv, s->t[1]);
+    const rs_linear_use qkv[] = {{rs_wan_linear(b, WAN_B_Q1, WAN_T_Q1), dq, a->hidden[WAN_T_Q1]},
+                                 {rs_wan_linear(b, WAN_B_K1, WAN_T_K1), dk, a->hidden[WAN_T_K1]},
+                                 {rs_wan_linear(b, WAN_B_V1, WAN_T_V1), dv, a->hidden[WAN_T_V1]}};
+    rs_linears_bwd(b->d, qkv, 3, da, false, s->t[1], s->dhidden,
+                   &(rs_row_sum){&s->segments, s->sums}, NULL);
     if (need_dx)
         rs_wan_norm_bwd(b, dx, da, x, 0);
 }
