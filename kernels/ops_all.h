@@ -17,6 +17,7 @@
 #include "kernels/mse/mse.h"
 #include "kernels/noise/noise.h"
 #include "kernels/patch/patch.h"
+#include "kernels/quant8/quant8.h"
 #include "kernels/rmsnorm/rmsnorm.h"
 #include "kernels/rope/rope.h"
 #include "kernels/transpose/transpose.h"

@@ -132,6 +132,14 @@ void rs_check_gemm(const rs_gemm_args *g)
     }
 }
 
+void rs_check_quant8(const rs_quant8_args *a)
+{
+    int64_t m = rs_tensor_rows(a->x), k = rs_tensor_cols(a->x);
+    NEED("quant8", rows_act(a->x) && is_vec(a->scale, m), a->x, a->scale);
+    NEED("quant8", bound(a->y) && a->y.dtype == RS_DTYPE_U8 && rs_tensor_contiguous(a->y), a->y);
+    NEED("quant8", rs_tensor_rows(a->y) == m && rs_tensor_cols(a->y) == k, a->y, a->x);
+}
+
 /* Of the pairs of a thin product; wide: rows of all parts, f factors or gradients. */
 static void check_pairs(const char *op, rs_tensor wide, int parts, int each, bool tall,
                         const rs_tensor *low, const rs_tensor *f)
