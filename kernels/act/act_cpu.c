@@ -13,56 +13,11 @@ RS_INLINE void fwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 }
 RS_RANGE_VERSIONS(fwd)
 
-RS_INLINE float slope_gelu_tanh(float x)
-{
-    float u2 = 1.5957691216f * (x + 0.044715f * x * x * x);
-    float du2 = 1.5957691216f * (1.0f + 0.134145f * x * x);
-    float e = rs_v_exp(-u2);
-    float s = 1.0f / (1.0f + e);
-    return s + x * s * (e * s) * du2;
-}
-
-RS_INLINE float slope_gelu_erf(float x)
-{
-    float density;
-    float cdf = rs_v_cdf(x, &density);
-    return cdf + x * density * 0.3989422804f;
-}
-
-RS_INLINE float slope_silu(float x)
-{
-    float e = rs_v_exp(-x);
-    float s = 1.0f / (1.0f + e);
-    return s + x * s * (e * s);
-}
-
 RS_INLINE void bwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 {
     (void)thread;
     const rs_act_bwd_args *a = args;
-    float *dx = rs_f32(a->dx);
-    const float *dy = rs_f32(a->dy), *x = rs_f32(a->x);
-    switch (a->act) {
-    case RS_ACT_GELU_TANH:
-        RS_IVDEP
-        for (int64_t i = lo; i < hi; i++)
-            dx[i] = dy[i] * slope_gelu_tanh(x[i]);
-        break;
-    case RS_ACT_GELU_ERF:
-        RS_IVDEP
-        for (int64_t i = lo; i < hi; i++)
-            dx[i] = dy[i] * slope_gelu_erf(x[i]);
-        break;
-    case RS_ACT_SILU:
-        RS_IVDEP
-        for (int64_t i = lo; i < hi; i++)
-            dx[i] = dy[i] * slope_silu(x[i]);
-        break;
-    default:
-        RS_IVDEP
-        for (int64_t i = lo; i < hi; i++)
-            dx[i] = dy[i];
-    }
+    rs_v_act_back(a->act, rs_f32(a->dx) + lo, rs_f32(a->dy) + lo, rs_f32(a->x) + lo, hi - lo);
 }
 RS_RANGE_VERSIONS(bwd)
 

@@ -47,4 +47,53 @@ RS_INLINE void rs_v_act(rs_act act, float *y, const float *x, int64_t n)
     }
 }
 
+RS_INLINE float rs_v_slope_gelu_tanh(float x)
+{
+    float u2 = 1.5957691216f * (x + 0.044715f * x * x * x);
+    float du2 = 1.5957691216f * (1.0f + 0.134145f * x * x);
+    float e = rs_v_exp(-u2);
+    float s = 1.0f / (1.0f + e);
+    return s + x * s * (e * s) * du2;
+}
+
+RS_INLINE float rs_v_slope_gelu_erf(float x)
+{
+    float density;
+    float cdf = rs_v_cdf(x, &density);
+    return cdf + x * density * 0.3989422804f;
+}
+
+RS_INLINE float rs_v_slope_silu(float x)
+{
+    float e = rs_v_exp(-x);
+    float s = 1.0f / (1.0f + e);
+    return s + x * s * (e * s);
+}
+
+/* dx = dy * act'(x) over n elements; dx may be dy. */
+RS_INLINE void rs_v_act_back(rs_act act, float *dx, const float *dy, const float *x, int64_t n)
+{
+    switch (act) {
+    case RS_ACT_GELU_TANH:
+        RS_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            dx[i] = dy[i] * rs_v_slope_gelu_tanh(x[i]);
+        break;
+    case RS_ACT_GELU_ERF:
+        RS_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            dx[i] = dy[i] * rs_v_slope_gelu_erf(x[i]);
+        break;
+    case RS_ACT_SILU:
+        RS_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            dx[i] = dy[i] * rs_v_slope_silu(x[i]);
+        break;
+    default:
+        RS_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            dx[i] = dy[i];
+    }
+}
+
 #endif

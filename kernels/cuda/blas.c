@@ -34,6 +34,8 @@ static cudaDataType cuda_type(rs_dtype t)
 
 static int epilogue_of(const rs_blas_product *p)
 {
+    if (p->slope_at)
+        return CUBLASLT_EPILOGUE_DGELU;
     if (p->gelu && p->pre)
         return p->bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
     if (p->gelu)
@@ -51,10 +53,11 @@ bool rs_blas_takes(const rs_blas_product *p)
 {
     int64_t cols_a = p->trans_a ? p->m : p->k, cols_b = p->trans_b ? p->k : p->n;
     RS_ASSERT(p->type == p->out || p->type == RS_DTYPE_BF16);
-    RS_ASSERT(!p->gelu || p->out == RS_DTYPE_BF16);
+    RS_ASSERT((!p->gelu && !p->slope_at) || p->out == RS_DTYPE_BF16);
+    RS_ASSERT(!p->slope_at || (!p->gelu && !p->bias));
     return words(p->a, p->lda, cols_a, p->type) && words(p->b, p->ldb, cols_b, p->type) &&
            words(p->y, p->ldy, p->n, p->out) &&
-           ((uintptr_t)p->bias | (uintptr_t)p->pre) % ALIGN == 0;
+           ((uintptr_t)p->bias | (uintptr_t)p->pre | (uintptr_t)p->slope_at) % ALIGN == 0;
 }
 
 static void problem_free(problem *x)
@@ -79,6 +82,7 @@ static cublasStatus_t describe(problem *x, const rs_blas_product *p)
     int32_t ta = p->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N;
     int32_t tb = p->trans_a ? CUBLAS_OP_T : CUBLAS_OP_N;
     uint32_t epilogue = (uint32_t)epilogue_of(p);
+    const void *aux = p->slope_at ? p->slope_at : p->pre;
     cublasStatus_t s = cublasLtMatmulDescCreate(&x->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F);
     if (s == CUBLAS_STATUS_SUCCESS)
         s = set(x, CUBLASLT_MATMUL_DESC_TRANSA, &ta, sizeof ta);
@@ -88,9 +92,9 @@ static cublasStatus_t describe(problem *x, const rs_blas_product *p)
         s = set(x, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
     if (s == CUBLAS_STATUS_SUCCESS && p->bias)
         s = set(x, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias);
-    if (s == CUBLAS_STATUS_SUCCESS && p->pre)
-        s = set(x, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &p->pre, sizeof p->pre);
-    if (s == CUBLAS_STATUS_SUCCESS && p->pre)
+    if (s == CUBLAS_STATUS_SUCCESS && aux)
+        s = set(x, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &aux, sizeof aux);
+    if (s == CUBLAS_STATUS_SUCCESS && aux)
         s = set(x, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &p->n, sizeof p->n);
     return s;
 }
@@ -266,6 +270,11 @@ static const blas_entry *entry_for(rs_cuctx *c, const rs_blas_product *p)
     if (n > 0)
         e->algo = found[b->record && n > 1 ? fastest(c, p, found, n) : 0].algo;
     return e;
+}
+
+bool rs_blas_has(rs_cuctx *c, const rs_blas_product *p)
+{
+    return !entry_for(c, p)->refused;
 }
 
 void rs_blas_run(rs_cuctx *c, const rs_blas_product *p)

@@ -40,6 +40,8 @@ typedef struct rs_blas_product {
     const void *bias; /* (n) or NULL */
     bool gelu;        /* GELU (tanh); BF16 out only */
     void *pre;        /* with gelu: (m,n) contiguous, the value before it, or NULL */
+    /* (m,n) contiguous, or NULL: y is times the slope of GELU there; BF16 out, no gelu, no bias */
+    const void *slope_at;
 } rs_blas_product;
 
 /* table: path of a recorded table, or NULL. name: of the device. RS_CONFIG: the table is damaged,
@@ -54,6 +56,9 @@ const char *rs_blas_library(rs_arena *a); /* "cublasLt 130100"; needs no device 
 /* Whether cuBLASLt shall make this product: all addresses, rows and contiguous dimensions are
  * multiples of 16 bytes. Of m it depends with trans_a only, where m is a dimension of the model. */
 bool rs_blas_takes(const rs_blas_product *p);
+/* Whether the library has an algorithm for this product with its epilogue; as the algorithm itself
+ * not a matter of m. */
+bool rs_blas_has(rs_cuctx *c, const rs_blas_product *p);
 /* Enqueues on the compute stream; uses the first RS_BLAS_SCRATCH bytes of the workspace. */
 void rs_blas_run(rs_cuctx *c, const rs_blas_product *p);
 

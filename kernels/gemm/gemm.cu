@@ -5,8 +5,9 @@
  * either type. Operands of another type are converted into the workspace first (factors of
  * adapters, rows of latents; whole weights never: they are bf16 where the model is). A bias is
  * rounded to bf16 where y is bf16, as cuBLASLt takes it in y's type only; biases of a bf16
- * checkpoint lose nothing. GELU goes with the product where y is bf16; fp32 products take their
- * activation in a second pass, whose functions are exact to fp32. gemm_own.cuh makes the rest.
+ * checkpoint lose nothing. GELU and its slope go with the product where y is bf16 and the library
+ * has an algorithm for that; else, and in fp32, whose functions are exact, they are a second pass
+ * over y. gemm_own.cuh makes the rest.
  * Neither choice depends on M, so a row's bits do not. */
 #include "kernels/cuda/blas.h"
 #include "base/num.h"
@@ -26,7 +27,7 @@ static __global__ void convert_kernel(void *y, bool y_bf16, const void *x, bool 
         gemm_set(y, i, y_bf16, gemm_get(x, i / cols * ldx + i % cols, x_bf16));
 }
 
-/* v = y; pre = v; y = act(v) */
+/* v = y; pre = v; y = act(v), or v act'(act_at) */
 static __global__ void finish_kernel(gemm_end o)
 {
     int64_t n = o.m * o.n, step = (int64_t)gridDim.x * blockDim.x;
@@ -36,7 +37,7 @@ static __global__ void finish_kernel(gemm_end o)
         if (o.pre)
             gemm_set(o.pre, i, o.pre_bf16, v);
         if (o.act != RS_ACT_NONE)
-            gemm_set(o.y, at, o.y_bf16, gemm_act(v, o.act));
+            gemm_set(o.y, at, o.y_bf16, gemm_act(v, o, i));
     }
 }
 
@@ -65,6 +66,7 @@ static gemm_end end_of(const rs_gemm_args *g)
     gemm_end o = {};
     o.y = g->y.data;
     o.pre = rs_has(g->pre) ? g->pre.data : nullptr;
+    o.act_at = rs_has(g->act_at) ? g->act_at.data : nullptr;
     o.bias = rs_has(g->bias) ? (const float *)g->bias.data : nullptr;
     o.ldy = g->y.ld;
     o.m = rs_tensor_rows(g->y);
@@ -113,24 +115,25 @@ static void run_own(rs_cuctx *c, const rs_gemm_args *g)
         gemm_launch<64, 64, 4, 4>(c, a, b, o, t);
 }
 
-/* GELU goes with the product, everything else behind it. */
+/* GELU and its slope go with the product, everything else behind it. */
 static bool fused(const rs_gemm_args *g)
 {
-    return g->act == RS_ACT_GELU_TANH && is_bf16(g->y) && (!rs_has(g->pre) || is_bf16(g->pre));
+    return g->act == RS_ACT_GELU_TANH && is_bf16(g->y) && (!rs_has(g->pre) || is_bf16(g->pre)) &&
+           !(rs_has(g->act_at) && rs_has(g->bias));
 }
 
 /* What cuBLASLt can end a product with, given the types. */
 static bool can_end(const rs_gemm_args *g, rs_dtype type)
 {
     if (is_bf16(g->y))
-        return type == RS_DTYPE_BF16 && (g->act == RS_ACT_NONE || fused(g)) &&
+        return type == RS_DTYPE_BF16 && (g->act == RS_ACT_NONE || fused(g) || rs_has(g->act_at)) &&
                (!rs_has(g->pre) || is_bf16(g->pre));
     return true;
 }
 
 /* The product as cuBLASLt gets it, all operands converted; addresses of what will be in the
  * workspace are those of the workspace, which is aligned. */
-static rs_blas_product product_of(rs_cuctx *c, const rs_gemm_args *g, rs_dtype type)
+static rs_blas_product product_of(rs_cuctx *c, const rs_gemm_args *g, rs_dtype type, bool fuse)
 {
     gemm_end o = end_of(g);
     char *side = (char *)c->workspace + RS_BLAS_SCRATCH;
@@ -151,8 +154,9 @@ static rs_blas_product product_of(rs_cuctx *c, const rs_gemm_args *g, rs_dtype t
     p.alpha = o.alpha;
     p.beta = o.beta;
     p.bias = o.bias && o.y_bf16 ? side + 2 * SIDE_BYTES : (const void *)o.bias;
-    p.gelu = fused(g);
+    p.gelu = fuse && !o.act_at;
     p.pre = p.gelu ? o.pre : nullptr;
+    p.slope_at = fuse ? o.act_at : nullptr;
     return p;
 }
 
@@ -169,9 +173,9 @@ static int64_t step_of(rs_tensor t, rs_dtype type, int64_t rows, int64_t k)
     return t.dtype == type || rows <= fit ? rows : fit / 64 * 64;
 }
 
-static void run_blas(rs_cuctx *c, const rs_gemm_args *g, rs_dtype type)
+static void run_blas(rs_cuctx *c, const rs_gemm_args *g, rs_dtype type, bool fuse)
 {
-    rs_blas_product p = product_of(c, g, type);
+    rs_blas_product p = product_of(c, g, type, fuse);
     if (p.a != g->a.data)
         convert(c, (void *)p.a, type, g->a.data, g->a.dtype, g->a.ld, rs_tensor_rows(g->a),
                 rs_tensor_cols(g->a));
@@ -182,12 +186,12 @@ static void run_blas(rs_cuctx *c, const rs_gemm_args *g, rs_dtype type)
         convert(c, (void *)p.bias, RS_DTYPE_BF16, g->bias.data, RS_DTYPE_F32, p.n, 1, p.n);
     rs_blas_run(c, &p);
     gemm_end o = end_of(g);
-    if (!p.gelu && (o.pre || o.act != RS_ACT_NONE))
+    if (!fuse && (o.pre || o.act != RS_ACT_NONE))
         rs_launch(c, "gemm", finish_kernel, dim3(rs_blocks(o.m * o.n, 1024)), dim3(256), 0, o);
 }
 
 /* By pieces of b (columns of y) and a (rows of y), where they are converted. */
-static void run_pieces(rs_cuctx *c, const rs_gemm_args *g, rs_dtype type, int64_t step_m,
+static void run_pieces(rs_cuctx *c, const rs_gemm_args *g, rs_dtype type, bool fuse, int64_t step_m,
                        int64_t step_n)
 {
     int64_t m = rs_tensor_rows(g->y), n = rs_tensor_cols(g->y);
@@ -202,7 +206,9 @@ static void run_pieces(rs_cuctx *c, const rs_gemm_args *g, rs_dtype type, int64_
                 x.bias = rs_tensor_cols_view(g->bias, n0, n1);
             if (rs_has(g->pre))
                 x.pre = rs_tensor_rows_view(g->pre, m0, m1);
-            run_blas(c, &x, type);
+            if (rs_has(g->act_at))
+                x.act_at = rs_tensor_rows_view(g->act_at, m0, m1);
+            run_blas(c, &x, type, fuse);
         }
 }
 
@@ -213,11 +219,12 @@ void rs_cuda_gemm(rs_cuctx *c, const rs_gemm_args *g)
     if (o.m == 0 || o.n == 0)
         return;
     int64_t step_m = step_of(g->a, type, o.m, o.k), step_n = step_of(g->b, type, o.n, o.k);
-    bool whole = step_n == o.n || !rs_has(g->pre); /* pre has no columns of its own */
-    rs_blas_product p = product_of(c, g, type);
+    /* pre and act_at have no columns of their own */
+    bool whole = step_n == o.n || (!rs_has(g->pre) && !rs_has(g->act_at));
+    rs_blas_product p = product_of(c, g, type, fused(g));
     if (o.k == 0 || terms_of(g).parts > 0 || !can_end(g, type) || !whole || step_m == 0 ||
         step_n == 0 || (o.n * 2 > (int64_t)BIAS_BYTES && o.y_bf16) || !rs_blas_takes(&p))
         run_own(c, g);
     else
-        run_pieces(c, g, type, step_m, step_n);
+        run_pieces(c, g, type, fused(g) && rs_blas_has(c, &p), step_m, step_n);
 }

@@ -18,6 +18,9 @@
  *
  * Only devices of which rs_device_gemm_terms is true take them.
  *
+ * Backward of an activation behind the linear below: with act_at, y is v * act'(act_at) instead of
+ * act(v), v being what stands in the brackets.
+ *
  * y0 is the previous content of y when beta != 0, otherwise y is not read. When `pre` is given it
  * receives the value before the activation. bias (N) is added to every row. Accumulation fp32.
  * An element of y depends on its row of a and its column of b only, in value and in bits: not on M,
@@ -44,6 +47,7 @@ typedef struct rs_gemm_args {
     float alpha; /* 0 means 1 */
     float beta;
     rs_act act;                  /* RS_ACT_NONE by default */
+    rs_tensor act_at;            /* optional (M,N) contiguous, of y's type; without pre */
     int parts;                   /* 0 means 1 */
     rs_tensor ta[RS_GEMM_PARTS]; /* optional (M/parts,R) (ld) */
     rs_tensor tb[RS_GEMM_PARTS]; /* (R,N), or (N,R) with trans_b (ld) */

@@ -14,7 +14,8 @@ enum {
     BF16 = 128,   /* operands rounded to bf16 */
     A_BF16 = 256, /* stored in bf16 */
     B_BF16 = 512,
-    GAP = 1024, /* the second part has no term */
+    GAP = 1024,   /* the second part has no term */
+    SLOPE = 2048, /* times the activation's slope */
 };
 
 static const rs_opcase CASES[] = {
@@ -51,6 +52,13 @@ static const rs_opcase CASES[] = {
      .dim = {604, 97, 61, 0, 0, 0, 16, 4},
      .flags = BF16 | B_BF16 | TRANS_B | BIAS},
     {.name = "terms_nn_bf16", .dim = {74, 97, 61, 0, 0, 0, 7, 2}, .flags = BF16 | B_BF16},
+    {.name = "dgelu", .dim = {50, 96, 64, 0, 0, 0}, .flags = SLOPE | GELU},
+    {.name = "dgelu_beta", .dim = {37, 53, 29, 3}, .value = {0.5, 1}, .flags = SLOPE | GELU},
+    {.name = "dgelu_terms",
+     .dim = {604, 97, 61, 0, 0, 0, 16, 4},
+     .flags = SLOPE | GELU | BF16 | B_BF16 | GAP},
+    {.name = "dgelu_erf", .dim = {45, 71, 33}, .flags = SLOPE | GELU_ERF | TRANS_B | BIAS},
+    {.name = "dsilu", .dim = {9, 96, 64}, .flags = SLOPE | SILU},
     {.name = "term_wide", .dim = {9, 10, 11, 0, 0, 0, 900, 1}, .flags = BF16},
     {.name = "nn_bf16", .dim = {37, 53, 29}, .flags = BF16},
     {.name = "tn_bf16", .dim = {37, 53, 29}, .flags = BF16 | TRANS_A},
@@ -116,6 +124,10 @@ static const rs_opcase CASES[] = {
     {.name = "ffn_1536_bf16",
      .dim = {1024, 6144, 1536},
      .flags = BF16 | B_BF16 | TRANS_B | BIAS | GELU | PRE,
+     .large = true},
+    {.name = "dgelu_1536_bf16",
+     .dim = {1024, 6144, 1536},
+     .flags = BF16 | B_BF16 | SLOPE | GELU,
      .large = true},
     {.name = "fwd_1536_wide",
      .dim = {1024, 1536, 1536},
@@ -199,6 +211,8 @@ static void make(rs_opplan *p, const rs_opcase *c)
         rs_op_in(p, "bias", &g->bias, 0, RS_SHAPE(d[N]));
     if (c->flags & PRE)
         rs_op_out(p, "pre", &g->pre, 0, RS_SHAPE(d[M], d[N]))->reduction = (double)(d[K] + d[R]);
+    if (c->flags & SLOPE)
+        rs_op_in(p, "act_at", &g->act_at, 0, RS_SHAPE(d[M], d[N]))->scale = 3;
     make_terms(p, g, c);
     static const char *const ACTS[] = {"", "gelu_tanh", "gelu_erf", "silu"};
     if (g->act != RS_ACT_NONE)
@@ -232,6 +246,8 @@ static bool part(int i, void *args)
         g->ta[0] = rs_tensor_rows_view(g->ta[0], lo, hi);
     if (rs_has(g->pre))
         g->pre = rs_tensor_rows_view(g->pre, lo, hi);
+    if (rs_has(g->act_at))
+        g->act_at = rs_tensor_rows_view(g->act_at, lo, hi);
     return true;
 }
 
@@ -250,5 +266,5 @@ const rs_opspec rs_opspec_gemm = {
     .part = part,
     .flops = flops,
     .option = {"bias", "pre", "trans_a", "trans_b", "alpha", "beta", "gelu_tanh", "gelu_erf",
-               "silu", "bf16", "stored_a", "stored_b", "ta0", "tb0", "parts"},
+               "silu", "bf16", "stored_a", "stored_b", "ta0", "tb0", "parts", "act_at"},
 };

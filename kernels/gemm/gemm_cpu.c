@@ -67,7 +67,10 @@ RS_INLINE void finish_body(const void *args, int64_t lo, int64_t hi, int thread)
             finish_row(v, sum, alpha, false, 0, NULL, true, bias, t->cols);
         else
             finish_row(v, sum, alpha, false, 0, NULL, false, NULL, t->cols);
-        if (v != y || g->act != RS_ACT_NONE)
+        if (rs_has(g->act_at))
+            rs_v_act_back(g->act, y, v,
+                          rs_f32(g->act_at) + (t->i0 + i) * rs_tensor_cols(g->y) + t->j0, t->cols);
+        else if (v != y || g->act != RS_ACT_NONE)
             rs_v_act(g->act, y, v, t->cols);
     }
 }

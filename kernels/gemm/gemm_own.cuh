@@ -4,7 +4,7 @@
 #ifndef RS_KERNELS_GEMM_GEMM_OWN_CUH
 #define RS_KERNELS_GEMM_GEMM_OWN_CUH
 
-#include "kernels/cuda/launch.cuh"
+#include "kernels/act/act_cuda.cuh"
 #include "kernels/gemm/gemm.h"
 
 /* op(t): element (i,j) is at i * row + j * col. */
@@ -16,6 +16,7 @@ struct gemm_side {
 
 struct gemm_end {
     void *y, *pre;
+    const void *act_at; /* of y's type */
     const float *bias;
     int64_t ldy, m, n, k;
     float alpha, beta;
@@ -37,13 +38,12 @@ static __device__ inline void gemm_set(void *p, int64_t i, bool bf16, float v)
         ((float *)p)[i] = v;
 }
 
-static __device__ inline float gemm_act(float x, rs_act act)
+/* The activation of v, or v times its slope; element i of contiguous (m,n). */
+static __device__ inline float gemm_act(float v, const gemm_end &o, int64_t i)
 {
-    if (act == RS_ACT_GELU_TANH)
-        return 0.5f * x * (1.0f + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));
-    if (act == RS_ACT_GELU_ERF)
-        return 0.5f * x * (1.0f + erff(x * 0.7071067812f));
-    return act == RS_ACT_SILU ? x / (1.0f + expf(-x)) : x;
+    if (o.act_at)
+        return v * rs_cuda_slope(o.act, gemm_get(o.act_at, i, o.y_bf16));
+    return rs_cuda_act(o.act, v);
 }
 
 /* Low-rank terms: those of part i are for rows [i*rows, (i+1)*rows). */
@@ -126,7 +126,7 @@ static __global__ void __launch_bounds__(GEMM_THREADS)
                 v += o.bias[n];
             if (o.pre)
                 gemm_set(o.pre, m * o.n + n, o.pre_bf16, v);
-            gemm_set(o.y, m * o.ldy + n, o.y_bf16, gemm_act(v, o.act));
+            gemm_set(o.y, m * o.ldy + n, o.y_bf16, gemm_act(v, o, m * o.n + n));
         }
 }
 

@@ -1,27 +1,11 @@
-#include <math.h>
-
 #include "base/num.h"
+#include "kernels/act/act_ref.h"
 #include "kernels/opcase.h"
 
 static double at(rs_tensor t, bool trans, bool bf16, int64_t i, int64_t j)
 {
     double x = trans ? rs_f64(t)[j * t.ld + i] : rs_f64(t)[i * t.ld + j];
     return bf16 ? (double)rs_f32_from_bf16(rs_bf16_from_f32((float)x)) : x;
-}
-
-static double act_of(double x, rs_act act)
-{
-    switch (act) {
-    case RS_ACT_GELU_TANH:
-        return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case RS_ACT_GELU_ERF:
-        return 0.5 * x * (1 + erf(x / sqrt(2)));
-    case RS_ACT_SILU:
-        return x / (1 + exp(-x));
-    case RS_ACT_NONE:
-        break;
-    }
-    return x;
 }
 
 void rs_ref_gemm(const rs_gemm_args *g)
@@ -44,6 +28,7 @@ void rs_ref_gemm(const rs_gemm_args *g)
                        (rs_has(g->bias) ? rs_f64(g->bias)[j] : 0);
             if (rs_has(g->pre))
                 rs_f64(g->pre)[i * n + j] = v;
-            *y = act_of(v, g->act);
+            *y = rs_has(g->act_at) ? v * rs_ref_slope_of(rs_f64(g->act_at)[i * n + j], g->act)
+                                   : rs_ref_act_of(v, g->act);
         }
 }

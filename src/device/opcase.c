@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fp8.h"
 #include "base/num.h"
 #include "base/rng.h"
 #include "device/opcase_priv.h"
@@ -10,6 +11,14 @@
 /* NaNs that no arithmetic makes. */
 static const uint32_t POISON = 0x7fc00badu;
 static const uint16_t POISON_BF16 = 0x7fadu;
+static const uint8_t POISON_FP8 = 0x7fu;
+
+static const void *poison_of(size_t size)
+{
+    return size == 1   ? (const void *)&POISON_FP8
+           : size == 2 ? (const void *)&POISON_BF16
+                       : (const void *)&POISON;
+}
 
 typedef void run_fn(rs_device *d, const void *args);
 #define OP(name, folder)                                                                           \
@@ -142,11 +151,15 @@ int rs_opinstance_find(const rs_opinstance *in, const char *name, bool needed)
 double rs_optensor_tolerance(const rs_optensor *t, rs_dtype stored)
 {
     double fp32 = 0x1p-24 * (t->steps + sqrt(t->reduction));
-    return stored == RS_DTYPE_BF16 ? fp32 + 0x1p-8 : fp32; /* 8 significant bits */
+    return stored == RS_DTYPE_BF16 ? fp32 + 0x1p-8 /* 8 significant bits */
+           : stored == RS_DTYPE_U8 ? fp32 + 0x1p-4 /* 4 */
+                                   : fp32;
 }
 
 double rs_opelement(const void *data, size_t size, int64_t e)
 {
+    if (size == 1)
+        return (double)rs_f32_from_fp8(((const uint8_t *)data)[e]);
     return size == 2 ? (double)rs_f32_from_bf16(((const uint16_t *)data)[e])
                      : (double)((const float *)data)[e];
 }
@@ -217,12 +230,11 @@ static void make_image(rs_opinstance *in, int i)
     const rs_optensor *t = &in->plan->t[i];
     rs_opbuffer *b = &in->buf[i];
     rs_tensor r = *rs_opfield(in->ref, t);
-    b->size = b->shape.dtype == RS_DTYPE_BF16 ? 2 : 4;
+    b->size = rs_dtype_size(b->shape.dtype);
     b->bytes = (size_t)(b->elements + 2 * RS_OPCASE_GUARD) * b->size;
     b->image = rs_arena_alloc(in->arena, b->bytes, 1);
     for (size_t j = 0; j < b->bytes / b->size; j++)
-        memcpy((char *)b->image + j * b->size, b->size == 2 ? (const void *)&POISON_BF16 : &POISON,
-               b->size);
+        memcpy((char *)b->image + j * b->size, poison_of(b->size), b->size);
     if (t->role == RS_OUT)
         return;
     int64_t rows = rs_tensor_rows(r), cols = rs_tensor_cols(r);

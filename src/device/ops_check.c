@@ -116,6 +116,10 @@ void rs_check_gemm(const rs_gemm_args *g)
          g->pre);
     NEED("gemm", g->y.data != g->a.data && g->y.data != g->b.data, g->y, g->a, g->b);
     NEED("gemm", is_act(g->act), g->y);
+    NEED("gemm",
+         !rs_has(g->act_at) || (flat_act(g->act_at) && rs_tensor_count(g->act_at) == m * n &&
+                                same_type(g->act_at, g->y) && !rs_has(g->pre)),
+         g->y, g->act_at, g->pre);
     int parts = g->parts > 0 ? g->parts : 1;
     NEED("gemm", parts <= RS_GEMM_PARTS && m % parts == 0, g->y);
     for (int i = 0; i < RS_GEMM_PARTS; i++) {
@@ -125,6 +129,55 @@ void rs_check_gemm(const rs_gemm_args *g)
         NEED("gemm", !rs_has(ta) || (g->trans_b ? is_act_mat(tb, n, r) : is_act_mat(tb, r, n)), ta,
              tb);
         NEED("gemm", !rs_has(ta) || (g->y.data != ta.data && g->y.data != tb.data), g->y, ta, tb);
+    }
+}
+
+void rs_check_quant8(const rs_quant8_args *a)
+{
+    int64_t m = rs_tensor_rows(a->x), k = rs_tensor_cols(a->x);
+    NEED("quant8", rows_act(a->x) && is_vec(a->scale, m), a->x, a->scale);
+    NEED("quant8", bound(a->y) && a->y.dtype == RS_DTYPE_U8 && rs_tensor_contiguous(a->y), a->y);
+    NEED("quant8", rs_tensor_rows(a->y) == m && rs_tensor_cols(a->y) == k, a->y, a->x);
+}
+
+/* Of the pairs of a thin product; wide: rows of all parts, f factors or gradients. */
+static void check_pairs(const char *op, rs_tensor wide, int parts, int each, bool tall,
+                        const rs_tensor *low, const rs_tensor *f)
+{
+    NEED(op, parts >= 1 && parts <= RS_LORA_PARTS && each >= 1 && each <= RS_LORA_EACH, wide);
+    NEED(op, rows_act(wide) && rs_tensor_rows(wide) % parts == 0, wide);
+    int64_t m = rs_tensor_rows(wide) / parts, k = rs_tensor_cols(wide);
+    for (int i = 0; i < parts * each; i++) {
+        int64_t r = rs_tensor_cols(low[i]);
+        NEED(op, !rs_has(low[i]) || is_act_mat(low[i], m, r), wide, low[i]);
+        NEED(op, !rs_has(low[i]) || is_mat(f[i], tall ? k : r, tall ? r : k), wide, low[i], f[i]);
+        NEED(op, !rs_has(low[i]) || low[i].data != wide.data, wide, low[i]);
+    }
+}
+
+void rs_check_lora_down(const rs_lora_down_args *a)
+{
+    check_pairs("lora_down", a->x, a->parts, a->each, a->tall, a->low, a->f);
+}
+
+void rs_check_lora_up(const rs_lora_up_args *a)
+{
+    check_pairs("lora_up", a->y, a->parts, a->each, a->tall, a->low, a->f);
+}
+
+void rs_check_lora_grad(const rs_lora_grad_args *a)
+{
+    int n = a->segments, levels = n == 1 ? 0 : n == 2 ? 1 : n == 4 ? 2 : 3;
+    check_pairs("lora_grad", a->x, a->parts, a->each, a->tall, a->low, a->g);
+    NEED("lora_grad", n == 1 || n == 2 || n == 4 || n == RS_LORA_SEGMENTS, a->x);
+    NEED("lora_grad", a->at[0] == 0 && a->at[n] == rs_tensor_rows(a->x) / a->parts, a->x);
+    for (int i = 0; i < n; i++)
+        NEED("lora_grad", a->at[i] <= a->at[i + 1], a->x);
+    for (int i = 0; i < a->parts * a->each; i++) {
+        int64_t need = rs_has(a->low[i]) ? rs_tensor_count(a->g[i]) * levels : 0;
+        NEED("lora_grad", !rs_has(a->low[i]) || flat_f32(a->g[i]), a->g[i]);
+        NEED("lora_grad", need == 0 || (flat_f32(a->work) && rs_tensor_count(a->work) >= need),
+             a->g[i], a->work);
     }
 }
 

@@ -43,6 +43,15 @@ bool rs_linear_trained(const rs_linear *l); /* some term of some sample has grad
  * the backward. */
 void rs_linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, rs_tensor hidden,
                    rs_act act, rs_tensor pre);
+/* The same for linears of one input, which is read once for the adapters of all. */
+enum { RS_LINEARS = 3, RS_SAMPLES = 64 };
+typedef struct rs_linear_use {
+    rs_linear l;
+    rs_tensor y; /* forward: the result; backward: its gradient */
+    rs_tensor hidden;
+} rs_linear_use;
+void rs_linears_fwd(rs_device *d, const rs_linear_use *u, int n, rs_tensor x, rs_act act,
+                    rs_tensor pre);
 /* hidden = scale * A x of the last term of each sample that has one, as the forward leaves it. */
 void rs_linear_hidden(rs_device *d, const rs_linear *l, rs_tensor x, rs_tensor hidden);
 /* How sums over the rows of a sample are formed: per segment, then in the fixed tree (nn/lane.h).
@@ -51,12 +60,23 @@ typedef struct rs_row_sum {
     const rs_segments *segments;
     rs_tensor work; /* levels * R * (in + out) floats; ndim 0 for one segment */
 } rs_row_sum;
-/* dx = dy w + scale * (dy B) A, added to dx when accumulate; dx with ndim 0 is not wanted. For a
- * trained term gB = dy^T h, gA = (scale * dy B)^T x with h = scale * A x from `hidden`, both sums
- * over the sample's rows. dhidden: scratch, as hidden. Only the last term of a sample may be
- * trained. */
+/* An activation in front of the linear: the gradient goes on through it, times act'(at). */
+typedef struct rs_slope {
+    rs_act act;
+    rs_tensor at; /* (n*M,in), contiguous */
+} rs_slope;
+/* dx = dy w + scale * (dy B) A, added to dx when accumulate, and then, unless `slope` is NULL,
+ * times the slope; dx with ndim 0 is not wanted. For a trained term gB = dy^T h, gA = (scale * dy
+ * B)^T x with h = scale * A x from `hidden`, both sums over the sample's rows. dhidden: scratch, as
+ * hidden. Only the last term of a sample may be trained. */
 void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumulate, rs_tensor dy,
-                   rs_tensor x, rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum);
+                   rs_tensor x, rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum,
+                   const rs_slope *slope);
+
+/* The same for n linears of one input, whose gradients to it are added up. dhidden: as many rows
+ * for each of them. */
+void rs_linears_bwd(rs_device *d, const rs_linear_use *u, int n, rs_tensor dx, bool accumulate,
+                    rs_tensor x, rs_tensor dhidden, const rs_row_sum *sum, const rs_slope *slope);
 
 /* RoPE tables (F, pf, 2), (Hp, ph, 2), (Wp, pw, 2), for rows from token `first` on. */
 typedef struct rs_rope {

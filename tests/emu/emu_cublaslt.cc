@@ -169,6 +169,8 @@ cublasStatus_t shapes(blas_product *p, const desc *d, const layout *a, const lay
     case CUBLASLT_EPILOGUE_GELU_AUX:
     case CUBLASLT_EPILOGUE_GELU_AUX_BIAS:
     case CUBLASLT_EPILOGUE_DGELU:
+        if (setting("EMU_BLAS_PLAIN", 0))
+            return unsupported("GELU epilogues, as EMU_BLAS_PLAIN says");
         return y->type == CUDA_R_16BF ? CUBLAS_STATUS_SUCCESS
                                       : unsupported("GELU epilogues need bf16 results");
     default:

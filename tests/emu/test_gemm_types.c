@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "device/device.h"
 #include "harness/test.h"
+#include "kernels/act/act_ref.h"
 
 typedef struct mix {
     const char *name;
@@ -15,24 +16,30 @@ typedef struct mix {
     bool a16, b16, y16, bf16, trans_a, trans_b, bias, pre;
     float alpha, beta;
     rs_act act;
+    bool slope; /* times the slope of the activation at a given place */
 } mix;
 
 static const mix MIXES[] = {
-    {"linear", 72, 96, 64, 1, 1, 1, 1, 0, 1, 1, 0, 0, 0, RS_ACT_NONE},
-    {"up", 72, 96, 64, 1, 1, 1, 1, 0, 1, 1, 1, 0, 0, RS_ACT_GELU_TANH},
-    {"gelu", 72, 96, 64, 1, 1, 1, 1, 0, 1, 0, 0, 0, 0, RS_ACT_GELU_TANH},
-    {"silu", 40, 64, 64, 1, 1, 1, 1, 0, 1, 1, 1, 0, 0, RS_ACT_SILU},
-    {"lora_down", 72, 16, 64, 1, 0, 1, 1, 0, 1, 0, 0, 0, 0, RS_ACT_NONE},
-    {"lora_up", 72, 96, 16, 1, 0, 1, 1, 0, 1, 0, 0, 0.5f, 1, RS_ACT_NONE},
-    {"lora_grad", 16, 96, 72, 1, 1, 0, 1, 1, 0, 0, 0, 2, 0, RS_ACT_NONE},
-    {"dgrad", 72, 64, 96, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, RS_ACT_NONE},
-    {"latents", 72, 96, 64, 0, 1, 1, 1, 0, 1, 1, 0, 0, 0, RS_ACT_NONE},
-    {"head", 72, 64, 96, 1, 1, 0, 1, 0, 1, 1, 0, 0, 0, RS_ACT_GELU_ERF},
-    {"exact_mix", 72, 96, 64, 0, 1, 0, 0, 0, 1, 1, 1, 0, 0, RS_ACT_SILU},
-    {"odd", 37, 53, 29, 1, 0, 1, 1, 0, 0, 1, 1, 0, 1, RS_ACT_GELU_TANH},
-    {"one", 1, 301, 257, 0, 1, 1, 1, 0, 1, 1, 0, 0, 0, RS_ACT_NONE},
-    {"pieces_of_a", 1032, 16, 16384, 0, 1, 0, 1, 0, 1, 0, 0, 0, 0, RS_ACT_NONE},
-    {"pieces_of_b", 8, 1032, 16384, 1, 0, 0, 1, 0, 1, 1, 0, 0, 0, RS_ACT_NONE},
+    {"linear", 72, 96, 64, 1, 1, 1, 1, 0, 1, 1, 0, 0, 0, RS_ACT_NONE, 0},
+    {"up", 72, 96, 64, 1, 1, 1, 1, 0, 1, 1, 1, 0, 0, RS_ACT_GELU_TANH, 0},
+    {"gelu", 72, 96, 64, 1, 1, 1, 1, 0, 1, 0, 0, 0, 0, RS_ACT_GELU_TANH, 0},
+    {"silu", 40, 64, 64, 1, 1, 1, 1, 0, 1, 1, 1, 0, 0, RS_ACT_SILU, 0},
+    {"lora_down", 72, 16, 64, 1, 0, 1, 1, 0, 1, 0, 0, 0, 0, RS_ACT_NONE, 0},
+    {"lora_up", 72, 96, 16, 1, 0, 1, 1, 0, 1, 0, 0, 0.5f, 1, RS_ACT_NONE, 0},
+    {"lora_grad", 16, 96, 72, 1, 1, 0, 1, 1, 0, 0, 0, 2, 0, RS_ACT_NONE, 0},
+    {"dgrad", 72, 64, 96, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, RS_ACT_NONE, 0},
+    {"dgelu", 72, 96, 64, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, RS_ACT_GELU_TANH, 1},
+    {"dgelu_added", 72, 96, 64, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, RS_ACT_GELU_TANH, 1},
+    {"dgelu_fp32", 72, 96, 64, 1, 1, 0, 1, 0, 0, 0, 0, 0, 1, RS_ACT_GELU_TANH, 1},
+    {"dsilu", 72, 96, 64, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, RS_ACT_SILU, 1},
+    {"dgelu_odd", 37, 53, 29, 1, 0, 1, 1, 0, 0, 0, 0, 0, 1, RS_ACT_GELU_TANH, 1},
+    {"latents", 72, 96, 64, 0, 1, 1, 1, 0, 1, 1, 0, 0, 0, RS_ACT_NONE, 0},
+    {"head", 72, 64, 96, 1, 1, 0, 1, 0, 1, 1, 0, 0, 0, RS_ACT_GELU_ERF, 0},
+    {"exact_mix", 72, 96, 64, 0, 1, 0, 0, 0, 1, 1, 1, 0, 0, RS_ACT_SILU, 0},
+    {"odd", 37, 53, 29, 1, 0, 1, 1, 0, 0, 1, 1, 0, 1, RS_ACT_GELU_TANH, 0},
+    {"one", 1, 301, 257, 0, 1, 1, 1, 0, 1, 1, 0, 0, 0, RS_ACT_NONE, 0},
+    {"pieces_of_a", 1032, 16, 16384, 0, 1, 0, 1, 0, 1, 0, 0, 0, 0, RS_ACT_NONE, 0},
+    {"pieces_of_b", 8, 1032, 16384, 1, 0, 0, 1, 0, 1, 1, 0, 0, 0, RS_ACT_NONE, 0},
 };
 
 static float value(uint32_t what, int64_t i)
@@ -72,15 +79,6 @@ static float *back(rs_device *d, rs_tensor t)
     return out;
 }
 
-static double act(double x, rs_act a)
-{
-    if (a == RS_ACT_GELU_TANH)
-        return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    if (a == RS_ACT_GELU_ERF)
-        return 0.5 * x * (1 + erf(x / sqrt(2)));
-    return a == RS_ACT_SILU ? x / (1 + exp(-x)) : x;
-}
-
 /* |got - want| in the mean against the mean of what it is a sum of. */
 static void near(const mix *x, const char *what, const float *got, const double *want, int64_t n,
                  bool bf16)
@@ -96,12 +94,11 @@ static void near(const mix *x, const char *what, const float *got, const double 
 
 static void check(rs_device *d, const mix *x)
 {
-    float *a, *b, *y0, *bias, *unused;
+    float *a, *b, *y0, *bias, *at;
     rs_tensor ta = make(d, &a, 1, x->trans_a ? x->k : x->m, x->trans_a ? x->m : x->k, x->a16);
     rs_tensor tb = make(d, &b, 2, x->trans_b ? x->n : x->k, x->trans_b ? x->k : x->n, x->b16);
     rs_tensor ty = make(d, &y0, 3, x->m, x->n, x->y16);
-    rs_tensor tbias = make(d, &bias, 4, 1, x->n, false),
-              tpre = make(d, &unused, 5, x->m, x->n, x->y16);
+    rs_tensor tbias = make(d, &bias, 4, 1, x->n, false), tpre = make(d, &at, 5, x->m, x->n, x->y16);
     double *v = RS_NEW(t_arena(), double, x->m * x->n), *y = RS_NEW(t_arena(), double, x->m * x->n);
     for (int64_t i = 0; i < x->m; i++)
         for (int64_t j = 0; j < x->n; j++) {
@@ -112,12 +109,14 @@ static void check(rs_device *d, const mix *x)
             double one = (x->alpha == 0 ? 1 : (double)x->alpha) * sum;
             one += (double)x->beta * (double)y0[i * x->n + j] + (x->bias ? (double)bias[j] : 0);
             v[i * x->n + j] = one;
-            y[i * x->n + j] = act(one, x->act);
+            y[i * x->n + j] = x->slope ? one * rs_ref_slope_of((double)at[i * x->n + j], x->act)
+                                       : rs_ref_act_of(one, x->act);
         }
     const rs_tensor none = {0};
     RS_OP(d, gemm, .y = ty, .a = ta, .b = tb, .bias = x->bias ? tbias : none,
-          .pre = x->pre ? tpre : none, .trans_a = x->trans_a, .trans_b = x->trans_b,
-          .bf16 = x->bf16, .alpha = x->alpha, .beta = x->beta, .act = x->act);
+          .pre = x->pre ? tpre : none, .act_at = x->slope ? tpre : none, .trans_a = x->trans_a,
+          .trans_b = x->trans_b, .bf16 = x->bf16, .alpha = x->alpha, .beta = x->beta,
+          .act = x->act);
     T_OK(rs_device_check(d));
     near(x, "y", back(d, ty), y, x->m * x->n, x->y16);
     if (x->pre)

@@ -43,6 +43,28 @@ static void count_gemm(rs_device *d, const rs_gemm_args *a)
     g_plain->op_gemm(d, a);
 }
 
+/* Of the pairs of a thin product with a matrix of so many columns. */
+static double thin(const rs_tensor *low, int n, rs_tensor wide)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        if (rs_has(low[i]))
+            sum += 2 * (double)rs_tensor_count(low[i]) * (double)rs_tensor_cols(wide);
+    return sum;
+}
+
+static void count_lora_down(rs_device *d, const rs_lora_down_args *a)
+{
+    g_work.flops.gemm += thin(a->low, a->parts * a->each, a->x);
+    g_plain->op_lora_down(d, a);
+}
+
+static void count_lora_grad(rs_device *d, const rs_lora_grad_args *a)
+{
+    g_work.flops.gemm += thin(a->low, a->parts * a->each, a->x);
+    g_plain->op_lora_grad(d, a);
+}
+
 static void count_ops_of(rs_device *d)
 {
     g_plain = d->backend;
@@ -50,6 +72,8 @@ static void count_ops_of(rs_device *d)
     g_counting.op_attention_fwd = count_attention;
     g_counting.op_attention_bwd = count_attention_bwd;
     g_counting.op_gemm = count_gemm;
+    g_counting.op_lora_down = count_lora_down;
+    g_counting.op_lora_grad = count_lora_grad;
     d->backend = &g_counting;
 }
 

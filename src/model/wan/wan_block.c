@@ -27,10 +27,12 @@ static void self_attention(const wan_block *b, rs_tensor x1, rs_tensor x, bool a
 {
     wan_state *s = b->s;
     const wan_acts *a = &b->a;
+    const rs_linear_use qkv[] = {
+        {rs_wan_linear(b, WAN_B_Q1, WAN_T_Q1), a->q1, a->hidden[WAN_T_Q1]},
+        {rs_wan_linear(b, WAN_B_K1, WAN_T_K1), a->k1, a->hidden[WAN_T_K1]},
+        {rs_wan_linear(b, WAN_B_V1, WAN_T_V1), a->v1, a->hidden[WAN_T_V1]}};
     rs_wan_norm(b, s->t[0], x, 0);
-    project(b, WAN_B_Q1, WAN_T_Q1, a->q1, s->t[0]);
-    project(b, WAN_B_K1, WAN_T_K1, a->k1, s->t[0]);
-    project(b, WAN_B_V1, WAN_T_V1, a->v1, s->t[0]);
+    rs_linears_fwd(b->d, qkv, 3, s->t[0], RS_ACT_NONE, (rs_tensor){0});
     if (attend) {
         rs_wan_rotate(b, s->t[1], a->q1, WAN_B_NORM_Q1);
         rs_wan_rotate(b, s->t[2], a->k1, WAN_B_NORM_K1);

@@ -24,12 +24,18 @@ static bool any_trained(const wan_block *b, const wan_target *targets, int n)
     return false;
 }
 
-static void linear_bwd(const wan_block *b, int slot, wan_target target, rs_tensor dx,
-                       bool accumulate, rs_tensor dy, rs_tensor x)
+static void linear_bwd_through(const wan_block *b, int slot, wan_target target, rs_tensor dx,
+                               bool accumulate, rs_tensor dy, rs_tensor x, const rs_slope *slope)
 {
     rs_linear l = rs_wan_linear(b, slot, target);
     rs_row_sum sum = {&b->s->segments, b->s->sums};
-    rs_linear_bwd(b->d, &l, dx, accumulate, dy, x, b->a.hidden[target], b->s->dhidden, &sum);
+    rs_linear_bwd(b->d, &l, dx, accumulate, dy, x, b->a.hidden[target], b->s->dhidden, &sum, slope);
+}
+
+static void linear_bwd(const wan_block *b, int slot, wan_target target, rs_tensor dx,
+                       bool accumulate, rs_tensor dy, rs_tensor x)
+{
+    linear_bwd_through(b, slot, target, dx, accumulate, dy, x, NULL);
 }
 
 static void norm_affine(const wan_block *b, rs_tensor y, rs_tensor x)
@@ -48,8 +54,8 @@ static void feed_forward_bwd(const wan_block *b, rs_tensor dx, bool need_dx)
         RS_OP(b->d, act_fwd, .y = s->f[0], .x = b->a.up, .act = RS_ACT_GELU_TANH);
         rs_linear_hidden(b->d, &down, s->f[0], b->a.hidden[WAN_T_FFN2]);
     }
-    linear_bwd(b, WAN_B_FFN2, WAN_T_FFN2, s->f[1], false, s->t[0], s->f[0]);
-    RS_OP(b->d, act_bwd, .dx = s->f[1], .dy = s->f[1], .x = b->a.up, .act = RS_ACT_GELU_TANH);
+    linear_bwd_through(b, WAN_B_FFN2, WAN_T_FFN2, s->f[1], false, s->t[0], s->f[0],
+                       &(rs_slope){RS_ACT_GELU_TANH, b->a.up});
     if (trained(b, WAN_T_FFN1))
         rs_wan_norm(b, s->t[1], b->a.x2, 3);
     linear_bwd(b, WAN_B_FFN1, WAN_T_FFN1, need_dx ? s->t[0] : none, false, s->f[1], s->t[1]);
@@ -96,7 +102,8 @@ static void context_factors(const context_part *p, int slot, wan_target target, 
     trained_term.gb = out[1];
     l.lora = &(rs_lora_terms){&trained_term, 1};
     rs_linear_bwd(b->d, &l, (rs_tensor){0}, false, dy, p->rows,
-                  rs_wan_part(b, c->hidden[target], p->of), c->dhidden, &(rs_row_sum){&all, {0}});
+                  rs_wan_part(b, c->hidden[target], p->of), c->dhidden, &(rs_row_sum){&all, {0}},
+                  NULL);
 }
 
 /* Leaf of a sum over the tokens: all of it is linear in dk and dv. */
@@ -210,9 +217,11 @@ static void self_attention_bwd(const wan_block *b, rs_tensor dx, rs_tensor x, bo
     rs_wan_rotate_bwd(b, dk, a->k1, WAN_B_NORM_K1);
     rs_wan_norm(b, s->t[1], x, 0);
     rs_tensor da = need_dx ? s->t[2] : (rs_tensor){0};
-    linear_bwd(b, WAN_B_Q1, WAN_T_Q1, da, false, dq, s->t[1]);
-    linear_bwd(b, WAN_B_K1, WAN_T_K1, da, true, dk, s->t[1]);
-    linear_bwd(b, WAN_B_V1, WAN_T_V1, da, true, dv, s->t[1]);
+    const rs_linear_use qkv[] = {{rs_wan_linear(b, WAN_B_Q1, WAN_T_Q1), dq, a->hidden[WAN_T_Q1]},
+                                 {rs_wan_linear(b, WAN_B_K1, WAN_T_K1), dk, a->hidden[WAN_T_K1]},
+                                 {rs_wan_linear(b, WAN_B_V1, WAN_T_V1), dv, a->hidden[WAN_T_V1]}};
+    rs_linears_bwd(b->d, qkv, 3, da, false, s->t[1], s->dhidden,
+                   &(rs_row_sum){&s->segments, s->sums}, NULL);
     if (need_dx)
         rs_wan_norm_bwd(b, dx, da, x, 0);
 }

@@ -51,6 +51,14 @@ static void carve_acts(wan_acts *a, rs_carver *c, const wan_state *s)
             a->hidden[i] = carve_act(c, s, S, s->dims.rank);
 }
 
+/* Of dhidden: lows of q, k and v are made in one pass. */
+static rs_tensor third(const wan_state *s, int i)
+{
+    int64_t rows = s->n * s->S;
+    return rs_has(s->dhidden) ? rs_tensor_rows_view(s->dhidden, rows * i, rows * (i + 1))
+                              : s->dhidden;
+}
+
 /* Without a backward the acts are the scratch buffers themselves, and the residual stream is
  * updated in place. */
 static void alias_acts(wan_state *s)
@@ -62,7 +70,7 @@ static void alias_acts(wan_state *s)
     a->o1 = a->oi = s->t[4];
     a->up = s->f[0];
     for (int i = 0; i < WAN_TARGETS; i++)
-        a->hidden[i] = s->dhidden;
+        a->hidden[i] = third(s, i == WAN_T_K1 ? 1 : i == WAN_T_V1 ? 2 : 0);
 }
 
 typedef void carve_fn(wan_acts *a, rs_carver *c, const wan_state *s);
@@ -186,7 +194,7 @@ void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims)
     for (int i = 0; i < n_f; i++)
         s->f[i] = carve_act(c, s, s->n * s->S, s->cfg.ffn);
     if (dims->rank > 0)
-        s->dhidden = carve_act(c, s, s->n * s->S, dims->rank);
+        s->dhidden = carve_act(c, s, 3 * s->n * s->S, dims->rank);
     bind_lane(s, c);
     if (!dims->training) {
         alias_acts(s);

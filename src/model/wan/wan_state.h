@@ -70,7 +70,7 @@ typedef struct wan_state {
     rs_tensor attention;      /* (n, bytes) o1 and lse1 of blocks that keep these */
     rs_tensor t[WAN_SCRATCH]; /* (n*S,D) */
     rs_tensor f[WAN_WIDE];    /* (n*S,Fd) */
-    rs_tensor dhidden;        /* (n*S,R) */
+    rs_tensor dhidden;        /* (3*n*S,R) */
     rs_tensor sums;           /* for gradients of factors on their way through the tree */
     rs_tensor exchange;       /* (S,D), lanes of several ranks only; so are `spare` */
     rs_tensor spare[WAN_SPARE];
