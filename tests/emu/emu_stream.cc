@@ -20,7 +20,15 @@ lock g_lock;
 
 namespace
 {
-std::vector<stream *> g_streams; /* the NULL stream first */
+/* The NULL stream first. It alone belongs to the runtime: others that are left at the end are leaks
+ * of the program. */
+struct streams : std::vector<stream *> {
+    ~streams()
+    {
+        if (!empty())
+            delete front();
+    }
+} g_streams;
 stream_mode g_mode;
 rng g_random;
 int g_running; /* depth: items do not start items */
