@@ -1,9 +1,10 @@
 /* Forward tiles of bf16 pairs (AVX512-BF16).
  *
- * |q.k| is at most |q| times the longest key. Where that bounds a query's exponents to 2^+-60, as it
- * does wherever q and k are normalised, exponentials need no maximum: they are taken of the scores
- * as they are, in the registers that the products left them in, and nothing is ever rescaled. Other
- * queries keep a running maximum. Which of both depends on the query and the keys only. */
+ * |q.k| is at most |q| times the longest key. Where that bounds a query's exponents to 2^+-60, as
+ * it does wherever q and k are normalised, exponentials need no maximum: they are taken of the
+ * scores as they are, in the registers that the products left them in, and nothing is ever
+ * rescaled. Other queries keep a running maximum. Which of both depends on the query and the keys
+ * only. */
 #include "kernels/attention/attention_cpu.h"
 #include "kernels/attention/exp_bf16.h"
 #include "kernels/attention/rows_bf16.h"
@@ -33,10 +34,16 @@ static int64_t padded(int64_t rows)
     return rs_ceil_div(rows, RS_ATTN_FWD_ROWS) * RS_ATTN_FWD_ROWS;
 }
 
-static rs_attn_panel panel_of(const fwd_work *w, int64_t j)
+/* Where the exponentials of queries r.. and keys j.. of the tile go: rows i.. of p. */
+static rs_attn_exp exp_of(const rs_attn_fwd_job *t, const fwd_work *w, int64_t r, int64_t i,
+                          int64_t j)
 {
     int64_t n = rs_min_i64(NR, w->nb - j);
-    return (rs_attn_panel){n, j + n == w->nb ? w->last : 0.0f};
+    return (rs_attn_exp){.p = w->p + i * KEY_PAIRS + j / 2,
+                         .p_row = KEY_PAIRS,
+                         .lanes = w->lanes + r * LANES,
+                         .panel = {n, j + n == w->nb ? w->last : 0.0f},
+                         .scale = t->a->scale};
 }
 
 /* Lengths as rounding may leave them: 2^-9 more for each value. */
@@ -44,16 +51,12 @@ static void find_bounded(const rs_attn_fwd_job *t, const fwd_work *w)
 {
     const rs_attention_fwd_args *a = t->a;
     int64_t c0 = w->q->head * t->d;
-    float most = 0;
-    for (int64_t j = 0; j < t->sk; j++) {
-        float n = t->rows->dot(rs_attn_at(a->k, j, c0), rs_attn_at(a->k, j, c0), t->d);
-        most = n <= most ? most : n; /* NaN stays */
-    }
+    float most = rs_attn_longest(rs_attn_at(a->k, 0, c0), a->k.ld, t->sk, t->d);
     float f = 1.01f * fabsf(a->scale) * RS_ATTN_LOG2E, room = RS_ATTN_MOST;
     room -= fabsf(t->last * a->scale) * RS_ATTN_LOG2E;
     for (int64_t i = 0; i < w->q->n; i++) {
-        const float *q = rs_attn_at(a->q, w->q->i0 + i, c0);
-        float bound = f * sqrtf(t->rows->dot(q, q, t->d)) * sqrtf(most);
+        float q = rs_attn_longest(rs_attn_at(a->q, w->q->i0 + i, c0), a->q.ld, 1, t->d);
+        float bound = f * sqrtf(q) * sqrtf(most);
         w->bounded[i] = !w->bias && bound <= room;
     }
 }
@@ -70,13 +73,11 @@ static bool all_bounded(const fwd_work *w, int64_t r0, int64_t mb)
 static void exp_tiles(const rs_attn_fwd_job *t, const fwd_work *w, int64_t r0, int64_t mb)
 {
     int64_t pairs = rs_pairs_of(t->d);
-    for (int64_t j = 0; j < w->nb; j += NR) {
-        rs_attn_panel panel = panel_of(w, j);
-        for (int64_t i = 0; i < mb; i += RS_ATTN_FWD_ROWS)
-            rs_attn_tile_exp(w->p + i * KEY_PAIRS + j / 2, KEY_PAIRS, w->lanes + (r0 + i) * LANES,
-                             w->rows + (r0 + i) * pairs, w->keys + j * pairs, pairs, &panel,
-                             t->a->scale);
-    }
+    for (int64_t j = 0; j < w->nb; j += NR)
+        for (int64_t i = 0; i < mb; i += RS_ATTN_FWD_ROWS) {
+            rs_attn_exp x = exp_of(t, w, r0 + i, i, j);
+            rs_attn_tile_exp(&x, w->rows + (r0 + i) * pairs, w->keys + j * pairs, pairs);
+        }
 }
 
 /* P of query r, whose scores are in row i. */
@@ -86,8 +87,8 @@ static void exp_row(const rs_attn_fwd_job *t, const fwd_work *w, int64_t r, int6
     float *s = w->s + i * RS_ATTN_KEYS;
     if (w->bounded[r] != 0) {
         for (int64_t j = 0; j < w->nb; j += NR) {
-            rs_attn_panel panel = panel_of(w, j);
-            rs_attn_row_exp(p + j / 2, w->lanes + r * LANES, s + j, &panel, t->a->scale);
+            rs_attn_exp x = exp_of(t, w, r, i, j);
+            rs_attn_row_exp(&x, s + j);
         }
         return;
     }

@@ -10,19 +10,33 @@
 
 #define RS_ATTN_LOG2E 1.44269504f
 
-/* 2^x for x not far above 0: 2^n times a polynomial of degree 5 in x - n (relative error 1.6e-7,
- * the least there is). NaN stays; x must not be infinite. */
+/* x <- 2^x, n vectors (a constant) in step, for x not far above 0: 2^i times a polynomial of degree
+ * 5 in x - i (relative error 1.6e-7, the least there is). NaN stays; x must not be infinite. */
+BF16_INLINE void rs_attn_exp2_of(const int n, __m512 *x)
+{
+    static const float C[] = {0.009675541f, 0.05550713f, 0.2402212f, 0.69314694f, 1.0000001f};
+    __m512 whole[4], q[4];
+    RS_UNROLL
+    for (int v = 0; v < n; v++) {
+        whole[v] = _mm512_roundscale_ps(x[v], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+        x[v] = _mm512_sub_ps(x[v], whole[v]);
+        q[v] = _mm512_set1_ps(0.0013276471f);
+    }
+    RS_UNROLL
+    for (int c = 0; c < 5; c++) {
+        RS_UNROLL
+        for (int v = 0; v < n; v++)
+            q[v] = _mm512_fmadd_ps(q[v], x[v], _mm512_set1_ps(C[c]));
+    }
+    RS_UNROLL
+    for (int v = 0; v < n; v++)
+        x[v] = _mm512_scalef_ps(q[v], whole[v]);
+}
+
 BF16_INLINE __m512 rs_attn_exp2(__m512 x)
 {
-    __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m512 r = _mm512_sub_ps(x, n);
-    __m512 q = _mm512_set1_ps(0.0013276471f);
-    q = _mm512_fmadd_ps(q, r, _mm512_set1_ps(0.009675541f));
-    q = _mm512_fmadd_ps(q, r, _mm512_set1_ps(0.05550713f));
-    q = _mm512_fmadd_ps(q, r, _mm512_set1_ps(0.2402212f));
-    q = _mm512_fmadd_ps(q, r, _mm512_set1_ps(0.69314694f));
-    q = _mm512_fmadd_ps(q, r, _mm512_set1_ps(1.0000001f));
-    return _mm512_scalef_ps(q, n);
+    rs_attn_exp2_of(1, &x);
+    return x;
 }
 
 /* The same, 0 below 2^-100: no subnormal numbers. */

@@ -4,7 +4,7 @@
 
 #if defined(__x86_64__)
 enum { NR = RS_PAIRS_NR, NV = 3, LANES = 16, FWD = RS_ATTN_FWD_ROWS, BWD = RS_ATTN_BWD_ROWS };
-_Static_assert(NV * LANES == NR, "a panel is three vectors");
+_Static_assert(NV *LANES == NR, "a panel is three vectors");
 
 /* Lanes of vector v of a panel that are there, and the bonus of the last one. */
 BF16_INLINE __mmask16 there(const rs_attn_panel *panel, int v)
@@ -28,27 +28,28 @@ BF16_INLINE bool at_end(const rs_attn_panel *panel)
 
 /* ---- forward ---- */
 
-/* One query's 48 scores; `end` is a constant in every use. */
-BF16_INLINE void put_row(const bool end, uint32_t *p, float *lanes, const __m512 s[NV], __m512 f,
-                         const rs_attn_panel *panel)
+/* Row i of a tile; `end` is a constant in every use. */
+BF16_INLINE void put_row(const bool end, const rs_attn_exp *e, int64_t i, const __m512 s[NV])
 {
+    const __m512 f = _mm512_set1_ps(e->scale * RS_ATTN_LOG2E);
     __m512 x[NV];
     RS_UNROLL
-    for (int v = 0; v < NV; v++) {
-        x[v] = end ? _mm512_add_ps(s[v], bonus(panel, v)) : s[v];
-        x[v] = rs_attn_exp2(_mm512_mul_ps(x[v], f));
-        if (end)
-            x[v] = _mm512_maskz_mov_ps(there(panel, v), x[v]);
-    }
+    for (int v = 0; v < NV; v++)
+        x[v] = _mm512_mul_ps(end ? _mm512_add_ps(s[v], bonus(&e->panel, v)) : s[v], f);
+    rs_attn_exp2_of(NV, x);
+    RS_UNROLL
+    for (int v = 0; end && v < NV; v++)
+        x[v] = _mm512_maskz_mov_ps(there(&e->panel, v), x[v]);
+    uint32_t *p = e->p + i * e->p_row;
+    float *lanes = e->lanes + i * LANES;
     __m512 sum = _mm512_add_ps(_mm512_add_ps(x[0], x[1]), x[2]);
     _mm512_storeu_ps(lanes, _mm512_add_ps(_mm512_loadu_ps(lanes), sum));
     _mm512_storeu_si512(p, (__m512i)_mm512_cvtne2ps_pbh(x[1], x[0]));
     _mm256_storeu_si256((__m256i *)(void *)(p + LANES), (__m256i)_mm512_cvtneps_pbh(x[2]));
 }
 
-BF16_INLINE void exp_body(const bool end, uint32_t *p, int64_t p_row, float *lanes,
-                          const uint32_t *q, const uint32_t *keys, int64_t pairs, __m512 f,
-                          const rs_attn_panel *panel)
+BF16_INLINE void exp_body(const bool end, const rs_attn_exp *e, const uint32_t *q,
+                          const uint32_t *keys, int64_t pairs)
 {
     __m512 acc[FWD][NV];
     RS_UNROLL
@@ -69,27 +70,41 @@ BF16_INLINE void exp_body(const bool end, uint32_t *p, int64_t p_row, float *lan
     }
     RS_UNROLL
     for (int i = 0; i < FWD; i++)
-        put_row(end, p + i * p_row, lanes + i * LANES, acc[i], f, panel);
+        put_row(end, e, i, acc[i]);
 }
 
-BF16 void rs_attn_tile_exp(uint32_t *p, int64_t p_row, float *lanes, const uint32_t *q,
-                           const uint32_t *keys, int64_t pairs, const rs_attn_panel *panel,
-                           float scale)
+BF16 void rs_attn_tile_exp(const rs_attn_exp *x, const uint32_t *q, const uint32_t *keys,
+                           int64_t pairs)
 {
-    __m512 f = _mm512_set1_ps(scale * RS_ATTN_LOG2E);
-    if (at_end(panel))
-        exp_body(true, p, p_row, lanes, q, keys, pairs, f, panel);
+    rs_attn_exp e = *x; /* a copy that no store can change */
+    if (at_end(&e.panel))
+        exp_body(true, &e, q, keys, pairs);
     else
-        exp_body(false, p, p_row, lanes, q, keys, pairs, f, panel);
+        exp_body(false, &e, q, keys, pairs);
 }
 
-BF16 void rs_attn_row_exp(uint32_t *p, float *lanes, const float *s, const rs_attn_panel *panel,
-                          float scale)
+BF16 void rs_attn_row_exp(const rs_attn_exp *x, const float *s)
 {
-    __m512 x[NV];
-    for (int v = 0; v < NV; v++)
-        x[v] = _mm512_loadu_ps(s + v * LANES);
-    put_row(true, p, lanes, x, _mm512_set1_ps(scale * RS_ATTN_LOG2E), panel);
+    const __m512 row[NV] = {_mm512_loadu_ps(s), _mm512_loadu_ps(s + LANES),
+                            _mm512_loadu_ps(s + 2 * LANES)};
+    put_row(true, x, 0, row);
+}
+
+BF16 float rs_attn_longest(const float *rows, int64_t ld, int64_t n, int64_t d)
+{
+    float most = 0;
+    const int64_t whole = d / LANES * LANES;
+    const __mmask16 rest = V_MASK(d - whole);
+    for (int64_t i = 0; i < n; i++, rows += ld) {
+        __m512 x = _mm512_maskz_loadu_ps(rest, rows + whole), sum = _mm512_mul_ps(x, x);
+        for (int64_t c = 0; c < whole; c += LANES) {
+            x = _mm512_loadu_ps(rows + c);
+            sum = _mm512_fmadd_ps(x, x, sum);
+        }
+        float length = _mm512_reduce_add_ps(sum);
+        most = length <= most ? most : length;
+    }
+    return most;
 }
 
 BF16 float rs_attn_lanes_sum(const float *lanes)
@@ -136,8 +151,7 @@ BF16_INLINE void gradient_two(const bool end, const rs_attn_bwd_rows *w, int i, 
         gradient_row(end, s[r], dp[r], w->lse[i + r], w->delta[i + r], scale, panel);
         uint32_t *ds = w->ds + (i + r) * w->ds_row;
         _mm512_storeu_si512(ds, (__m512i)_mm512_cvtne2ps_pbh(dp[r][1], dp[r][0]));
-        _mm256_storeu_si256((__m256i *)(void *)(ds + LANES),
-                            (__m256i)_mm512_cvtneps_pbh(dp[r][2]));
+        _mm256_storeu_si256((__m256i *)(void *)(ds + LANES), (__m256i)_mm512_cvtneps_pbh(dp[r][2]));
     }
     if (!w->pt)
         return;

@@ -22,22 +22,33 @@ typedef struct rs_attn_panel {
     float last;
 } rs_attn_panel;
 
-/* p[i] <- pairs of exp(scale * q_i.k_j), rows p_row words apart, 24 written, 0 from n on;
- * lanes[i] += what was not rounded. For queries whose exponents stay below RS_ATTN_MOST. */
-void rs_attn_tile_exp(uint32_t *p, int64_t p_row, float *lanes, const uint32_t *q,
-                      const uint32_t *keys, int64_t pairs, const rs_attn_panel *panel, float scale);
-/* The same for one query whose scores are in s (48 are read): the same bits. */
-void rs_attn_row_exp(uint32_t *p, float *lanes, const float *s, const rs_attn_panel *panel,
-                     float scale);
+/* What becomes of a tile's scores: p[i] <- pairs of exp(scale * q_i.k_j), rows p_row words apart,
+ * 24 written, 0 from n on; lanes[i] += what was not rounded. For queries whose exponents stay below
+ * RS_ATTN_MOST. */
+typedef struct rs_attn_exp {
+    uint32_t *p;
+    int64_t p_row;
+    float *lanes; /* (8, RS_ATTN_LANES) */
+    rs_attn_panel panel;
+    float scale;
+} rs_attn_exp;
+
+/* Eight queries against one panel. */
+void rs_attn_tile_exp(const rs_attn_exp *x, const uint32_t *q, const uint32_t *keys, int64_t pairs);
+/* One query (p and lanes at its row) whose scores are in s: the same bits. */
+void rs_attn_row_exp(const rs_attn_exp *x, const float *s);
 float rs_attn_lanes_sum(const float *lanes);
+/* The largest of n sums of squares of d values, rows ld apart; NaN if one of them is. */
+float rs_attn_longest(const float *rows, int64_t ld, int64_t n, int64_t d);
 
 /* Four queries of the backward, and where their values go. */
 typedef struct rs_attn_bwd_rows {
     const uint32_t *q, *d_o; /* [4][pairs] */
     float lse[RS_ATTN_BWD_ROWS], delta[RS_ATTN_BWD_ROWS];
-    uint32_t *ds;            /* pairs of neighbouring keys, rows ds_row words apart, 24 written */
+    uint32_t *ds; /* pairs of neighbouring keys, rows ds_row words apart, 24 written */
     int64_t ds_row;
-    uint32_t *pt, *dst; /* [2][key]: pairs of queries, rows t_row words apart, 48 written; or NULL */
+    uint32_t *pt,
+        *dst; /* [2][key]: pairs of queries, rows t_row words apart, 48 written; or NULL */
     int64_t t_row;
 } rs_attn_bwd_rows;
 
