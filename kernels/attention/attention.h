@@ -14,7 +14,8 @@
  *
  * With `bf16` products are of bf16 values and sums are fp32; the softmax's exponentials, their sum,
  * lse and D are fp32 of what the products gave. P of the forward is rounded as exp(score - m) with
- * m the largest score so far, that of the backward as exp(score - lse), dS with its scale.
+ * m the largest score so far or, where |q| times the longest key bounds the scores, 0; that of the
+ * backward as exp(score - lse), dS with its scale.
  *
  * Bits depend on nothing but the contents: those of o and lse at a query on its own q and all keys
  * and values, those of dq there on these and d_o, o and lse at the query; those of dk and dv on all

@@ -1,36 +1,40 @@
 /* Backward tiles of bf16 pairs (AVX512-BF16). P and dS are made twice: as pairs of keys (dQ = dS K)
  * and as pairs of queries (dK = dS^T Q, dV = P^T dO). The head's queries are packed once per task.
  */
-#include <math.h>
 #include <string.h>
 
 #include "kernels/attention/attention_cpu.h"
-#include "kernels/attention/rows_bf16.h"
-#include "kernels/cpu/pairs.h"
+#include "kernels/attention/tile_bf16.h"
 
 #if defined(__x86_64__)
-enum { ROWS = 96, KEYS = RS_ATTN_KEYS, KEY_PAIRS = KEYS / 2 };
+enum { ROWS = 96, KEYS = RS_ATTN_KEYS, KEY_PAIRS = KEYS / 2, FOUR = RS_ATTN_BWD_ROWS };
+_Static_assert(ROWS % FOUR == 0, "blocks of queries are whole tiles");
+static const float k_no_query = 1e30f; /* lse that leaves nothing of P */
 
 /* Working memory. */
 typedef struct bwd_work {
     const rs_attn_tiles *tiles;
-    uint32_t *q, *d_o;          /* [sq][pairs of d] */
+    uint32_t *q, *d_o;          /* [sq][pairs of d], zeros up to the next multiple of 4 */
     uint32_t *q_rows, *do_rows; /* panels of Q and dO, a set for each ROWS queries */
     int64_t set;                /* words of such a set */
     uint32_t *keys, *values;    /* panels of K^T and V^T */
     uint32_t *key_rows;         /* panels of K */
     uint32_t *ds;               /* [ROWS][KEY_PAIRS] */
     uint32_t *pt, *dst;         /* [ROWS / 2][KEYS] */
-    float *s, *dp;              /* (ROWS, KEYS) */
     float *dk, *dv;             /* (KEYS, d) */
 } bwd_work;
+
+static int64_t padded(int64_t rows)
+{
+    return rs_ceil_div(rows, FOUR) * FOUR;
+}
 
 static void carve(bwd_work *w, const rs_attn_bwd_job *t, rs_attn_scratch *s)
 {
     int64_t d = t->d, blocks = rs_has(t->a->dk) ? rs_ceil_div(t->sq, ROWS) : 0;
     w->set = rs_pairs_panels(d, ROWS);
-    w->q = rs_attn_take_words(s, t->sq * rs_pairs_of(d));
-    w->d_o = rs_attn_take_words(s, t->sq * rs_pairs_of(d));
+    w->q = rs_attn_take_words(s, padded(t->sq) * rs_pairs_of(d));
+    w->d_o = rs_attn_take_words(s, padded(t->sq) * rs_pairs_of(d));
     w->q_rows = rs_attn_take_words(s, blocks * w->set);
     w->do_rows = rs_attn_take_words(s, blocks * w->set);
     w->keys = rs_attn_take_words(s, rs_pairs_panels(KEYS, d));
@@ -39,8 +43,6 @@ static void carve(bwd_work *w, const rs_attn_bwd_job *t, rs_attn_scratch *s)
     w->ds = rs_attn_take_words(s, ROWS * KEY_PAIRS);
     w->pt = rs_attn_take_words(s, ROWS / 2 * KEYS);
     w->dst = rs_attn_take_words(s, ROWS / 2 * KEYS);
-    w->s = rs_attn_take(s, ROWS * KEYS);
-    w->dp = rs_attn_take(s, ROWS * KEYS);
     w->dk = rs_attn_take(s, KEYS * d);
     w->dv = rs_attn_take(s, KEYS * d);
 }
@@ -49,8 +51,11 @@ static void pack_queries(const rs_attn_bwd_job *t, const bwd_work *w)
 {
     const rs_attention_bwd_args *a = t->a;
     int64_t d = t->d, c0 = w->tiles->head * d;
+    int64_t end = t->sq * rs_pairs_of(d), more = padded(t->sq) * rs_pairs_of(d) - end;
     rs_pairs_pack_a(w->q, rs_attn_at(a->q, 0, c0), a->q.ld, t->sq, d);
     rs_pairs_pack_a(w->d_o, rs_attn_at(a->d_o, 0, c0), a->d_o.ld, t->sq, d);
+    memset(w->q + end, 0, (size_t)more * sizeof *w->q);
+    memset(w->d_o + end, 0, (size_t)more * sizeof *w->d_o);
     for (int64_t i0 = 0; rs_has(a->dk) && i0 < t->sq; i0 += ROWS) {
         int64_t n = rs_min_i64(ROWS, t->sq - i0);
         rs_pairs_pack_rows(w->q_rows + i0 / ROWS * w->set, rs_attn_at(a->q, i0, c0), a->q.ld, n, d);
@@ -59,30 +64,32 @@ static void pack_queries(const rs_attn_bwd_job *t, const bwd_work *w)
     }
 }
 
-/* P and dS of mb queries, two at a time; one that has no other goes with a row of zeros. */
+/* P and dS of queries [i0, i0+mb), four at a time. */
 static void gradients(const rs_attn_bwd_job *t, const bwd_work *w, int64_t i0, int64_t mb,
                       int64_t nb, float last)
 {
     const float *lse = rs_f32(t->a->lse) + w->tiles->head * t->a->lse.ld + i0;
     const float *delta = w->tiles->delta + i0;
+    const int64_t pairs = rs_pairs_of(t->d);
     bool keys = rs_has(t->a->dk);
-    if (mb % 2) {
-        memset(w->s + mb * KEYS, 0, KEYS * sizeof(float));
-        memset(w->dp + mb * KEYS, 0, KEYS * sizeof(float));
-    }
-    for (int64_t i = 0; i < mb; i += 2) {
-        bool two = i + 1 < mb;
-        w->s[i * KEYS + nb - 1] += last;
-        w->s[(i + 1) * KEYS + nb - 1] += last;
-        rs_attn_two q = {.s = w->s + i * KEYS,
-                         .dp = w->dp + i * KEYS,
-                         .ld = KEYS,
-                         .lse = {lse[i], two ? lse[i + 1] : INFINITY},
-                         .delta = {delta[i], two ? delta[i + 1] : 0.0f},
-                         .scale = t->a->scale};
-        rs_attn_gradient_bf16(
-            (uint32_t *const[]){w->ds + i * KEY_PAIRS, w->ds + (i + 1) * KEY_PAIRS},
-            keys ? w->pt + i / 2 * KEYS : NULL, w->dst + i / 2 * KEYS, &q, nb);
+    for (int64_t j = 0; j < nb; j += RS_PAIRS_NR) {
+        int64_t n = rs_min_i64(RS_PAIRS_NR, nb - j);
+        rs_attn_panel panel = {n, j + n == nb ? last : 0.0f};
+        for (int64_t i = 0; i < mb; i += FOUR) {
+            rs_attn_bwd_rows rows = {.q = w->q + (i0 + i) * pairs,
+                                     .d_o = w->d_o + (i0 + i) * pairs,
+                                     .ds = w->ds + i * KEY_PAIRS + j / 2,
+                                     .ds_row = KEY_PAIRS,
+                                     .pt = keys ? w->pt + i / 2 * KEYS + j : NULL,
+                                     .dst = w->dst + i / 2 * KEYS + j,
+                                     .t_row = KEYS};
+            for (int r = 0; r < FOUR; r++) {
+                rows.lse[r] = i + r < mb ? lse[i + r] : k_no_query;
+                rows.delta[r] = i + r < mb ? delta[i + r] : 0.0f;
+            }
+            rs_attn_tile_gradient(&rows, w->keys + j * pairs, w->values + j * pairs, pairs, &panel,
+                                  t->a->scale);
+        }
     }
 }
 
@@ -90,12 +97,8 @@ static void gradients(const rs_attn_bwd_job *t, const bwd_work *w, int64_t i0, i
 static void bwd_tile(const rs_attn_bwd_job *t, const bwd_work *w, int64_t i0, int64_t mb,
                      int64_t nb, float last, bool first_tile)
 {
-    const int64_t d = t->d, pairs = rs_pairs_of(d), set = i0 / ROWS * w->set;
+    const int64_t d = t->d, set = i0 / ROWS * w->set;
     rs_attn_target dq = w->tiles->dq;
-    rs_pairs_block(mb, nb, pairs, (rs_pairs_a){w->q + i0 * pairs, pairs, 1}, w->keys, w->s, KEYS,
-                   false);
-    rs_pairs_block(mb, nb, pairs, (rs_pairs_a){w->d_o + i0 * pairs, pairs, 1}, w->values, w->dp,
-                   KEYS, false);
     gradients(t, w, i0, mb, nb, last);
     rs_pairs_block(mb, d, rs_pairs_of(nb), (rs_pairs_a){w->ds, KEY_PAIRS, 1}, w->key_rows,
                    dq.data + i0 * dq.ld, dq.ld, dq.add || !first_tile);

@@ -24,7 +24,8 @@ static inline float *rs_attn_at(rs_tensor t, int64_t r, int64_t c0)
 /* Rows [r0,r0+n) that will be packed, on their way from memory while something else computes. */
 static inline void rs_attn_prefetch(rs_tensor t, int64_t r0, int64_t n, int64_t c0, int64_t d)
 {
-    for (int64_t i = r0; i < rs_min_i64(r0 + n, rs_tensor_rows(t)); i++)
+    const int64_t end = rs_min_i64(r0 + n, rs_tensor_rows(t));
+    for (int64_t i = r0; i < end; i++)
         for (int64_t c = 0; c < d; c += 16)
             __builtin_prefetch(rs_attn_at(t, i, c0 + c), 0, 2);
 }

@@ -8,8 +8,9 @@
 #include "kernels/attention/attention_cpu.h"
 #include "kernels/cpu/cpu_info.h"
 
-/* CHUNK queries share one packing of a key tile. */
-enum { CHUNK = 512, MIN_CHUNK = 64, TASKS_PER_THREAD = 4 };
+/* CHUNK queries share one packing of a key tile; more of them where heads are narrow and all of
+ * theirs still fit the second cache. */
+enum { CHUNK = 512, NARROW = 32, MIN_CHUNK = 64, TASKS_PER_THREAD = 4 };
 
 static void finish(const rs_attn_fwd_job *t, const rs_attn_queries *w)
 {
@@ -58,12 +59,12 @@ void rs_cpu_attention_fwd(rs_kctx *k, const rs_attention_fwd_args *a)
                          .sq = rs_tensor_rows(a->q),
                          .sk = rs_tensor_rows(a->k),
                          .d = rs_tensor_cols(a->q) / a->heads,
-                         .chunk = CHUNK,
                          .last = rs_attn_last_bonus(a->last_key_count, a->scale)};
 #if defined(__x86_64__)
     if (a->bf16 && rs_cpu_bf16())
         t.engine = &rs_attn_fwd_bf16;
 #endif
+    t.chunk = t.d <= NARROW ? 2 * CHUNK : CHUNK;
     int64_t want = TASKS_PER_THREAD * rs_kctx_threads(k);
     while (t.chunk > MIN_CHUNK && rs_kctx_threads(k) > 1 &&
            a->heads * rs_ceil_div(t.sq, t.chunk) < want)

@@ -6,34 +6,18 @@
 
 #include <stdint.h>
 
-/* Scores of some queries, rows `ld` apart. */
+/* Scores of one query at n keys. */
 typedef struct rs_attn_scores {
     float *s;
-    int64_t ld, rows, n;
-    const float
-        *bias; /* element j - i + shift of query i and key j is at bias[j - i]; NULL: none */
+    int64_t n;
+    const float *bias; /* (n) or NULL */
     float scale;
 } rs_attn_scores;
 
-/* Row by row, with x = scale*s + bias: top <- m = max(top, max x), keep <- exp(old top - m), p <-
- * pairs of exp(x - m), zero from n to the next multiple of 32 (rows ld/2 words apart), sum <-
- * sum*keep + the row's sum of values not rounded. s is overwritten where there is a bias or the
- * scale is not above 0. */
+/* With x = scale*s + bias: top <- m = max(top, max x), keep <- exp(old top - m), p <- pairs of
+ * exp(x - m), zero from n to the next multiple of 32, sum <- sum*keep + the sum of values not
+ * rounded. s is overwritten where there is a bias or the scale is not above 0. */
 void rs_attn_softmax_bf16(uint32_t *p, const rs_attn_scores *x, float *top, float *keep,
                           float *sum);
-
-/* Two queries, one behind the other. */
-typedef struct rs_attn_two {
-    const float *s, *dp; /* (2, ld) */
-    int64_t ld;
-    float lse[2], delta[2];
-    float scale;
-} rs_attn_two;
-
-/* For each query p = exp(scale*s - lse) and ds = p * (dp - delta) * scale:
- *   ds[0], ds[1]  pairs of neighbouring keys of each query, zero from n to the next multiple of 32
- *   pt, dst       (n) for each key the pair of both queries; may be NULL together */
-void rs_attn_gradient_bf16(uint32_t *const ds[2], uint32_t *pt, uint32_t *dst, const rs_attn_two *q,
-                           int64_t n);
 
 #endif

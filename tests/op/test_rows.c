@@ -155,6 +155,23 @@ static void attention_all(rs_device *d, rs_tensor y, int64_t lo, int64_t hi)
     attention(d, y, lo, hi, S);
 }
 
+/* bf16: every 37th query is long enough to need a maximum, its neighbours are not. */
+static void attention_bf16(rs_device *d, rs_tensor y, int64_t lo, int64_t hi)
+{
+    rs_tensor all = filled("q", S, D), lse = matrix(HEADS, hi - lo);
+    for (int64_t i = 0; i < S; i += 37)
+        for (int64_t j = 0; j < D; j++)
+            rs_f32(all)[i * D + j] *= 100;
+    rs_tensor q = cut(all, lo, hi), k = filled("k", S, D), v = filled("v", S, D);
+    rs_tensor o = matrix(hi - lo, D), d_o = cut(filled("g", S, D), lo, hi);
+    RS_OP(d, attention_fwd, .o = o, .lse = lse, .q = q, .k = k, .v = v, .heads = HEADS,
+          .last_key_count = 3, .scale = 0.3f, .bf16 = true);
+    RS_OP(d, attention_bwd, .dq = y, .dk = matrix(S, D), .dv = matrix(S, D), .d_o = d_o, .o = o,
+          .lse = lse, .q = q, .k = k, .v = v, .heads = HEADS, .last_key_count = 3, .scale = 0.3f,
+          .bf16 = true);
+    RS_OP(d, gate_add, .y = y, .x = y, .o = o);
+}
+
 static void check_rows(const char *what, rows_fn *fn)
 {
     for (int threads = 1; threads <= 3; threads += 2) {
@@ -180,6 +197,7 @@ static void t_rows_do_not_see_each_other(void)
     check_rows("rope", rope);
     check_rows("attention to few keys", attention_few);
     check_rows("attention to all tokens", attention_all);
+    check_rows("attention with bf16", attention_bf16);
 }
 
 typedef struct attended {
