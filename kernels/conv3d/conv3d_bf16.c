@@ -1,7 +1,7 @@
 /* The source and the weights of a bf16 convolution: words of two channels, or rounded floats. */
 #include "base/dtype.h"
 #include "base/num.h"
-#include "kernels/conv3d/conv3d_cpu.h"
+#include "kernels/conv3d/conv3d_wino.h"
 #include "kernels/vec/vec.h"
 
 #if defined(__x86_64__)
@@ -45,9 +45,7 @@ BF16 static void to_words(uint32_t *dst, const float *src, int64_t n)
     }
 }
 
-/* Rows x and y of a panel, `width` floats each, a multiple of 16: their lower and upper halves. dst
- * may be x. */
-BF16 static void rows_to_words(float *dst, const float *x, const float *y, int64_t width)
+BF16 void rs_conv_rows_to_words(float *dst, const float *x, const float *y, int64_t width)
 {
     for (int64_t c = 0; c < width; c += 16) {
         __m512i lo = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(x + c)));
@@ -61,7 +59,7 @@ static void to_words(uint32_t *dst, const float *src, int64_t n)
     (void)dst, (void)src, (void)n;
 }
 
-static void rows_to_words(float *dst, const float *x, const float *y, int64_t width)
+void rs_conv_rows_to_words(float *dst, const float *x, const float *y, int64_t width)
 {
     (void)dst, (void)x, (void)y, (void)width;
 }
@@ -74,7 +72,8 @@ void rs_conv_round_weights(const rs_conv_plan *p, float *panel, int64_t rows, in
         return;
     }
     for (int64_t i = 0; i < rows; i += 2)
-        rows_to_words(panel + i / 2 * width, panel + i * width, panel + (i + 1) * width, width);
+        rs_conv_rows_to_words(panel + i / 2 * width, panel + i * width, panel + (i + 1) * width,
+                              width);
 }
 
 typedef struct copy_job {

@@ -234,7 +234,7 @@ static void make(rs_opplan *p, const rs_opcase *c)
     if (c->flags & RESIDUAL)
         rs_op_branch(rs_op_in(p, "residual", &a->residual, 0, RS_SHAPE(o[0], o[1], o[2], d[CO])));
     a->bf16 = c->flags & BF16;
-    if (a->bf16 && a->upsample)
+    if (a->bf16 && (a->upsample || d[KW] == 3))
         y->steps += 1 << 16; /* taps added up are rounded: to bf16, in roundings of fp32 */
     if (a->bf16)
         rs_op_feature(p, "bf16");

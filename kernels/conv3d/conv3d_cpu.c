@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "kernels/conv3d/conv3d_wino.h"
 #include "kernels/cpu/cpu_ops.h"
 
 /* A panel's weights of one group of taps: at most about half of a 1 MiB L2. */
@@ -221,6 +222,10 @@ void rs_cpu_conv3d(rs_kctx *k, const rs_conv3d_args *a)
 {
     conv_job job;
     int threads = rs_kctx_threads(k);
+    if (rs_wino_fits(a)) {
+        rs_wino_conv3d(k, a);
+        return;
+    }
     rs_conv_plan_make(&job.plan, a, threads);
     job.room_bytes = room_bytes(&job.plan);
     size_t weights = align64((size_t)rs_conv_plan_weights(&job.plan) * sizeof(float));

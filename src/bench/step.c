@@ -12,6 +12,7 @@ typedef struct bench {
     rs_arena *arena;
     const rs_subject_opts *o;
     int64_t steps;
+    bool paced;
     rs_subject s;
     double *wall, *cpu; /* (steps) */
     double loss;
@@ -48,10 +49,14 @@ static rs_status step(bench *b, int64_t i)
 {
     float loss = 0;
     uint8_t hash[32];
+    if (b->paced)
+        RS_TRY(rs_paced_wait());
     double wall = rs_now(), cpu = rs_process_cpu();
     RS_TRY(b->o->training ? rs_subject_train(&b->s, &loss) : rs_subject_sample(&b->s));
     wall = rs_now() - wall;
     cpu = rs_process_cpu() - cpu;
+    if (b->paced)
+        rs_paced_tell(wall, cpu);
     if (i >= 0 || b->steps == 0) {
         b->wall[rs_max_i64(i, 0)] = wall;
         b->cpu[rs_max_i64(i, 0)] = cpu;
@@ -69,7 +74,7 @@ static rs_status step(bench *b, int64_t i)
     return RS_OK;
 }
 
-static void fill(rs_step_rate *out, bench *b, int64_t opened)
+static void fill(rs_step_rate *out, bench *b, int64_t start, int64_t opened)
 {
     const int64_t steps = rs_max_i64(b->steps, 1);
     const rs_denoiser_info *i = rs_denoiser_get_info(b->s.m);
@@ -88,6 +93,7 @@ static void fill(rs_step_rate *out, bench *b, int64_t opened)
         .loss = b->loss,
         .weight_bytes = (int64_t)rs_denoiser_weight_bytes(b->s.m),
         .activation_bytes = (int64_t)rs_denoiser_plan(b->s.m, F, H, W, b->o->training),
+        .start_bytes = start,
         .opened_bytes = opened,
         .peak_bytes = rs_process_memory("VmHWM"),
     };
@@ -95,18 +101,20 @@ static void fill(rs_step_rate *out, bench *b, int64_t opened)
 
 static rs_status measure(rs_step_rate *out, bench *b, rs_device *d)
 {
+    int64_t start = rs_process_memory("VmRSS");
     RS_TRY(rs_subject_open(&b->s, b->arena, d, b->o));
     int64_t opened = rs_process_memory("VmRSS");
     rs_process_forget_peak();
     for (int64_t i = -1; i < b->steps; i++)
         RS_TRY(step(b, i));
-    fill(out, b, opened);
+    fill(out, b, start, opened);
     return RS_OK;
 }
 
-rs_status rs_step_measure(rs_step_rate *out, rs_device *d, const rs_subject_opts *o, int64_t steps)
+rs_status rs_step_measure(rs_step_rate *out, rs_device *d, const rs_subject_opts *o, int64_t steps,
+                          bool paced)
 {
-    bench b = {.arena = rs_arena_create(), .o = o, .steps = steps};
+    bench b = {.arena = rs_arena_create(), .o = o, .steps = steps, .paced = paced};
     b.wall = RS_NEW(b.arena, double, rs_max_i64(steps, 1));
     b.cpu = RS_NEW(b.arena, double, rs_max_i64(steps, 1));
     rs_status st = measure(out, &b, d);

@@ -14,14 +14,15 @@ typedef struct rs_step_rate {
     double loss;              /* training; of a sampling step the mean square of v */
     int64_t weight_bytes;     /* device bytes held for weights, beside the files */
     int64_t activation_bytes; /* of the binding */
-    int64_t opened_bytes;     /* resident in memory when everything was bound, 0: unknown */
+    int64_t start_bytes;      /* resident in memory before the model was opened, 0: unknown */
+    int64_t opened_bytes;     /* when everything was bound */
     int64_t peak_bytes;       /* most of it during the steps */
 } rs_step_rate;
 
 /* Opens the model and times `steps` steps after one that is not timed; with 0 steps that one.
- * RS_NUMERIC: a loss is not finite, or one step's loss, gradients or output differ from the first
- * one's in a bit. */
-rs_status rs_step_measure(rs_step_rate *out, rs_device *d, const rs_subject_opts *o,
-                          int64_t steps) RS_NODISCARD;
+ * paced: as rs_paced_wait says. RS_NUMERIC: a loss is not finite, or one step's loss, gradients or
+ * output differ from the first one's in a bit. */
+rs_status rs_step_measure(rs_step_rate *out, rs_device *d, const rs_subject_opts *o, int64_t steps,
+                          bool paced) RS_NODISCARD;
 
 #endif

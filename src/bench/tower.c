@@ -97,7 +97,7 @@ static rs_status open_tower(bench *b)
     return open_image(b);
 }
 
-static rs_status run(bench *b)
+static rs_status compute(bench *b)
 {
     switch (b->which) {
     case RS_TOWER_ENCODE:
@@ -113,9 +113,27 @@ static rs_status run(bench *b)
     return rs_image_encode(b->image, b->out, b->in);
 }
 
+/* Run i; the one before 0 is not timed. */
+static rs_status run(bench *b, int64_t i)
+{
+    if (b->o->paced)
+        RS_TRY(rs_paced_wait());
+    double wall = rs_now(), cpu = rs_process_cpu();
+    RS_TRY(compute(b));
+    wall = rs_now() - wall;
+    cpu = rs_process_cpu() - cpu;
+    if (b->o->paced)
+        rs_paced_tell(wall, cpu);
+    if (i >= 0) {
+        b->wall[i] = wall;
+        b->cpu[i] = cpu;
+    }
+    return RS_OK;
+}
+
 static rs_status run_first(bench *b)
 {
-    RS_TRY(run(b));
+    RS_TRY(run(b, -1));
     b->first = rs_tensor_new(b->arena, b->out.ndim, b->out.shape);
     memcpy(b->first.data, b->out.data, rs_tensor_bytes(b->out));
     for (int64_t i = 0; i < rs_tensor_count(b->out); i++)
@@ -127,15 +145,13 @@ static rs_status run_first(bench *b)
 static rs_status measure(rs_tower_rate *out, bench *b)
 {
     int64_t n = b->o->runs;
+    out->start_bytes = rs_process_memory("VmRSS");
     RS_TRY(open_tower(b));
     out->opened_bytes = rs_process_memory("VmRSS");
     rs_process_forget_peak();
     RS_TRY(run_first(b));
     for (int64_t i = 0; i < n; i++) {
-        double wall = rs_now(), cpu = rs_process_cpu();
-        RS_TRY(run(b));
-        b->wall[i] = rs_now() - wall;
-        b->cpu[i] = rs_process_cpu() - cpu;
+        RS_TRY(run(b, i));
         if (memcmp(b->first.data, b->out.data, rs_tensor_bytes(b->out)) != 0)
             return RS_FAIL(NUMERIC, "%s: two runs differ", rs_tower_name(b->which));
     }

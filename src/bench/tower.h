@@ -18,12 +18,14 @@ typedef struct rs_tower_opts {
     int64_t frames, height, width; /* of the clip */
     int64_t rows;                  /* of the prompt */
     int64_t runs;                  /* timed, after one that is not */
+    bool paced;                    /* as rs_paced_wait says */
 } rs_tower_opts;
 
 typedef struct rs_tower_rate {
     rs_spread wall, cpu;  /* seconds */
     double flops;         /* nominal, of a run */
-    int64_t opened_bytes; /* resident when it was open, 0: unknown */
+    int64_t start_bytes;  /* resident before the model was opened, 0: unknown */
+    int64_t opened_bytes; /* when it was open */
     int64_t peak_bytes;   /* most of it during the runs */
 } rs_tower_rate;
 

@@ -13,7 +13,7 @@
 
 typedef struct step_opts {
     const char *precision, *model, *pass, *grid, *keep, *home, *dir, *dtype;
-    bool random, json;
+    bool random, paced, json;
     int64_t dim, heads, ffn, blocks, image_dim;
     int64_t tokens, steps, rank, text_rows, threads;
 } step_opts;
@@ -54,6 +54,8 @@ static const rs_opt k_opts[] = {
     {"--text", RS_OPT_INT, AT(text_rows), "N", "true rows of the prompt: 512"},
     {"--precision", RS_OPT_STRING, AT(precision), "P", "of large products: fp32 or bf16"},
     {"--threads", RS_OPT_INT, AT(threads), "N", "CPU threads; 0: all"},
+    {"--paced", RS_OPT_FLAG, AT(paced), NULL,
+     "each step waits for a line of standard input, and tells its seconds"},
     {"--json", RS_OPT_FLAG, AT(json), NULL, "machine-readable, with the machine"},
 };
 
@@ -165,6 +167,7 @@ static void write_json(rs_jsonw *w, const char *pass, const rs_step_rate *r)
     rs_jsonw_f64(w, "loss", r->loss);
     rs_jsonw_i64(w, "weight_bytes", r->weight_bytes);
     rs_jsonw_i64(w, "activation_bytes", r->activation_bytes);
+    rs_jsonw_i64(w, "start_bytes", r->start_bytes);
     rs_jsonw_i64(w, "opened_bytes", r->opened_bytes);
     rs_jsonw_i64(w, "peak_bytes", r->peak_bytes);
     rs_jsonw_end(w);
@@ -187,7 +190,7 @@ static rs_status measure(const rs_call *call, rs_subject_opts *s, rs_device *d, 
         if (which != 0 && which != k)
             continue;
         s->training = k == 1;
-        RS_TRY(rs_step_measure(&r, d, s, o->steps));
+        RS_TRY(rs_step_measure(&r, d, s, o->steps, o->paced));
         if (w)
             write_json(w, passes[k], &r);
         else

@@ -8,7 +8,7 @@
 typedef struct tower_opts {
     const char *precision, *parts;
     int64_t frames, height, width, rows, runs, threads;
-    bool json;
+    bool paced, json;
 } tower_opts;
 
 static const tower_opts k_defaults = {.precision = "fp32",
@@ -29,6 +29,8 @@ static const rs_opt k_opts[] = {
     {"--runs", RS_OPT_INT, AT(runs), "N", "timed, after one that is not: 5"},
     {"--precision", RS_OPT_STRING, AT(precision), "P", "of large products: fp32 or bf16"},
     {"--threads", RS_OPT_INT, AT(threads), "N", "CPU threads; 0: all"},
+    {"--paced", RS_OPT_FLAG, AT(paced), NULL,
+     "each step waits for a line of standard input, and tells its seconds"},
     {"--json", RS_OPT_FLAG, AT(json), NULL, "machine-readable, with the machine"},
 };
 
@@ -48,6 +50,7 @@ static void write_json(rs_jsonw *w, const char *name, const rs_tower_rate *r)
     rs_jsonw_f64(w, "wall_median_s", r->wall.median);
     rs_jsonw_f64(w, "cpu_median_s", r->cpu.median);
     rs_jsonw_f64(w, "flops", r->flops);
+    rs_jsonw_i64(w, "start_bytes", r->start_bytes);
     rs_jsonw_i64(w, "opened_bytes", r->opened_bytes);
     rs_jsonw_i64(w, "peak_bytes", r->peak_bytes);
     rs_jsonw_end(w);
@@ -71,7 +74,8 @@ static rs_status measure(const rs_call *call, rs_device *d, rs_jsonw *w)
                        .height = o->height,
                        .width = o->width,
                        .rows = o->rows,
-                       .runs = o->runs};
+                       .runs = o->runs,
+                       .paced = o->paced};
     char **names;
     int64_t n;
     RS_TRY(rs_bench_words(&names, &n, call->arena, "--parts", o->parts));

@@ -1,6 +1,7 @@
 // reshoot bench step and tower: what they report, that it agrees with itself, and that nothing is
 // left behind.
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +87,34 @@ static void t_equal_losses(void)
     rs_json_destroy(&doc);
 }
 
+/* A line for the step that is not timed and for each of the two that are. */
+static void t_paced(void)
+{
+    char *out;
+    const char *lines = rs_path_join(t_arena(), t_tmpdir(), "lines");
+    static const char *const k_parts[] = {"step " SMALL "--pass sample",
+                                          "tower " T_SRC "/datasets/smallworld/model --parts image "
+                                          "--runs 2 --json"};
+    for (int p = 0; p < 2; p++) {
+        T_OK(rs_write_file_atomic(lines, "\n\n\n", 3));
+        T_EQ_I(t_reshoot(&out, "bench %s --paced < %s", k_parts[p], lines), 0);
+        double wall[3], cpu[3];
+        int at;
+        T_EQ_I(sscanf(out, "step %lf %lf step %lf %lf step %lf %lf %n", &wall[0], &cpu[0], &wall[1],
+                      &cpu[1], &wall[2], &cpu[2], &at),
+               6);
+        rs_json *doc = t_json(out + at);
+        const rs_json *row = rs_json_at(t_array(doc, "results", 1), 0);
+        double median = p == 0 ? t_number(rs_json_find(row, "wall_s"), "median")
+                               : t_number(row, "wall_median_s");
+        T_NEAR(median, (wall[1] + wall[2]) / 2, 1e-6 * median);
+        rs_json_destroy(&doc);
+        T_OK(rs_write_file_atomic(lines, "\n\n", 2));
+        T_EQ_I(t_reshoot(&out, "bench %s --paced < %s", k_parts[p], lines), 2);
+        T_CHECK(strstr(out, "standard input ended") != NULL);
+    }
+}
+
 static void t_grid(void)
 {
     rs_json *doc = bench("step", SMALL "--pass sample --grid 1,3,5 --blocks 3 --dtype f32");
@@ -144,5 +173,6 @@ static void t_models_by_rule(void)
 }
 
 static const rs_test_case k_cases[] = {T_CASE(t_both_passes), T_CASE(t_equal_losses),
-                                       T_CASE(t_grid), T_CASE(t_towers), T_CASE(t_models_by_rule)};
+                                       T_CASE(t_grid),        T_CASE(t_paced),
+                                       T_CASE(t_towers),      T_CASE(t_models_by_rule)};
 RS_TEST_MAIN(k_cases)

@@ -2,8 +2,9 @@
 precision starts from the same numbers."""
 import os
 
+import numpy
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 RANK = 16
 
@@ -84,6 +85,48 @@ def image(folder, layers, dtype=torch.bfloat16):
     c = CLIPVisionConfig(hidden_size=1280, intermediate_size=5120, num_hidden_layers=layers,
                          num_attention_heads=16, image_size=224, patch_size=14, hidden_act="gelu")
     save(fill(CLIPVisionModel(c), 7), folder, "image_encoder", dtype)
+    path = os.path.join(folder, "image_encoder", "model.safetensors")
+    weights = {k if k.startswith("vision_model.") else "vision_model." + k: v.clone()
+               for k, v in load_file(path).items()}  # the names of published models
+    save_file(weights, path, metadata={"format": "pt"})
     g = torch.Generator().manual_seed(8)
     save_file({"pixels": torch.randn(3, 224, 224, generator=g)},
               os.path.join(folder, "inputs.safetensors"))
+
+
+# Parts of Diffusers' names and what stable-diffusion.cpp calls them, as the authors do.
+ORIGINAL = [("condition_embedder.time_embedder.linear_1", "time_embedding.0"),
+            ("condition_embedder.time_embedder.linear_2", "time_embedding.2"),
+            ("condition_embedder.time_proj", "time_projection.1"),
+            ("condition_embedder.text_embedder.linear_1", "text_embedding.0"),
+            ("condition_embedder.text_embedder.linear_2", "text_embedding.2"),
+            ("proj_out", "head.head"), ("attn1", "self_attn"), ("attn2", "cross_attn"),
+            ("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "o"), ("norm2", "norm3"),
+            ("ffn.net.0.proj", "ffn.0"), ("ffn.net.2", "ffn.2")]
+
+
+def original(name):
+    if name == "scale_shift_table":
+        return "head.modulation"
+    for diffusers, theirs in ORIGINAL:
+        name = name.replace(diffusers, theirs)
+    return name.replace("scale_shift_table", "modulation")
+
+
+def sdcpp(folder, mode):
+    """The transformer as stable-diffusion.cpp reads it, and its inputs as plain floats."""
+    dtype = torch.bfloat16 if mode == "bf16" else torch.float32
+    weights = load_file(os.path.join(folder, "transformer", "diffusion_pytorch_model.safetensors"))
+    path = os.path.join(folder, f"sdcpp-{mode}.safetensors")
+    save_file({"model.diffusion_model." + original(k): v.to(dtype) for k, v in weights.items()},
+              path)
+    inputs = load_file(os.path.join(folder, "inputs.safetensors"))
+    for name, key in (("x", "x"), ("text", "text512")):
+        given = os.path.join(folder, f"sdcpp-{name}.bin")
+        if not os.path.exists(given):  # another side may be reading it
+            inputs[key].numpy().tofile(given)
+    return path
+
+
+def read_floats(path, shape):
+    return torch.from_numpy(numpy.fromfile(path, dtype=numpy.float32).reshape(shape))

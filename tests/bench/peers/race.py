@@ -1,14 +1,14 @@
-"""Races of reshoot against its peers, one row per case, threads and precision.
+"""Races of reshoot against its peers on this machine's CPU.
 
-For each case a model with random weights is made, both sides compute from it and from the same
+For each case a model with random weights is made; all sides compute from it and from the same
 inputs, and their results are compared before anything is timed. Then the sides take turns, one
-step each; the ratio is that of the medians of the rounds. Memory: resident at most during the
-steps (weights, mapped or not, are in it once; the interpreter and its libraries too), and what the
-steps added to what was resident before them.
+step each; the ratio is that of the medians of the rounds. Every side is a process that stays; what
+it holds in memory is its peak during the steps (weights, mapped or not, are in it once).
 
-    tests/bench/peers/run.sh [--cases REGEX] [--threads 1,2] [--rounds 5] [--out TABLE.md]
+Results are saved after each race; what is there already, from the same commit, is not run again.
 """
 import argparse
+import datetime
 import json
 import os
 import re
@@ -17,253 +17,210 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 
-import models
+import table
 import torch
-from safetensors.torch import load_file, save_file
+from cases import CASES
+from sides import Own, Sdcpp, Torch
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-# Relative L2 error that a side may have against fp32: sums of some thousand products in fp32, and
-# the eight bits of bf16 (2^-9 a rounding) over the roundings of a block.
+# Relative L2 error that reshoot may have against PyTorch in fp32: sums of some thousand products in
+# fp32, and the eight bits of bf16 (2^-9 a rounding) over the roundings of a block.
 LIMIT = {"fp32": 1e-4, "bf16": 4e-2}
-
-
-def dit_case(dim, heads, ffn, blocks, grid, **more):
-    def make(folder):
-        models.dit(folder, dim, heads, ffn, blocks, grid, **more)
-    return make, grid
-
-
-CASES = {
-    "train 384/1024": ("train", *dit_case(384, 12, 1536, 2, (4, 16, 16))),
-    "train 384/4096": ("train", *dit_case(384, 12, 1536, 2, (4, 32, 32))),
-    "train 1536/1024": ("train", *dit_case(1536, 12, 8960, 1, (4, 16, 16))),
-    "train 1536/4096": ("train", *dit_case(1536, 12, 8960, 1, (4, 32, 32))),
-    "train 5120/1560": ("train", *dit_case(5120, 40, 13824, 1, (1, 30, 52), image=1280)),
-    "sample 384/4096": ("sample", *dit_case(384, 12, 1536, 2, (4, 32, 32))),
-    "sample 1536/1024": ("sample", *dit_case(1536, 12, 8960, 1, (4, 16, 16))),
-    "sample 1536/4096": ("sample", *dit_case(1536, 12, 8960, 1, (4, 32, 32))),
-    "vae-encode 9x112x208": ("vae-encode", lambda d: models.vae(d, 9, 112, 208), (9, 112, 208)),
-    "vae-decode 9x112x208": ("vae-decode", lambda d: models.vae(d, 9, 112, 208), (9, 112, 208)),
-    "text umT5 2 layers": ("text", lambda d: models.text(d, 2, 512), None),
-    "image CLIP 4 layers": ("image", lambda d: models.image(d, 4), None),
-}
-
-
-class Peer:
-    """torch_side.py, started and opened."""
-
-    def __init__(self, kind, mode, threads, folder):
-        self.mode = mode
-        env = dict(os.environ, OMP_NUM_THREADS=str(threads))
-        self.p = subprocess.Popen([sys.executable, os.path.join(HERE, "torch_side.py"), kind, mode,
-                                   str(threads), folder], stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE, text=True, env=env)
-        start = self.read()
-        self.opened, self.weights = start["opened"], start["weights"]
-        self.wall, self.cpu = [], []
-
-    def read(self):
-        line = self.p.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the {self.mode} side ended")
-        return json.loads(line)
-
-    def ask(self, command):
-        self.p.stdin.write(command + "\n")
-        self.p.stdin.flush()
-        return self.read()
-
-    def step(self):
-        r = self.ask("step")
-        self.wall.append(r["wall"])
-        self.cpu.append(r["cpu"])
-
-    def close(self):
-        self.peak = self.ask("quit")["peak"]
-        self.p.wait()
-
-
-class Own:
-    """reshoot bench, one process per round (a step that is not timed, then one that is)."""
-
-    def __init__(self, program, kind, precision, threads, folder, shape):
-        self.mode = precision
-        common = ["--threads", str(threads), "--json"]
-        if kind in ("train", "sample"):
-            self.command = [program, "bench", "step", "--model", folder, "--pass", kind, "--grid",
-                            ",".join(map(str, shape)), "--rank", str(models.RANK), "--steps", "1",
-                            *common]
-        else:
-            f, h, w = shape or (9, 112, 208)
-            self.command = [program, "bench", "tower", folder, "--parts", kind, "--frames", str(f),
-                            "--height", str(h), "--width", str(w), "--runs", "1", *common]
-        if precision != "fp32":
-            self.command += ["--precision", precision]
-        self.kind = kind
-        self.wall, self.cpu, self.peak, self.opened = [], [], 0, 0
-
-    def step(self):
-        out = subprocess.run(self.command, capture_output=True, text=True)
-        if out.returncode:
-            raise RuntimeError(out.stderr or out.stdout)
-        r = json.loads(out.stdout)["results"][0]
-        if "wall_s" in r:
-            self.wall.append(r["wall_s"]["median"])
-            self.cpu.append(r["cpu_s"]["median"])
-        else:
-            self.wall.append(r["wall_median_s"])
-            self.cpu.append(r["cpu_median_s"])
-        self.peak, self.opened = max(self.peak, r["peak_bytes"]), r["opened_bytes"]
-
-
-def precisions(program):
-    """What this build's bench can do."""
-    text = subprocess.run([program, "bench", "step", "--help"], capture_output=True,
-                          text=True).stdout
-    return ["fp32", "bf16"] if "--precision" in text else ["fp32"]
-
-
-def own_result(program, kind, precision, threads, folder):
-    component = {"train": "dit-grad", "sample": "dit"}.get(kind, kind)
-    inputs = load_file(os.path.join(folder, "inputs.safetensors"))
-    if kind == "sample":
-        inputs = {k: v for k, v in inputs.items() if ".lora_" not in k}
-    wanted = os.path.join(folder, "probe.safetensors")
-    out = os.path.join(folder, "reshoot.safetensors")
-    save_file(inputs, wanted)
-    command = [program, "probe", folder, "--component", component, "--in", wanted, "--out", out,
-               "--threads", str(threads)]
-    if precision != "fp32":
-        command += ["--precision", precision]
-    subprocess.run(command, check=True, capture_output=True)
-    result = load_file(out)
-    if "video_raw" in result:
-        result["video"] = result["video_raw"].clamp(-1, 1)
-    return result
+BEHIND = 1.3  # a heavy case leaves out a mode of PyTorch that takes so many times the other's time
 
 
 def error(x, reference):
     """The largest relative L2 error of a kind of result: gradients count together."""
     worst = 0.0
-    grads = [k for k in reference if k.startswith("grad.")]
-    groups = [[k] for k in reference if k not in grads] + ([grads] if grads else [])
-    for names in groups:
+    names = [k for k in reference if k in x]
+    grads = [k for k in names if k.startswith("grad.")]
+    groups = [[k] for k in names if k not in grads] + ([grads] if grads else [])
+    for group in groups:
         difference = sum(float((x[k].double() - reference[k].double()).square().sum())
-                         for k in names)
-        whole = sum(float(reference[k].double().square().sum()) for k in names)
+                         for k in group)
+        whole = sum(float(reference[k].double().square().sum()) for k in group)
         worst = max(worst, (difference / whole) ** 0.5)
+    assert groups, "nothing to compare"
     return worst
 
 
-def compare(args, kind, folder, threads, modes, own):
-    """Every side's error against PyTorch in fp32; a side that is wrong does not race."""
-    errors = {}
-    for mode in ["fp32"] + [m for m in modes if m != "fp32"]:
-        peer = Peer(kind, mode, threads, folder)
-        peer.ask("step")
-        peer.ask("result")
-        peer.close()
-        got = load_file(os.path.join(folder, "torch.safetensors"))
-        if mode == "fp32":
-            reference = got
-        errors["torch " + mode] = error(got, reference)
-    for precision in own:
-        got = own_result(args.reshoot, kind, precision, threads, folder)
-        errors["reshoot " + precision] = e = error(got, reference)
-        if not e < LIMIT[precision]:
-            raise SystemExit(f"{kind}: reshoot {precision} differs from PyTorch by {e:.2e}")
-    return errors
+class Race:
+    def __init__(self, args, name, threads, saved):
+        self.args, self.name, self.threads, self.case = args, name, threads, CASES[name]
+        old = [r for r in saved["races"] if r["case"] == name and "rows" in r]
+        self.errors = {r["name"]: r["error"] for race in old for r in race["rows"]}
+        self.first = not self.errors
+        self.sides = []
 
-
-def race(args, name, threads):
-    kind, make, shape = CASES[name]
-    folder = tempfile.mkdtemp(prefix="reshoot-race-", dir=args.dir)
-    rows = []
-    try:
-        make(folder)
-        modes = ["fp32"] + [m for m in args.modes.split(",") if m != "fp32"]
-        if kind not in ("train", "sample"):
+    def start(self, folder):
+        """All processes at once: the interpreters load while others read their models."""
+        case, args = self.case, self.args
+        own = args.precisions
+        if case.heavy and not self.first:
+            own = [p for p in own if p != "fp32"] or own
+        modes = [m for m in args.modes if ("fp32" if m.endswith("fp32") else "bf16") in own]
+        if self.first and "fp32" not in modes:
+            modes = ["fp32", *modes]  # what the others are held against
+        if case.kind not in ("train", "sample"):
             modes = [m for m in modes if not m.startswith("compile")]
-        own = precisions(args.reshoot)
-        errors = compare(args, kind, folder, threads, modes, own)
-        sides = [Own(args.reshoot, kind, p, threads, folder, shape) for p in own]
-        peers = [Peer(kind, m, threads, folder) for m in modes]
-        for p in peers:
-            p.ask("step")  # not timed
-        for _ in range(args.rounds):
-            for side in sides + peers:
-                side.step()
-        for p in peers:
-            p.close()
-        for label, group in (("reshoot", sides), ("torch", peers)):
-            for s in group:
-                rows.append(dict(case=name, threads=threads, side=label, mode=s.mode,
-                                 wall=statistics.median(s.wall), least=min(s.wall),
-                                 cpu=statistics.median(s.cpu), peak=s.peak, opened=s.opened,
-                                 error=errors[f"{label} {s.mode}"]))
-    finally:
-        shutil.rmtree(folder)
-    return rows
+        for p in own:
+            self.sides.append(Own(args.reshoot, case, p, self.threads, folder, args.rounds))
+        for m in modes:
+            self.sides.append(Torch(case.kind, m, self.threads, folder))
+        if args.sdcpp and case.kind == "sample" and case.dit:
+            for p in own:
+                self.sides.append(Sdcpp(args.sdcpp, p, case, self.threads, folder))
+        for s in self.sides:
+            s.open()
+
+    def compare(self):
+        """A step of each that is not timed; what it gave is held against PyTorch in fp32."""
+        took = {s.name: s.step(timed=False)[0] for s in self.sides}
+        reference = None
+        for s in sorted(self.sides, key=lambda s: s.name != "torch fp32"):
+            if s.name not in self.errors:
+                result = s.result()
+                reference = result if reference is None else reference
+                self.errors[s.name] = error(result, reference)
+            if s.label == "reshoot" and not self.errors[s.name] < LIMIT[s.precision]:
+                raise RuntimeError(f"{s.name} differs from PyTorch by {self.errors[s.name]:.2e}")
+        if self.case.heavy:
+            self.leave_out(took)
+
+    def leave_out(self, took):
+        half = [s for s in self.sides if s.label == "torch" and s.precision == "bf16"]
+        fastest = min((took[s.name] for s in half), default=0)
+        for s in half:
+            if took[s.name] > BEHIND * fastest:
+                self.sides.remove(s)
+                s.close()
+                s.kill()
+
+    def run(self):
+        folder = tempfile.mkdtemp(prefix="reshoot-race-", dir=self.args.dir)
+        limit = threading.Timer(self.args.limit, lambda: [s.kill() for s in list(self.sides)])
+        limit.start()
+        try:
+            self.case.make(folder)
+            self.start(folder)
+            self.compare()
+            for _ in range(self.args.rounds):
+                for s in self.sides:
+                    s.step()
+            for s in self.sides:
+                s.close()
+            return [self.row(s) for s in self.sides]
+        finally:
+            limit.cancel()
+            for s in self.sides:
+                s.kill()
+            shutil.rmtree(folder)
+
+    def row(self, s):
+        return dict(name=s.name, label=s.label, mode=s.mode, precision=s.precision,
+                    wall=statistics.median(s.wall), least=min(s.wall), most=max(s.wall),
+                    cpu=statistics.median(s.cpu), walls=s.wall, cpus=s.cpu, peak=s.peak,
+                    opened=s.opened, runtime=s.runtime, error=self.errors[s.name])
 
 
-def ratio(rows, own, modes, key):
-    mine = next(r[key] for r in rows if r["side"] == "reshoot" and r["mode"] == own)
-    theirs = [r[key] for r in rows if r["side"] == "torch" and r["mode"] in modes]
-    return min(theirs) / mine if theirs else float("nan")
+def about(args):
+    """Machine, commit and versions, as the tables are headed."""
+    doc = json.loads(subprocess.run([args.reshoot, "bench", "step", "--dim", "48", "--heads", "2",
+                                     "--tokens", "4", "--steps", "0", "--json"], check=True,
+                                    capture_output=True, text=True).stdout)
+    cpu = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line)
+    import diffusers
+    import peft
+    import transformers
+    versions = (f"torch {torch.__version__}, diffusers {diffusers.__version__}, "
+                f"transformers {transformers.__version__}, peft {peft.__version__}")
+    return dict(machine=f"{cpu}, {os.cpu_count()} cores", commit=str(doc.get("commit", "?")),
+                versions=versions, rounds=args.rounds)
 
 
-def table(rows, out):
-    def line(*cells):
-        out.write("| " + " | ".join(str(c) for c in cells) + " |\n")
-    line("case", "threads", "side", "wall s, median", "least", "cpu s", "peak MB", "added MB",
-         "error")
-    line(*["---"] * 9)
-    for r in rows:
-        line(r["case"], r["threads"], f"{r['side']} {r['mode']}", f"{r['wall']:.3f}",
-             f"{r['least']:.3f}", f"{r['cpu']:.3f}", f"{r['peak'] / 1e6:.0f}",
-             f"{(r['peak'] - r['opened']) / 1e6:.0f}", f"{r['error']:.1e}")
-    out.write("\n")
-    line("case", "threads", "precision", "wall, median", "wall, least", "cpu",
-         "memory, reshoot / best of torch")
-    line(*["---"] * 7)
-    for case, threads in sorted({(r["case"], r["threads"]) for r in rows},
-                                key=lambda x: (list(CASES).index(x[0]), x[1])):
-        some = [r for r in rows if r["case"] == case and r["threads"] == threads]
-        for own in ("fp32", "bf16"):
-            if not any(r["side"] == "reshoot" and r["mode"] == own for r in some):
-                continue
-            modes = {m for m in {r["mode"] for r in some}
-                     if (m in ("fp32", "compile-fp32")) == (own == "fp32")}
-            line(case, threads, own, *(f"{ratio(some, own, modes, k):.2f}x"
-                                       for k in ("wall", "least", "cpu")),
-                 f"{1 / ratio(some, own, modes, 'peak'):.2f}")
+def load(args):
+    head = about(args)
+    try:
+        with open(args.out) as f:
+            saved = json.load(f)
+    except (OSError, ValueError):
+        saved = {"races": []}
+    if any(saved.get(k) != v for k, v in head.items()) or args.again:
+        saved["races"] = []
+    saved["races"] = [r for r in saved["races"] if "rows" in r]  # failed ones are tried again
+    return {**saved, **head}
+
+
+def save(args, saved):
+    with open(args.out + ".part", "w") as f:
+        json.dump(saved, f, indent=1)
+    os.replace(args.out + ".part", args.out)
+    with open(os.path.splitext(args.out)[0] + ".md", "w") as f:
+        f.write(table.report(saved))
+
+
+def wanted(args, saved):
+    done = {(r["case"], r["threads"]) for r in saved["races"]}
+    names = [n for n in CASES if re.search(args.cases, n) and
+             not (args.skip and re.search(args.skip, n))]
+    return [(n, t) for n in names for t in args.threads if (n, t) not in done]
+
+
+def expected(todo, rounds):
+    """Seconds; models and processes are opened, 12 s, and steps get shorter with threads."""
+    return sum(12 + CASES[n].seconds * (rounds + 1) / 6 / (1 if t == 1 else 1.8) for n, t in todo)
+
+
+def options():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    words = lambda text: text.split(",")
+    p.add_argument("--reshoot", required=True, help="the program (run.sh gives it)")
+    p.add_argument("--sdcpp", help="sdcpp_side (run.sh gives it where it was built)")
+    p.add_argument("--table", action="store_true", help="print what is saved, run nothing")
+    p.add_argument("--cases", default=".", help="regular expression on the names")
+    p.add_argument("--skip", help="regular expression, too")
+    p.add_argument("--threads", type=lambda t: [int(x) for x in t.split(",")], default=[1, 2])
+    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--precisions", type=words, default=["bf16", "fp32"])
+    p.add_argument("--modes", type=words, default=["fp32", "autocast", "bf16"],
+                   help="of torch; also compile-fp32, compile-bf16")
+    p.add_argument("--limit", type=int, default=1500, help="seconds of a race before it is ended")
+    p.add_argument("--dir", help="for models")
+    p.add_argument("--out", required=True, help="results, JSON; tables beside it as .md")
+    p.add_argument("--again", action="store_true", help="forget what is saved there")
+    return p.parse_args()
+
+
+def run_all(args, saved):
+    todo = wanted(args, saved)
+    seconds = expected(todo, args.rounds)
+    end = datetime.datetime.now() + datetime.timedelta(seconds=seconds)
+    print(f"{len(todo)} races, {len(saved['races'])} done before: about {seconds / 60:.0f} minutes "
+          f"on a machine of its own, until {end:%H:%M}; results in {args.out}", file=sys.stderr)
+    for name, threads in todo:
+        start = time.monotonic()
+        entry = dict(case=name, threads=threads, load=os.getloadavg()[0])
+        try:
+            entry["rows"] = Race(args, name, threads, saved).run()
+        except Exception as e:  # the other races go on
+            entry["failed"] = f"{type(e).__name__}: {e}"
+        entry["seconds"] = time.monotonic() - start
+        saved["races"].append(entry)
+        save(args, saved)
+        only = {**saved, "races": [entry]}
+        print(f"{name}, {threads} threads, {entry['seconds']:.0f} s\n" + table.summary(only) +
+              table.summary(only, "sd.cpp") + table.failures(only), file=sys.stderr, flush=True)
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("--reshoot", required=True)
-    p.add_argument("--cases", default=".", help="regular expression on the names")
-    p.add_argument("--threads", default="1,2")
-    p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--modes", default="fp32,autocast,bf16",
-                   help="of torch; also compile-fp32, compile-bf16")
-    p.add_argument("--dir", help="for models")
-    p.add_argument("--out", help="the tables, beside standard output")
-    args = p.parse_args()
-    rows = []
-    for name in CASES:
-        if not re.search(args.cases, name):
-            continue
-        for threads in map(int, args.threads.split(",")):
-            rows += race(args, name, threads)
-            table(rows[-len([r for r in rows if r["case"] == name and r["threads"] == threads]):],
-                  sys.stderr)
-    print(f"torch {torch.__version__}\n")
-    table(rows, sys.stdout)
-    if args.out:
-        with open(args.out, "w") as f:
-            table(rows, f)
+    args = options()
+    saved = load(args)
+    if not args.table:
+        run_all(args, saved)
+    print(table.report(saved))
+    sys.exit(1 if any("failed" in r for r in saved["races"]) else 0)
 
 
 main()

@@ -5,7 +5,8 @@
 KIND is train, sample, vae-encode, vae-decode, text or image; MODE is fp32, autocast, bf16 (weights)
 or compile (bf16 weights or fp32, compiled: compile-fp32, compile-bf16). DIR holds the model and
 inputs.safetensors. Commands: "step" answers {"wall", "cpu"}, "result" writes DIR/torch.safetensors,
-"quit". On start {"opened", "weights"} in bytes; "quit" answers {"peak"} of the steps.
+"quit". On start {"runtime", "opened"}: bytes resident before the model is read and before the first
+step; "quit" answers {"peak"} of the steps.
 """
 import json
 import os
@@ -41,7 +42,6 @@ class Dit:
     """WanTransformer3DModel, with PEFT's LoRA for training."""
 
     def __init__(self, folder, inputs, train, dtype):
-        from diffusers import WanTransformer3DModel
         self.m = WanTransformer3DModel.from_pretrained(folder, subfolder="transformer",
                                                        torch_dtype=dtype)
         self.m.requires_grad_(False)
@@ -51,7 +51,6 @@ class Dit:
             self.add_lora()
 
     def add_lora(self):
-        from peft import LoraConfig
         rank = next(v.shape[0] for k, v in self.lora.items() if ".lora_A." in k)
         self.m.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=LORA))
         state = dict(self.m.named_parameters())
@@ -84,13 +83,9 @@ class Dit:
                 out["grad." + name.replace(".default.", ".")] = p.grad.float()
         return out
 
-    def weights(self):
-        return sum(p.numel() * p.element_size() for p in self.m.parameters())
-
 
 class Vae:
     def __init__(self, folder, inputs, encode, dtype):
-        from diffusers import AutoencoderKLWan
         self.m = AutoencoderKLWan.from_pretrained(folder, subfolder="vae", torch_dtype=dtype)
         self.m.requires_grad_(False)
         self.inputs, self.encode, self.dtype = inputs, encode, dtype
@@ -110,18 +105,17 @@ class Vae:
     def result(self):
         return self.out
 
-    def weights(self):
-        return sum(p.numel() * p.element_size() for p in self.m.parameters())
-
 
 class Tower:
     def __init__(self, folder, inputs, text, dtype):
-        from transformers import CLIPVisionModel, UMT5EncoderModel
         cls, sub = (UMT5EncoderModel, "text_encoder") if text else (CLIPVisionModel,
                                                                     "image_encoder")
         self.m = cls.from_pretrained(folder, subfolder=sub, torch_dtype=dtype)
         self.m.requires_grad_(False)
         self.inputs, self.text, self.dtype = inputs, text, dtype
+        if not text:  # Wan takes what comes before the last layer
+            encoder = getattr(self.m, "vision_model", self.m).encoder
+            encoder.layers = encoder.layers[:-1]
 
     def step(self):
         with torch.no_grad():
@@ -130,13 +124,24 @@ class Tower:
                 self.out = {"states": self.m(ids).last_hidden_state[0].float()}
             else:
                 o = self.m(self.inputs["pixels"][None].to(self.dtype), output_hidden_states=True)
-                self.out = {"states": o.hidden_states[-2][0].float()}
+                self.out = {"states": o.hidden_states[-1][0].float()}
 
     def result(self):
         return self.out
 
-    def weights(self):
-        return sum(p.numel() * p.element_size() for p in self.m.parameters())
+
+def load_libraries(kind):
+    """Before the model is read, so that what they take is told apart."""
+    global WanTransformer3DModel, LoraConfig, AutoencoderKLWan, CLIPVisionModel, UMT5EncoderModel
+    if kind in ("train", "sample"):
+        from diffusers import WanTransformer3DModel
+    if kind == "train":
+        from peft import LoraConfig
+    if kind in ("vae-encode", "vae-decode"):
+        from diffusers import AutoencoderKLWan
+    if kind in ("text", "image"):
+        from transformers import CLIPVisionModel, UMT5EncoderModel
+    torch.ones(64, 64) @ torch.ones(64, 64)
 
 
 def make(kind, folder, inputs, dtype):
@@ -155,11 +160,13 @@ def main():
     kind, mode, threads, folder = sys.argv[1:5]
     torch.set_num_threads(int(threads))
     dtype = torch.bfloat16 if mode in ("bf16", "compile-bf16") else torch.float32
+    load_libraries(kind)
+    runtime = memory("VmRSS")
     subject = make(kind, folder, load_file(os.path.join(folder, "inputs.safetensors")), dtype)
     if mode.startswith("compile"):
         subject.m = torch.compile(subject.m)
     forget_peak()
-    say(opened=memory("VmRSS"), weights=subject.weights())
+    say(runtime=runtime, opened=memory("VmRSS"))
     for line in sys.stdin:
         command = line.strip()
         if command == "step":
