@@ -68,7 +68,7 @@ static void print_bytes(const rs_plan_report *r, rs_arena *a)
            z->weights_present ? "" : "; the model has no weights here, only configurations");
     print_homes(z, a);
     if (z->home == RS_PLAN_HOST)
-        print_row_bytes(a, "  on the host", z->pinned, "page-locked, all blocks");
+        print_row_bytes(a, "  on the host", z->pinned, "page-locked, all blocks, once per machine");
     if (z->workspace > 0)
         print_row_bytes(a, "workspace", z->workspace, "of matrix products");
     print_row_bytes(a, "vae", z->vae, "weights");

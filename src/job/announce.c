@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "comm/agree.h"
 #include "device/queue.h"
 #include "job/job.h"
 
@@ -25,7 +26,7 @@ static rs_plan_room room_of(const rs_run_session *s)
     return r;
 }
 
-rs_status rs_session_plan(rs_run_session *s)
+static rs_status plan_alone(rs_run_session *s)
 {
     static const rs_weight_home homes[] = {[RS_PLAN_RESIDENT] = RS_HOME_RESIDENT,
                                            [RS_PLAN_MAPPED] = RS_HOME_MAPPED,
@@ -41,10 +42,41 @@ rs_status rs_session_plan(rs_run_session *s)
     o->kept = s->sizes.kept;
     s->planned = rs_max_i64(s->planned, s->sizes.total - s->sizes.clip);
     if (s->run.models.denoiser && o->home != before)
-        rs_denoiser_close(&s->run.models.denoiser); /* opened again when a job needs it */
+        rs_denoiser_close(&s->run.models.denoiser); /* opened again when all have planned */
     if (s->run.models.denoiser)
         rs_denoiser_set_kept(s->run.models.denoiser, o->kept);
     return RS_OK;
+}
+
+/* One copy on the host, if all ranks of the machine want one there: each plans for its own GPU. */
+rs_status rs_session_plan(rs_run_session *s)
+{
+    rs_status st = plan_alone(s);
+    int64_t all = st == RS_OK && s->sizes.home == RS_PLAN_HOST;
+    RS_TRY(rs_comm_agree(s->world.comm, st));
+    RS_TRY(rs_comm_allreduce(&all, s->world.node, &all, 1, RS_COMM_I64, RS_COMM_MIN,
+                             "homes on this machine"));
+    s->run.models.denoiser_opts.node = all ? s->world.node : NULL;
+    return RS_OK;
+}
+
+/* Home host: one copy where all ranks of the machine have it, else one of each. */
+static void log_host(const rs_run_session *s)
+{
+    const double USABLE = 0.9; /* the rest is the program's and the system's */
+    const rs_plan_sizes *z = &s->sizes;
+    bool shared = s->run.models.denoiser_opts.node;
+    int64_t machine = rs_plan_machine_bytes(""), all = z->pinned * (shared ? 1 : s->machine_ranks);
+    if (z->home != RS_PLAN_HOST)
+        return;
+    RS_LOG(INFO, "on the host: %s page-locked, %s", rs_bytes_text(s->arena, all),
+           s->machine_ranks == 1 ? "all blocks"
+           : shared ? rs_arena_printf(s->arena, "one copy for the %d ranks of a machine",
+                                      s->machine_ranks)
+                    : "a copy per rank");
+    if (machine > 0 && (double)all > USABLE * (double)machine)
+        RS_LOG(WARN, "home host: %s on a machine that has, or whose control group allows, %s",
+               rs_bytes_text(s->arena, all), rs_bytes_text(s->arena, machine));
 }
 
 static void log_memory(const rs_plan_sizes *z, rs_arena *a)
@@ -151,6 +183,7 @@ rs_status rs_session_announce(rs_run_session *s)
     RS_LOG(INFO, "clip %lld frames %lldx%lld = %lld tokens", (long long)c->clip.frames,
            (long long)c->clip.width, (long long)c->clip.height, (long long)z->tokens);
     log_memory(z, s->arena);
+    log_host(s);
     return rs_world_leads(&s->world) ? log_seconds(s) : RS_OK;
 }
 

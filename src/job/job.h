@@ -88,8 +88,8 @@ int64_t rs_session_lanes(const rs_config *c);
 /* What this rank runs from now on is shared by so many ranks; follows: another one leads. */
 void rs_session_use_lane(rs_run_session *s, int width, bool follows);
 
-/* Sizes under the present settings, and what the transformer is opened with or keeps from now on.
- */
+/* Collective. Sizes under the present settings, and what the transformer is opened with or keeps
+ * from now on. */
 rs_status rs_session_plan(rs_run_session *s) RS_NODISCARD;
 /* Does a thread decode the media of the next video (cluster.ahead)? */
 bool rs_session_reads_ahead(const rs_run_session *s);

@@ -113,12 +113,13 @@ static void t_stopped_rank_does_not_answer(void)
 static void t_watchdog_makes_no_mpi_calls(void)
 {
     char *out, *missing;
-    T_EQ_I(t_shell(&missing,
-                   "cd '%s' && grep -ohE '\\bMPI_[A-Z][a-z_]+ ?\\(' src/comm/*.[ch] | "
-                   "sed 's/MPI_//; s/ *(//' | sort -u | while read -r f; do "
-                   "[ $f = Abort ] || grep -q \"NOTED($f,\" tests/dist/ranks_mpi.c || echo $f; done",
-                   RS_SOURCE_DIR),
-           0);
+    T_EQ_I(
+        t_shell(&missing,
+                "cd '%s' && grep -ohE '\\bMPI_[A-Z][a-z_]+ ?\\(' src/comm/*.[ch] | "
+                "sed 's/MPI_//; s/ *(//' | sort -u | while read -r f; do "
+                "[ $f = Abort ] || grep -q \"NOTED($f,\" tests/dist/ranks_mpi.c || echo $f; done",
+                RS_SOURCE_DIR),
+        0);
     T_CHECKF(missing[0] == 0, "no wrapper of: %s", missing);
     int rc = steps(&out, 3, "rank=1,op=allgather,call=3,do=hang", 1, 3);
     T_CHECKF(rc == 7 && strstr(out, "W rank 0 of 3: waited 1.") &&
