@@ -299,6 +299,8 @@ cudaError_t cudaHostRegister(void *p, size_t bytes, unsigned)
     guard g(g_lock);
     if (!p || bytes == 0)
         return set_error(cudaErrorInvalidValue);
+    if (setting("EMU_REGISTER", 1) == 0)
+        return set_error(cudaErrorMemoryAllocation);
     if (where_is(p) != OF_HOST || where_is((char *)p + bytes - 1) != OF_HOST)
         return set_error(cudaErrorHostMemoryAlreadyRegistered);
     g_pinned[(char *)p] = bytes;

@@ -66,6 +66,7 @@ rs_emu_host_program(device ${CMAKE_SOURCE_DIR}/tests/unit/test_device.c)
 rs_emu_host_program(weights ${CMAKE_SOURCE_DIR}/tests/model/test_weights.c)
 rs_emu_test(gemm_types emu_gemm_types)
 rs_emu_test(data bash ${CMAKE_CURRENT_LIST_DIR}/test_data.sh $<TARGET_FILE:emu_data>)
+rs_emu_test(host bash ${CMAKE_CURRENT_LIST_DIR}/test_host.sh $<TARGET_FILE:dist_ranks>)
 # Not emulated: cuDNN itself, without a GPU. Its libraries are beside the headers, if anywhere.
 rs_emu_test(cudnn bash ${CMAKE_CURRENT_LIST_DIR}/test_cudnn.sh $<TARGET_FILE:emu_cudnn>
   ${RS_CUDA_INCLUDE}/../lib)
