@@ -327,6 +327,7 @@ static ncclConfig_t config_of(const rs_comm_data_opts *o)
 {
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
+    config.splitShare = o->share ? 1 : 0;
     if (o->blocks > 0)
         config.maxCTAs = o->blocks;
     return config;

@@ -21,8 +21,9 @@ static rs_plan_room room_of(const rs_run_session *s)
     r.gpu = true;
     r.ranks = 1;
     r.machine = (int64_t)all;
+    r.lane = rs_comm_size(s->world.gang);
     if (r.limit == 0)
-        r.limit = (int64_t)(USABLE * (double)(room + rs_device_bytes(s->dev)));
+        r.limit = s->twins_taken + (int64_t)(USABLE * (double)(room + rs_device_bytes(s->dev)));
     return r;
 }
 
@@ -40,7 +41,7 @@ static rs_status plan_alone(rs_run_session *s)
     RS_TRY(rs_plan_sizes_make(&s->sizes, c, s->catalog, &room, sizeof(float), gang));
     o->home = homes[s->sizes.home];
     o->kept = s->sizes.kept;
-    s->planned = rs_max_i64(s->planned, s->sizes.total - s->sizes.clip);
+    s->planned = rs_max_i64(s->planned, s->sizes.total - s->sizes.clip - s->sizes.twins);
     if (s->run.models.denoiser && o->home != before)
         rs_denoiser_close(&s->run.models.denoiser); /* opened again when all have planned */
     if (s->run.models.denoiser)
@@ -58,6 +59,18 @@ rs_status rs_session_plan(rs_run_session *s)
                              "homes on this machine"));
     s->run.models.denoiser_opts.node = all ? s->world.node : NULL;
     return RS_OK;
+}
+
+static void log_twins(const rs_run_session *s)
+{
+    const char *taken = rs_bytes_text(s->arena, s->twins_taken);
+    const char *planned = rs_bytes_text(s->arena, s->sizes.twins);
+    if (s->twins_taken > s->sizes.twins)
+        RS_LOG(WARN, "communicators of NCCL take %s of the device, planned were %s", taken,
+               planned);
+    else if (s->twins_taken > 0)
+        RS_LOG(DETAIL, "communicators of NCCL take %s of the device, of %s planned", taken,
+               planned);
 }
 
 /* Home host: one copy where all ranks of the machine have it, else one of each. */
@@ -94,6 +107,7 @@ static void log_memory(const rs_plan_sizes *z, rs_arena *a)
         {"companions", z->companions},
         {"clip", z->clip},
         {"workspace", z->workspace},
+        {"communicators", z->twins},
     };
     rs_strbuf text = rs_strbuf_on(a);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -184,6 +198,7 @@ rs_status rs_session_announce(rs_run_session *s)
            (long long)c->clip.width, (long long)c->clip.height, (long long)z->tokens);
     log_memory(z, s->arena);
     log_host(s);
+    log_twins(s);
     return rs_world_leads(&s->world) ? log_seconds(s) : RS_OK;
 }
 

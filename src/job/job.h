@@ -63,6 +63,7 @@ typedef struct rs_run_session {
     rs_arena *arena;
     int machine_ranks;           /* ranks of the world on this machine */
     int cores;                   /* of it for this rank */
+    int64_t twins_taken;         /* device bytes of NCCL's communicators (job/twins.h) */
     rs_plan_sizes sizes;         /* of the present settings; what the models are opened with */
     rs_plan_prediction expected; /* rank 0: seconds under the present settings */
     int64_t planned;             /* bytes on the device, of the largest settings so far */

@@ -23,6 +23,7 @@ typedef struct rs_plan_room {
     int64_t ranks;   /* that share it */
     int64_t limit;   /* memory.limit in bytes per rank; 0: a share of the machine */
     bool gpu;        /* device memory is not the host's */
+    int64_t lane;    /* ranks that a lane may have, of a GPU each */
 } rs_plan_room;
 
 /* Of this machine, by /proc/meminfo and the limits of this process's cgroups (version 1 or 2) under
@@ -67,6 +68,7 @@ typedef struct rs_plan_sizes {
     int64_t adapter;    /* factors, gradients and moments; frozen ones beneath it */
     int64_t clip;       /* frames and latents on the host; 0 with a GPU */
     int64_t workspace;  /* of a GPU's ops */
+    int64_t twins;      /* of NCCL's communicators, at most (job/twins.h) */
     int64_t pinned;     /* page-locked on the host, home host: once for all ranks of a machine */
     int64_t total;      /* most that is held at once */
     int64_t checkpoint; /* file: factors and moments */

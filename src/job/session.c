@@ -5,12 +5,11 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "comm/agree.h"
-#include "comm/device_data.h"
-#include "device/queue.h"
 #include "device/select.h"
 #include "job/check.h"
 #include "job/job.h"
 #include "job/limit.h"
+#include "job/twins.h"
 
 static rs_status identify_files(rs_run *run, rs_hash *h)
 {
@@ -112,35 +111,11 @@ rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config
     return RS_OK;
 }
 
-/* Collective. On GPUs weights and tokens travel between their memories: gathers on a queue of their
- * own beside the ops, exchanges of a lane in line with them. */
-static rs_status attach_devices(rs_run_session *s)
-{
-    enum { GATHER_BLOCKS = 16 }; /* the other multiprocessors go on computing */
-    const rs_world *w = &s->world;
-    rs_comm_data_opts gather = {.stream = rs_device_queue(s->dev, RS_QUEUE_GATHER),
-                                .blocks = GATHER_BLOCKS};
-    rs_comm_data_opts exchange = {.stream = rs_device_queue(s->dev, RS_QUEUE_COMPUTE),
-                                  .enqueue = true};
-    if (rs_device_host_memory(s->dev))
-        return RS_OK;
-    if (w->gang && rs_comm_size(w->gang) > 1)
-        RS_TRY(rs_comm_attach(w->gang, &gather));
-    for (int i = 1; i < RS_WIDTHS; i++) {
-        const rs_world_lane *l = &w->lanes[i];
-        if (l->lane && rs_comm_size(l->lane) > 1)
-            RS_TRY(rs_comm_attach(l->lane, &exchange));
-        if (l->half && rs_comm_size(l->half) > 1)
-            RS_TRY(rs_comm_attach_part(l->half, l->lane, &exchange));
-    }
-    return RS_OK;
-}
-
 static rs_status open_models(rs_run_session *s, int cores)
 {
     rs_status st = rs_run_open_models(&s->run.models, &s->dev, s->cfg, cores, s->world.gang);
     RS_TRY(rs_comm_agree(s->world.comm, st)); /* attaching takes all of a gang */
-    RS_TRY(rs_comm_agree(s->world.comm, attach_devices(s)));
+    RS_TRY(rs_twins_attach(&s->twins_taken, &s->world, s->dev, s->cfg));
     rs_session_use_lane(s, s->world.width, !rs_world_leads_lane(&s->world));
     s->run.models.denoiser_opts.lane = s->run.lane;
     RS_TRY(rs_session_plan(s));
@@ -286,11 +261,7 @@ void rs_session_close(rs_run_session *s)
     rs_session_account(s);
     rs_live_close(&s->run.live);
     rs_models_close(&s->run.models);
-    for (int i = 1; i < RS_WIDTHS; i++) {
-        rs_comm_detach(s->world.lanes[i].half);
-        rs_comm_detach(s->world.lanes[i].lane);
-    }
-    rs_comm_detach(s->world.gang);
+    rs_twins_detach(&s->world);
     rs_device_destroy(&s->dev);
     rs_tenancy_close(&s->tenancy);
     rs_catalog_destroy(&s->catalog);

@@ -38,6 +38,7 @@ void rs_world_close(rs_world *w)
         rs_comm_close(&w->lanes[i].half);
         rs_comm_close(&w->lanes[i].lane);
     }
+    rs_comm_close(&w->lanes_of_gang);
     rs_comm_close(&w->node);
     rs_comm_close(&w->gang);
     rs_dealloc(w->gang_of);
@@ -130,6 +131,8 @@ rs_status rs_world_make_lanes(rs_world *w, int64_t width)
     int gang = w->gang ? rs_comm_size(w->gang) : w->size;
     if (width == 1)
         return RS_OK;
+    int64_t colour = w->gang_of ? w->gang_of[w->rank] : 0;
+    RS_TRY(rs_comm_split(&w->lanes_of_gang, w->comm, rs_i32(colour), w->rank, "lanes of a gang"));
     if (width == 0)
         return make_all_lanes(w);
     if (w->size % width || gang % width)

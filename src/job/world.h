@@ -24,6 +24,7 @@ typedef struct rs_world {
     rs_comm *gang;    /* the ranks that share one copy of the weights with this one; NULL: none */
     int64_t *gang_of; /* (size) number of every rank's gang, rising */
     rs_comm *node;    /* the ranks of this machine */
+    rs_comm *lanes_of_gang; /* the gang again, of which lanes are parts; NULL: there are none */
     rs_world_lane lanes[RS_WIDTHS]; /* of 1 (empty), 2, 4 and 8 ranks; those that are used */
     int rank, size;
     int width; /* ranks of a lane; 1 where it is found anew for every stage */

@@ -174,6 +174,16 @@ void device_free(void *p)
 }
 } // namespace
 
+bool device_reserve(long long bytes)
+{
+    guard g(g_lock);
+    arena_make();
+    if (bytes > 0 && g_arena.held + (size_t)bytes > g_arena.limit)
+        return false;
+    g_arena.held += (size_t)bytes;
+    return true;
+}
+
 void arena_open()
 {
     if (g_arena.opened++ == 0)
