@@ -147,13 +147,17 @@ typedef struct rs_wshard {
     size_t *parts;  /* (ranks) scratch: bytes of every rank's part of one block */
     size_t most;    /* largest image: what is converted lies behind it in a ring entry */
     rs_tensor *src; /* (block_slots) scratch */
+    rs_comm_request *request; /* of the gather under way, */
+    double since;             /* which began then */
 } rs_wshard;
 
 /* Reads this rank's parts, and nothing else of the blocks, from the file. */
 rs_status rs_wshard_open(rs_wshard *s, rs_wstream *w, rs_comm *gang) RS_NODISCARD;
 void rs_wshard_close(rs_wshard *s, rs_wstream *w);
-/* Collective over the gang: the whole block into the entry, ready for use. */
-rs_status rs_wshard_gather(rs_wshard *s, rs_wstream *w, int block, rs_wentry *e) RS_NODISCARD;
+/* Collective over the gang: the whole block into the entry. It is under way after begin, and there,
+ * ready for use, after end, which follows begin. */
+rs_status rs_wshard_begin(rs_wshard *s, rs_wstream *w, int block, rs_wentry *e) RS_NODISCARD;
+rs_status rs_wshard_end(rs_wshard *s, rs_wstream *w, int block, rs_wentry *e) RS_NODISCARD;
 
 /* ---- stream_gang.c ---- */
 
