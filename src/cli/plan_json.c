@@ -28,6 +28,7 @@ static void write_bytes(rs_jsonw *w, const rs_plan_sizes *z)
         {"activations_batch", z->together},
         {"clip", z->clip},
         {"workspace", z->workspace},
+        {"communicators", z->twins},
         {"pinned_on_host", z->home == RS_PLAN_HOST ? z->pinned : 0},
         {"total", z->total},
         {"budget", z->budget},

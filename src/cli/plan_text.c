@@ -68,9 +68,11 @@ static void print_bytes(const rs_plan_report *r, rs_arena *a)
            z->weights_present ? "" : "; the model has no weights here, only configurations");
     print_homes(z, a);
     if (z->home == RS_PLAN_HOST)
-        print_row_bytes(a, "  on the host", z->pinned, "page-locked, all blocks");
+        print_row_bytes(a, "  on the host", z->pinned, "page-locked, all blocks, once per machine");
     if (z->workspace > 0)
         print_row_bytes(a, "workspace", z->workspace, "of matrix products");
+    if (z->twins > 0)
+        print_row_bytes(a, "communicators", z->twins, "of NCCL, at most");
     print_row_bytes(a, "vae", z->vae, "weights");
     print_row_bytes(a, "vae, buffers", z->vae_work, "of encoding or decoding");
     print_row_bytes(a, "text encoder", z->text, "ring of two blocks, buffers");

@@ -13,7 +13,7 @@ enum { FLIGHTS = 64 };
 
 /* A collective on the stream that nobody waits for. */
 typedef struct flight {
-    cudaEvent_t done;
+    cudaEvent_t begun, done;
     rs_comm_request request; /* a copy, for the watchdog */
     rs_comm_mark mark;
 } flight;
@@ -156,20 +156,35 @@ static void unmark(rs_comm_shared *s, rs_comm_mark *m)
         *at = m->next;
 }
 
-/* Under the board's lock: collectives that have ended leave the list. */
+static flight *flight_at(nccl_state *s, int i)
+{
+    return &s->flights[(s->first + i) % FLIGHTS];
+}
+
+static bool has_passed(cudaEvent_t e)
+{
+    return cudaEventQuery(e) != cudaErrorNotReady;
+}
+
+/* Under the board's lock: collectives that have ended leave the list; what the device has come to.
+ */
 static void reap(rs_comm *c)
 {
     nccl_state *s = c->state;
-    while (s && s->n > 0 &&
-           (s->stopped || cudaEventQuery(s->flights[s->first].done) != cudaErrorNotReady)) {
-        unmark(c->shared, &s->flights[s->first].mark);
+    while (s && s->n > 0 && (s->stopped || has_passed(flight_at(s, 0)->done))) {
+        unmark(c->shared, &flight_at(s, 0)->mark);
+        if (!s->stopped)
+            c->begun = c->ended = flight_at(s, 0)->request.number;
         s->first = (s->first + 1) % FLIGHTS;
         s->n--;
     }
+    for (int i = 0; s && i < s->n && has_passed(flight_at(s, i)->begun); i++)
+        c->begun = flight_at(s, i)->request.number;
 }
 
-/* The oldest place becomes free only when its collective has ended. */
-static flight *take_off(rs_comm *c)
+/* The place behind the newest; the oldest becomes free only when its collective has ended. It is
+ * in the ring when `watch` has put it there: before, its events are those of an older one. */
+static flight *next_place(rs_comm *c)
 {
     nccl_state *s = c->state;
     flight *f = NULL;
@@ -177,7 +192,7 @@ static flight *take_off(rs_comm *c)
         pthread_mutex_lock(&c->shared->board);
         reap(c);
         if (s->n < FLIGHTS)
-            f = &s->flights[(s->first + s->n++) % FLIGHTS];
+            f = flight_at(s, s->n);
         pthread_mutex_unlock(&c->shared->board);
     }
     return f;
@@ -185,9 +200,11 @@ static flight *take_off(rs_comm *c)
 
 static void watch(rs_comm *c, rs_comm_request *r, flight *f)
 {
+    nccl_state *s = c->state;
     f->request = *r;
     f->mark = (rs_comm_mark){.request = &f->request, .since = rs_now()};
     pthread_mutex_lock(&c->shared->board);
+    s->n++;
     f->mark.next = c->shared->marks;
     c->shared->marks = &f->mark;
     pthread_mutex_unlock(&c->shared->board);
@@ -206,7 +223,8 @@ static rs_status nccl_start(rs_comm *c, rs_comm_request *r)
     RS_TRY(cuda_try(cudaSetDevice(s->device), "current device"));
     if (stopped(c))
         return RS_FAIL(PEER, "nccl: stopped");
-    flight *f = take_off(c);
+    flight *f = next_place(c);
+    RS_TRY(cuda_try(cudaEventRecord(f->begun, s->stream), "event"));
     rs_comm_mark_add(r, &mark);
     rs_status st = enqueue(c, s, &r->call);
     rs_comm_mark_remove(r, &mark);
@@ -248,6 +266,17 @@ static void nccl_stop(rs_comm *c)
         (void)ncclCommAbort(s->comm);
 }
 
+static void state_free(nccl_state *s)
+{
+    for (int i = 0; i < FLIGHTS; i++) {
+        if (s->flights[i].begun)
+            cudaEventDestroy(s->flights[i].begun);
+        if (s->flights[i].done)
+            cudaEventDestroy(s->flights[i].done);
+    }
+    rs_dealloc(s);
+}
+
 static void nccl_close(rs_comm *c)
 {
     nccl_state *s = c->state;
@@ -263,10 +292,7 @@ static void nccl_close(rs_comm *c)
         unmark(c->shared, &s->flights[s->first].mark);
     c->state = NULL;
     pthread_mutex_unlock(&c->shared->board);
-    for (int i = 0; i < FLIGHTS; i++)
-        if (s->flights[i].done)
-            cudaEventDestroy(s->flights[i].done);
-    rs_dealloc(s);
+    state_free(s);
 }
 
 static const rs_comm_ops k_nccl = {
@@ -289,9 +315,11 @@ static rs_status state_new(nccl_state **out, const rs_comm_data_opts *o)
     s->stream = o->stream;
     s->enqueue = o->enqueue;
     RS_TRY(cuda_try(cudaGetDevice(&s->device), "current device"));
-    for (int i = 0; i < FLIGHTS; i++)
-        RS_TRY(cuda_try(cudaEventCreateWithFlags(&s->flights[i].done, cudaEventDisableTiming),
-                        "event"));
+    for (int i = 0; i < FLIGHTS; i++) {
+        flight *f = &s->flights[i];
+        RS_TRY(cuda_try(cudaEventCreateWithFlags(&f->begun, cudaEventDisableTiming), "event"));
+        RS_TRY(cuda_try(cudaEventCreateWithFlags(&f->done, cudaEventDisableTiming), "event"));
+    }
     return RS_OK;
 }
 
@@ -299,6 +327,7 @@ static ncclConfig_t config_of(const rs_comm_data_opts *o)
 {
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
+    config.splitShare = o->share ? 1 : 0;
     if (o->blocks > 0)
         config.maxCTAs = o->blocks;
     return config;
@@ -308,10 +337,7 @@ static void give_up(nccl_state *s)
 {
     if (s->comm)
         (void)ncclCommAbort(s->comm);
-    for (int i = 0; i < FLIGHTS; i++)
-        if (s->flights[i].done)
-            cudaEventDestroy(s->flights[i].done);
-    rs_dealloc(s);
+    state_free(s);
 }
 
 static void finish(rs_comm *c, nccl_state *s)

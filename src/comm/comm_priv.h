@@ -81,7 +81,8 @@ typedef struct rs_comm_ops {
     rs_status (*derive)(rs_comm *out, rs_comm *c, const rs_comm_members *m);
     void (*abort)(rs_comm *c, int exit_code, const char *message);
     void (*close)(rs_comm *c);
-    /* Twins only (device_data.h). reap, under the board's lock: marks of what has ended go. */
+    /* Twins only (device_data.h). reap, under the board's lock: marks of what has ended go, begun
+     * and ended are brought up to date. */
     void (*reap)(rs_comm *c);
     void (*stop)(rs_comm *c);
     bool processes; /* a rank is a process */
@@ -122,11 +123,13 @@ struct rs_comm {
     void *state;
     rs_comm_shared *shared;
     bool owns_shared; /* the world */
-    bool quiet;       /* the watchdog's own: no layers, no marks */
+    bool quiet;       /* the watchdog's, to end together: no layers, no marks */
     int rank, size;
     int *world_rank; /* (P) */
     uint64_t id;     /* equal on all its ranks */
     int64_t calls;   /* collectives started; under board */
+    int64_t begun;   /* twins: the newest that the device has come to; under board */
+    int64_t ended;   /* and that it has ended */
     int64_t splits;
     rs_comm_op last; /* the newest collective */
     void *work;      /* allreduce's, in space */

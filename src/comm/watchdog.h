@@ -4,7 +4,14 @@
  *   rank 2 of 4: waited 30.0 s in allgather (block stream), call 17 of world; rank 1 has not
  * arrived (it is not in a call; its last one here was barrier, call 16) Who has not arrived it
  * learns from the watchdogs of the other ranks: they answer also while their ranks compute or hang.
- * A rank that is stopped or cut off "does not answer".
+ * A rank that is stopped or cut off "does not answer". Of a collective of device memory it is told
+ * who has not enqueued it, and whose device has not come to it.
+ *
+ * Once started it makes no MPI calls: it knows this rank by the numbers of its own calls, and talks
+ * to the others by datagrams (UDP). The one exception is MPI_Abort, at the end of all, which has
+ * ten seconds; a rank that is told of the end and is still there three seconds later ends itself.
+ * NCCL is aborted before. Where there are no datagrams it says so, and whoever waits is known, but
+ * not for whom.
  *
  * Waits only: a rank that computes for ever is named by those who wait for it. rs_comm_receive is
  * watched too: who may wait long by design polls with rs_comm_probe. */
@@ -21,12 +28,12 @@ typedef struct rs_watchdog_opts {
     int exit_code;    /* then */
 } rs_watchdog_opts;
 
-/* Collective over the world c, before other threads use it. The watchdog talks over a communicator
- * of its own, which faults and traces leave alone. */
+/* Collective over the world c, before other threads use it. Addresses are exchanged over a part of
+ * c which faults and traces leave alone. */
 rs_status rs_watchdog_start(rs_watchdog **out, rs_comm *c,
                             const rs_watchdog_opts *opts) RS_NODISCARD;
-/* Collective, not watched itself: when all ranks are done and before c is closed. Accepts NULL,
- * nulls the pointer. */
+/* Collective, not watched itself: when all ranks are done and before c is closed. Others are
+ * answered until all have come. Accepts NULL, nulls the pointer. */
 void rs_watchdog_stop(rs_watchdog **w);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "comm/agree.h"
 #include "device/queue.h"
 #include "job/job.h"
 
@@ -20,12 +21,13 @@ static rs_plan_room room_of(const rs_run_session *s)
     r.gpu = true;
     r.ranks = 1;
     r.machine = (int64_t)all;
+    r.lane = rs_comm_size(s->world.gang);
     if (r.limit == 0)
-        r.limit = (int64_t)(USABLE * (double)(room + rs_device_bytes(s->dev)));
+        r.limit = s->twins_taken + (int64_t)(USABLE * (double)(room + rs_device_bytes(s->dev)));
     return r;
 }
 
-rs_status rs_session_plan(rs_run_session *s)
+static rs_status plan_alone(rs_run_session *s)
 {
     static const rs_weight_home homes[] = {[RS_PLAN_RESIDENT] = RS_HOME_RESIDENT,
                                            [RS_PLAN_MAPPED] = RS_HOME_MAPPED,
@@ -39,12 +41,55 @@ rs_status rs_session_plan(rs_run_session *s)
     RS_TRY(rs_plan_sizes_make(&s->sizes, c, s->catalog, &room, sizeof(float), gang));
     o->home = homes[s->sizes.home];
     o->kept = s->sizes.kept;
-    s->planned = rs_max_i64(s->planned, s->sizes.total - s->sizes.clip);
+    s->planned = rs_max_i64(s->planned, s->sizes.total - s->sizes.clip - s->sizes.twins);
     if (s->run.models.denoiser && o->home != before)
-        rs_denoiser_close(&s->run.models.denoiser); /* opened again when a job needs it */
+        rs_denoiser_close(&s->run.models.denoiser); /* opened again when all have planned */
     if (s->run.models.denoiser)
         rs_denoiser_set_kept(s->run.models.denoiser, o->kept);
     return RS_OK;
+}
+
+/* One copy on the host, if all ranks of the machine want one there: each plans for its own GPU. */
+rs_status rs_session_plan(rs_run_session *s)
+{
+    rs_status st = plan_alone(s);
+    int64_t all = st == RS_OK && s->sizes.home == RS_PLAN_HOST;
+    RS_TRY(rs_comm_agree(s->world.comm, st));
+    RS_TRY(rs_comm_allreduce(&all, s->world.node, &all, 1, RS_COMM_I64, RS_COMM_MIN,
+                             "homes on this machine"));
+    s->run.models.denoiser_opts.node = all ? s->world.node : NULL;
+    return RS_OK;
+}
+
+static void log_twins(const rs_run_session *s)
+{
+    const char *taken = rs_bytes_text(s->arena, s->twins_taken);
+    const char *planned = rs_bytes_text(s->arena, s->sizes.twins);
+    if (s->twins_taken > s->sizes.twins)
+        RS_LOG(WARN, "communicators of NCCL take %s of the device, planned were %s", taken,
+               planned);
+    else if (s->twins_taken > 0)
+        RS_LOG(DETAIL, "communicators of NCCL take %s of the device, of %s planned", taken,
+               planned);
+}
+
+/* Home host: one copy where all ranks of the machine have it, else one of each. */
+static void log_host(const rs_run_session *s)
+{
+    const double USABLE = 0.9; /* the rest is the program's and the system's */
+    const rs_plan_sizes *z = &s->sizes;
+    bool shared = s->run.models.denoiser_opts.node;
+    int64_t machine = rs_plan_machine_bytes(""), all = z->pinned * (shared ? 1 : s->machine_ranks);
+    if (z->home != RS_PLAN_HOST)
+        return;
+    RS_LOG(INFO, "on the host: %s page-locked, %s", rs_bytes_text(s->arena, all),
+           s->machine_ranks == 1 ? "all blocks"
+           : shared ? rs_arena_printf(s->arena, "one copy for the %d ranks of a machine",
+                                      s->machine_ranks)
+                    : "a copy per rank");
+    if (machine > 0 && (double)all > USABLE * (double)machine)
+        RS_LOG(WARN, "home host: %s on a machine that has, or whose control group allows, %s",
+               rs_bytes_text(s->arena, all), rs_bytes_text(s->arena, machine));
 }
 
 static void log_memory(const rs_plan_sizes *z, rs_arena *a)
@@ -62,6 +107,7 @@ static void log_memory(const rs_plan_sizes *z, rs_arena *a)
         {"companions", z->companions},
         {"clip", z->clip},
         {"workspace", z->workspace},
+        {"communicators", z->twins},
     };
     rs_strbuf text = rs_strbuf_on(a);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -151,6 +197,8 @@ rs_status rs_session_announce(rs_run_session *s)
     RS_LOG(INFO, "clip %lld frames %lldx%lld = %lld tokens", (long long)c->clip.frames,
            (long long)c->clip.width, (long long)c->clip.height, (long long)z->tokens);
     log_memory(z, s->arena);
+    log_host(s);
+    log_twins(s);
     return rs_world_leads(&s->world) ? log_seconds(s) : RS_OK;
 }
 

@@ -63,6 +63,7 @@ typedef struct rs_run_session {
     rs_arena *arena;
     int machine_ranks;           /* ranks of the world on this machine */
     int cores;                   /* of it for this rank */
+    int64_t twins_taken;         /* device bytes of NCCL's communicators (job/twins.h) */
     rs_plan_sizes sizes;         /* of the present settings; what the models are opened with */
     rs_plan_prediction expected; /* rank 0: seconds under the present settings */
     int64_t planned;             /* bytes on the device, of the largest settings so far */
@@ -88,8 +89,8 @@ int64_t rs_session_lanes(const rs_config *c);
 /* What this rank runs from now on is shared by so many ranks; follows: another one leads. */
 void rs_session_use_lane(rs_run_session *s, int width, bool follows);
 
-/* Sizes under the present settings, and what the transformer is opened with or keeps from now on.
- */
+/* Collective. Sizes under the present settings, and what the transformer is opened with or keeps
+ * from now on. */
 rs_status rs_session_plan(rs_run_session *s) RS_NODISCARD;
 /* Does a thread decode the media of the next video (cluster.ahead)? */
 bool rs_session_reads_ahead(const rs_run_session *s);

@@ -169,7 +169,7 @@ rs_status rs_plan_sizes_on(rs_plan_sizes *z, const rs_config *c, const rs_catalo
 {
     enum { WIDEST = 8 };
     const double GAIN = 1.05, USABLE = 0.95; /* of what is free; the rest is lost between blocks */
-    rs_plan_room room = {.machine = r->memory, .ranks = 1};
+    rs_plan_room room = {.machine = r->memory, .ranks = 1, .lane = ranks};
     room.limit =
         (int64_t)(c->memory.limit > 0 ? c->memory.limit * 1e9 : USABLE * (double)r->memory);
     RS_TRY(rs_plan_sizes_make(z, c, catalog, &room, r->value_bytes, 0));

@@ -4,6 +4,7 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "job/job.h"
+#include "job/twins.h"
 #include "sched/director.h"
 #include "stage/samples.h"
 #include "stage/stage.h"
@@ -364,7 +365,8 @@ static void add_activations(maker *k)
         z->block_attention = train_bytes(k, (rs_kept){.attention = 1}) - least;
     }
     int64_t others = z->vae + z->vae_work + z->text + z->image;
-    int64_t fixed = z->weights[z->home] + z->conditions + z->adapter + z->clip + z->workspace;
+    int64_t fixed =
+        z->weights[z->home] + z->conditions + z->adapter + z->clip + z->workspace + z->twins;
     if (!k->gpu) /* which keeps one or the other (rs_models_rest) */
         fixed += others;
     add_batch(k, fixed);
@@ -412,6 +414,7 @@ rs_status rs_plan_sizes_make(rs_plan_sizes *z, const rs_config *c, const rs_cata
     }
     if (st == RS_OK) {
         add_bytes(&k);
+        z->twins = k.gpu ? rs_twins_bytes(c, gang, room->lane) : 0;
         add_budget(z, room);
         add_activations(&k);
         if (k.gpu && !z->fits && z->home == RS_PLAN_RESIDENT &&

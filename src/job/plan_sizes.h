@@ -10,7 +10,7 @@
 typedef enum rs_plan_home {
     RS_PLAN_RESIDENT, /* every block on the device */
     RS_PLAN_MAPPED,   /* in their files; what is not fp32 is converted into a ring of two blocks */
-    RS_PLAN_HOST,     /* page-locked on the host, two blocks on the device */
+    RS_PLAN_HOST,     /* page-locked on the host, once per machine; two blocks on the device */
     RS_PLAN_SHARDED,  /* 1/S of every block, and two whole ones */
     RS_PLAN_HOMES
 } rs_plan_home;
@@ -23,6 +23,7 @@ typedef struct rs_plan_room {
     int64_t ranks;   /* that share it */
     int64_t limit;   /* memory.limit in bytes per rank; 0: a share of the machine */
     bool gpu;        /* device memory is not the host's */
+    int64_t lane;    /* ranks that a lane may have, of a GPU each */
 } rs_plan_room;
 
 /* Of this machine, by /proc/meminfo and the limits of this process's cgroups (version 1 or 2) under
@@ -67,7 +68,8 @@ typedef struct rs_plan_sizes {
     int64_t adapter;    /* factors, gradients and moments; frozen ones beneath it */
     int64_t clip;       /* frames and latents on the host; 0 with a GPU */
     int64_t workspace;  /* of a GPU's ops */
-    int64_t pinned;     /* page-locked on the host, home host */
+    int64_t twins;      /* of NCCL's communicators, at most (job/twins.h) */
+    int64_t pinned;     /* page-locked on the host, home host: once for all ranks of a machine */
     int64_t total;      /* most that is held at once */
     int64_t checkpoint; /* file: factors and moments */
 

@@ -5,29 +5,35 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "comm/agree.h"
-#include "comm/device_data.h"
-#include "device/queue.h"
 #include "device/select.h"
 #include "job/check.h"
 #include "job/job.h"
 #include "job/limit.h"
+#include "job/twins.h"
 
-static rs_status identify_model(rs_run *run)
+static rs_status identify_files(rs_run *run, rs_hash *h)
 {
     static const char *const encoders[] = {"text_encoder", "image_encoder", "tokenizer"};
     const char *dir = run->models.dir;
-    rs_denoiser *m;
-    rs_hash h;
     RS_TRY(rs_model_component_id(run->transformer_id, dir, "transformer"));
     RS_TRY(rs_model_component_id(run->vae_id, dir, "vae"));
-    rs_hash_init(&h);
+    rs_hash_init(h);
     for (int i = 0; i < 3; i++) {
         char hex[RS_HASH_HEX];
         RS_TRY(rs_model_component_id(hex, dir, encoders[i]));
-        rs_hash_string(&h, hex);
+        rs_hash_string(h, hex);
     }
-    /* ingest cuts prompts to the transformer's text length and encodes no image for one without
-     * image rows */
+    return RS_OK;
+}
+
+/* Collective: ranks that share weights open them together. Ingest cuts prompts to the transformer's
+ * text length and encodes no image for one without image rows. */
+static rs_status identify_model(rs_run_session *s)
+{
+    rs_run *run = &s->run;
+    rs_denoiser *m;
+    rs_hash h;
+    RS_TRY(rs_comm_agree(s->world.comm, identify_files(run, &h)));
     RS_TRY(rs_models_denoiser(&run->models, &m));
     rs_hash_i64(&h, rs_denoiser_get_info(m)->text_len);
     rs_hash_i64(&h, rs_denoiser_get_info(m)->image_dim);
@@ -105,39 +111,15 @@ rs_status rs_run_open_models(rs_models *models, rs_device **dev, const rs_config
     return RS_OK;
 }
 
-/* Collective. On GPUs weights and tokens travel between their memories: gathers on a queue of their
- * own beside the ops, exchanges of a lane in line with them. */
-static rs_status attach_devices(rs_run_session *s)
-{
-    enum { GATHER_BLOCKS = 16 }; /* the other multiprocessors go on computing */
-    const rs_world *w = &s->world;
-    rs_comm_data_opts gather = {.stream = rs_device_queue(s->dev, RS_QUEUE_GATHER),
-                                .blocks = GATHER_BLOCKS};
-    rs_comm_data_opts exchange = {.stream = rs_device_queue(s->dev, RS_QUEUE_COMPUTE),
-                                  .enqueue = true};
-    if (rs_device_host_memory(s->dev))
-        return RS_OK;
-    if (w->gang && rs_comm_size(w->gang) > 1)
-        RS_TRY(rs_comm_attach(w->gang, &gather));
-    for (int i = 1; i < RS_WIDTHS; i++) {
-        const rs_world_lane *l = &w->lanes[i];
-        if (l->lane && rs_comm_size(l->lane) > 1)
-            RS_TRY(rs_comm_attach(l->lane, &exchange));
-        if (l->half && rs_comm_size(l->half) > 1)
-            RS_TRY(rs_comm_attach_part(l->half, l->lane, &exchange));
-    }
-    return RS_OK;
-}
-
 static rs_status open_models(rs_run_session *s, int cores)
 {
     rs_status st = rs_run_open_models(&s->run.models, &s->dev, s->cfg, cores, s->world.gang);
     RS_TRY(rs_comm_agree(s->world.comm, st)); /* attaching takes all of a gang */
-    RS_TRY(attach_devices(s));
+    RS_TRY(rs_twins_attach(&s->twins_taken, &s->world, s->dev, s->cfg));
     rs_session_use_lane(s, s->world.width, !rs_world_leads_lane(&s->world));
     s->run.models.denoiser_opts.lane = s->run.lane;
     RS_TRY(rs_session_plan(s));
-    return identify_model(&s->run);
+    return identify_model(s);
 }
 
 static const char *log_path(const rs_run_session *s)
@@ -188,7 +170,8 @@ rs_status rs_session_open(rs_run_session *s, const rs_run_opts *o)
     RS_TRY(rs_comm_agree(c, rs_world_make_lanes(&s->world, rs_session_lanes(s->cfg))));
     RS_TRY(share_deadline(s));
     RS_TRY(rs_comm_agree(c, rs_limit_arm(s->deadline - s->cfg->cluster.margin)));
-    RS_TRY(rs_comm_agree(c, rs_world_neighbours(&s->machine_ranks, &s->world)));
+    RS_TRY(rs_comm_agree(c, rs_world_make_node(&s->world)));
+    s->machine_ranks = rs_comm_size(s->world.node);
     s->run =
         (rs_run){.cfg = s->cfg, .catalog = s->catalog, .output = s->cfg->output, .stop = o->stop};
     RS_TRY(rs_comm_agree(c, open_models(s, s->cores)));
@@ -234,12 +217,12 @@ static rs_status use_output(rs_run_session *s)
 static rs_status use_model(rs_run_session *s, const rs_config *cfg, bool same)
 {
     if (!same)
-        rs_models_close(&s->run.models); /* opened again when a job needs them */
+        rs_models_close(&s->run.models); /* the others are opened again when a job needs them */
     s->run.models.dir = cfg->model.path;
     int64_t total = s->sizes.total, tokens = s->sizes.tokens;
     RS_TRY(rs_session_plan(s));
-    if (!same)
-        RS_TRY(identify_model(&s->run));
+    if (!same || !s->run.models.denoiser)
+        RS_TRY(identify_model(s));
     bool told = same && s->sizes.total == total && s->sizes.tokens == tokens;
     return told ? RS_OK : rs_session_announce(s);
 }
@@ -278,11 +261,7 @@ void rs_session_close(rs_run_session *s)
     rs_session_account(s);
     rs_live_close(&s->run.live);
     rs_models_close(&s->run.models);
-    for (int i = 1; i < RS_WIDTHS; i++) {
-        rs_comm_detach(s->world.lanes[i].half);
-        rs_comm_detach(s->world.lanes[i].lane);
-    }
-    rs_comm_detach(s->world.gang);
+    rs_twins_detach(&s->world);
     rs_device_destroy(&s->dev);
     rs_tenancy_close(&s->tenancy);
     rs_catalog_destroy(&s->catalog);

@@ -4,7 +4,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/num.h"
 #include "comm/agree.h"
@@ -39,6 +38,8 @@ void rs_world_close(rs_world *w)
         rs_comm_close(&w->lanes[i].half);
         rs_comm_close(&w->lanes[i].lane);
     }
+    rs_comm_close(&w->lanes_of_gang);
+    rs_comm_close(&w->node);
     rs_comm_close(&w->gang);
     rs_dealloc(w->gang_of);
     w->gang_of = NULL;
@@ -46,26 +47,46 @@ void rs_world_close(rs_world *w)
     rs_comm_close(&w->comm);
 }
 
+/* Names of the ranks' machines, NODE_NAME bytes each, in the arena. */
+enum { NODE_NAME = 256 };
+static rs_status node_names(char **names, rs_arena *a, const rs_world *w)
+{
+    char mine[NODE_NAME] = {0};
+    size_t *bytes = RS_NEW(a, size_t, w->size);
+    *names = rs_arena_alloc(a, (size_t)w->size, NODE_NAME);
+    for (int r = 0; r < w->size; r++)
+        bytes[r] = NODE_NAME;
+    gethostname(mine, NODE_NAME - 1);
+    return rs_comm_allgather(*names, w->comm, mine, bytes, "names of the nodes");
+}
+
+static bool same_node(const char *names, int r, int s)
+{
+    return memcmp(names + (size_t)r * NODE_NAME, names + (size_t)s * NODE_NAME, NODE_NAME) == 0;
+}
+
 /* Numbers of the gangs, where each run of neighbouring ranks of one node is one. */
 static rs_status node_gangs(rs_world *w)
 {
-    enum { NAME = 256 };
-    rs_status st = RS_OK;
+    char *names;
     rs_arena *a = rs_arena_create();
-    char mine[NAME] = {0};
-    char *names = rs_arena_alloc(a, (size_t)w->size, NAME);
-    size_t *bytes = RS_NEW(a, size_t, w->size);
-    for (int r = 0; r < w->size; r++)
-        bytes[r] = NAME;
-    gethostname(mine, NAME - 1);
-    RS_TRY_OUT(rs_comm_allgather(names, w->comm, mine, bytes, "names of the nodes"));
-    for (int r = 1; r < w->size; r++) {
-        const char *name = names + (size_t)r * NAME;
-        w->gang_of[r] = w->gang_of[r - 1] + (memcmp(name, name - NAME, NAME) != 0);
-    }
-out:
+    rs_status st = node_names(&names, a, w);
+    for (int r = 1; st == RS_OK && r < w->size; r++)
+        w->gang_of[r] = w->gang_of[r - 1] + !same_node(names, r, r - 1);
     rs_arena_destroy(&a);
     return st;
+}
+
+rs_status rs_world_make_node(rs_world *w)
+{
+    char *names;
+    int first = 0;
+    rs_arena *a = rs_arena_create();
+    rs_status st = node_names(&names, a, w);
+    while (st == RS_OK && !same_node(names, first, w->rank))
+        first++;
+    rs_arena_destroy(&a);
+    return st == RS_OK ? rs_comm_split(&w->node, w->comm, first, w->rank, "machine") : st;
 }
 
 rs_status rs_world_make_gangs(rs_world *w, int64_t size)
@@ -110,6 +131,8 @@ rs_status rs_world_make_lanes(rs_world *w, int64_t width)
     int gang = w->gang ? rs_comm_size(w->gang) : w->size;
     if (width == 1)
         return RS_OK;
+    int64_t colour = w->gang_of ? w->gang_of[w->rank] : 0;
+    RS_TRY(rs_comm_split(&w->lanes_of_gang, w->comm, rs_i32(colour), w->rank, "lanes of a gang"));
     if (width == 0)
         return make_all_lanes(w);
     if (w->size % width || gang % width)
@@ -147,25 +170,6 @@ rs_status rs_world_await_lead(const rs_world *w)
     return RS_OK;
 }
 
-/* How many ranks have the same id. */
-static rs_status count_same(int *n, const rs_world *w, const char mine[RS_HASH_HEX],
-                            const char *what)
-{
-    rs_status st = RS_OK;
-    rs_arena *a = rs_arena_create();
-    char *ids = rs_arena_alloc(a, (size_t)w->size, RS_HASH_HEX);
-    size_t *bytes = RS_NEW(a, size_t, w->size);
-    for (int r = 0; r < w->size; r++)
-        bytes[r] = RS_HASH_HEX;
-    RS_TRY_OUT(rs_comm_allgather(ids, w->comm, mine, bytes, what));
-    *n = 0;
-    for (int r = 0; r < w->size; r++)
-        *n += memcmp(ids + (size_t)r * RS_HASH_HEX, mine, RS_HASH_HEX) == 0;
-out:
-    rs_arena_destroy(&a);
-    return st;
-}
-
 rs_status rs_world_cores(int *cores, const rs_world *w)
 {
     rs_status st = RS_OK;
@@ -179,17 +183,6 @@ rs_status rs_world_cores(int *cores, const rs_world *w)
 out:
     rs_arena_destroy(&a);
     return st;
-}
-
-rs_status rs_world_neighbours(int *n, const rs_world *w)
-{
-    char host[256] = {0}, mine[RS_HASH_HEX];
-    rs_hash h;
-    gethostname(host, sizeof host - 1);
-    rs_hash_init(&h);
-    rs_hash_string(&h, host);
-    rs_hash_final_hex(&h, mine);
-    return count_same(n, w, mine, "ranks of the machines");
 }
 
 /* ---- lists of strings: each is 'x' for NULL, or 's', its bytes and a zero ---- */

@@ -23,6 +23,8 @@ typedef struct rs_world {
     rs_watchdog *watchdog;
     rs_comm *gang;    /* the ranks that share one copy of the weights with this one; NULL: none */
     int64_t *gang_of; /* (size) number of every rank's gang, rising */
+    rs_comm *node;    /* the ranks of this machine */
+    rs_comm *lanes_of_gang; /* the gang again, of which lanes are parts; NULL: there are none */
     rs_world_lane lanes[RS_WIDTHS]; /* of 1 (empty), 2, 4 and 8 ranks; those that are used */
     int rank, size;
     int width; /* ranks of a lane; 1 where it is found anew for every stage */
@@ -63,8 +65,8 @@ rs_status rs_world_any(bool *any, const rs_world *w, bool mine, const char *what
 /* Collective. Cores that this rank may use, shared evenly among the ranks of this machine that may
  * use the same ones; at least 1. */
 rs_status rs_world_cores(int *cores, const rs_world *w) RS_NODISCARD;
-/* Collective. How many ranks are on this machine, this one included. */
-rs_status rs_world_neighbours(int *n, const rs_world *w) RS_NODISCARD;
+/* Collective, once. The ranks of this machine, by its name: `node`. */
+rs_status rs_world_make_node(rs_world *w) RS_NODISCARD;
 /* Collective. Rank 0's list of n strings (each may be NULL) to all ranks, in the arena; n is equal
  * on all ranks, the strings of the other ranks are replaced. */
 rs_status rs_world_share(const char **strings, int64_t n, rs_arena *a,

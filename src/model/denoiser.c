@@ -10,6 +10,8 @@ static rs_status open_weights(rs_denoiser *m, const char *path)
 {
     if (m->opts.home == RS_HOME_SHARDED)
         RS_TRY(rs_wstream_open_sharded(&m->weights, m->dev, path, &m->layout, m->opts.gang));
+    else if (m->opts.home == RS_HOME_HOST && m->opts.node)
+        RS_TRY(rs_wstream_open_host(&m->weights, m->dev, path, &m->layout, m->opts.node));
     else
         RS_TRY(rs_wstream_open(&m->weights, m->dev, path, &m->layout, m->opts.home));
     rs_denoiser_tell_lane(m);

@@ -39,6 +39,7 @@ typedef struct rs_kept {
 typedef struct rs_denoiser_opts {
     rs_weight_home home;
     rs_comm *gang; /* home sharded: the ranks that share the weights; borrowed */
+    rs_comm *node; /* home host: the ranks of this machine, which share the copy; NULL: alone */
     rs_kept kept;  /* of training; see rs_denoiser_set_kept */
     rs_comm *lane; /* as rs_denoiser_set_lane */
     rs_comm *pair;
@@ -59,7 +60,8 @@ typedef struct rs_denoiser_info {
 } rs_denoiser_info;
 
 /* With sharded weights opening and closing are collective over the gang, and passes wait for it
- * (weights/stream.h); they fail with RS_PEER when it is broken. */
+ * (weights/stream.h); they fail with RS_PEER when it is broken. With a node opening is collective
+ * over it. */
 rs_status rs_denoiser_open(rs_denoiser **out, rs_device *d, const char *model_dir,
                            const rs_denoiser_opts *opts) RS_NODISCARD;
 void rs_denoiser_close(rs_denoiser **m);

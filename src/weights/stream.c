@@ -75,7 +75,7 @@ rs_status rs_wstream_open(rs_wstream **out, rs_device *d, const char *path, cons
     w->home = home == RS_HOME_AUTO ? choose_home(w) : home;
     RS_TRY_OUT(rs_wstream_load_globals(w));
     RS_TRY_OUT(w->home == RS_HOME_RESIDENT ? rs_wstream_load_resident(w)
-               : w->home == RS_HOME_HOST   ? rs_whost_make(w)
+               : w->home == RS_HOME_HOST   ? rs_whost_open(w, NULL, RS_OK)
                                            : rs_wring_make(w));
     *out = w;
     w = NULL;
@@ -93,6 +93,22 @@ rs_status rs_wstream_open_sharded(rs_wstream **out, rs_device *d, const char *pa
     if (st == RS_OK)
         st = rs_wstream_load_globals(w);
     st = rs_wgang_open(w, gang, st);
+    if (st == RS_OK)
+        *out = w;
+    else
+        rs_wstream_close(&w);
+    return st;
+}
+
+rs_status rs_wstream_open_host(rs_wstream **out, rs_device *d, const char *path,
+                               const rs_layout *layout, rs_comm *node)
+{
+    rs_wstream *w = make(d, layout);
+    w->home = RS_HOME_HOST;
+    rs_status st = open_file(w, path);
+    if (st == RS_OK)
+        st = rs_wstream_load_globals(w);
+    st = rs_whost_open(w, node, st);
     if (st == RS_OK)
         *out = w;
     else

@@ -11,8 +11,9 @@
  *   mapped    (CPU) memory-mapped files; tensors that have their type are used in place, others
  *             converted into the ring: by a thread of the stream after prefetch, else in acquire.
  *             The bits are the same. For tensors in place prefetch asks the kernel to read ahead.
- *   host      (GPU) every block converted once into page-locked host memory; the copy queue brings
- *             the next one while ops use the last. On the CPU the same with copies.
+ *   host      (GPU) every block converted once into page-locked host memory, which the ranks of a
+ *             machine can share; the copy queue brings the next one while ops use the last. On the
+ *             CPU the same with copies.
  *   sharded   each of the S ranks of a gang holds 1/S of every block, in the file's type, and all
  *             put block i+1 together while block i computes.
  *
@@ -49,6 +50,11 @@ const char *rs_weight_home_name(rs_weight_home home);
  * quarter of memory, else mapped. Not sharded. */
 rs_status rs_wstream_open(rs_wstream **out, rs_device *d, const char *path, const rs_layout *layout,
                           rs_weight_home home) RS_NODISCARD;
+/* The same with home host and one copy for the ranks of `node`, all on this machine. Collective
+ * over node; closing is local. Where memory cannot be shared each rank has a copy, and a warning
+ * says so. RS_NOMEM: not even one copy has room. */
+rs_status rs_wstream_open_host(rs_wstream **out, rs_device *d, const char *path,
+                               const rs_layout *layout, rs_comm *node) RS_NODISCARD;
 /* The same with home sharded. Collective over the gang, close too: a gang's streams serve each
  * other until all are closed. The gang is the stream's alone until then. */
 rs_status rs_wstream_open_sharded(rs_wstream **out, rs_device *d, const char *path,

@@ -13,7 +13,12 @@
  * unless it is there. An entry is overwritten when this rank's computation is through with it;
  * where it takes no part in the pass, or is through with its shorter one, at once. So gathers wait
  * for computations and never the other way round within a pass, and a rank that looks on holds up
- * nobody. */
+ * nobody.
+ *
+ * Order: a lane's exchanges within a pass go over the same devices, and two ranks that enqueue an
+ * exchange and a gather in different orders could wait for each other for ever, where a device has
+ * room for one of them only. So a computation of a lane goes on, after it began a pass or released
+ * a block, when every gather that this allowed is under way; none begins until the next release. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -65,6 +70,7 @@ typedef struct rs_wgang {
     int n_uses;
     gather *gathers; /* (2L + 1) */
     int n_gathers;
+    int sent;               /* of them: under way or over */
     int last_use[RS_WRING]; /* of the ring's entries, for the plan */
     rs_status failed;
     char failure[512];
@@ -107,7 +113,7 @@ static void plan_pass(rs_wstream *w, int back_to)
 {
     rs_wgang *g = w->gang;
     int L = w->layout->blocks;
-    g->n_gathers = 0;
+    g->n_gathers = g->sent = 0;
     g->n_uses = L + (L - back_to);
     for (int u = 0; u < g->n_uses; u++)
         g->entry[u] = place(w, block_of_use(L, u), u);
@@ -129,11 +135,17 @@ static void fail(rs_wgang *g, rs_status st)
 static rs_status do_gather(rs_wstream *w, const gather *x, int next_use)
 {
     rs_wgang *g = w->gang;
+    rs_wentry *e = &w->ring[x->entry];
     pthread_mutex_lock(&w->lock);
     while (g->in_pass && g->done < x->after)
         pthread_cond_wait(&w->changed, &w->lock);
     pthread_mutex_unlock(&w->lock);
-    RS_TRY(rs_wshard_gather(&g->shard, w, x->block, &w->ring[x->entry]));
+    RS_TRY(rs_wshard_begin(&g->shard, w, x->block, e));
+    pthread_mutex_lock(&w->lock);
+    g->sent++;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    RS_TRY(rs_wshard_end(&g->shard, w, x->block, e));
     pthread_mutex_lock(&w->lock);
     g->ready = next_use;
     pthread_cond_broadcast(&w->changed);
@@ -359,6 +371,15 @@ static rs_status broken(const rs_wgang *g)
     return rs_fail_at(g->failed, __FILE__, __LINE__, __func__, "%s", g->failure);
 }
 
+/* Called locked, by the computation: until no gather can begin before its next release. */
+static void settle(rs_wstream *w)
+{
+    rs_wgang *g = w->gang;
+    while (g->lane > 1 && g->in_pass && g->failed == RS_OK && g->sent < g->n_gathers &&
+           g->gathers[g->sent].after <= g->done)
+        pthread_cond_wait(&w->changed, &w->lock);
+}
+
 void rs_wgang_join(rs_wstream *w, bool joined)
 {
     rs_wgang *g = w->gang;
@@ -395,6 +416,7 @@ rs_status rs_wgang_begin(rs_wstream *w, int back_to)
         g->wishing = false;
         st = broken(g);
     }
+    settle(w);
     w->stats.boundary_s += rs_now() - begin;
     pthread_mutex_unlock(&w->lock);
     return st;
@@ -441,5 +463,6 @@ void rs_wgang_release(rs_wstream *w, int block)
     g->held = false;
     g->done++;
     pthread_cond_broadcast(&w->changed);
+    settle(w);
     pthread_mutex_unlock(&w->lock);
 }

@@ -1,11 +1,16 @@
-/* Home `host`: every block, converted, in page-locked host memory; two on the device, filled by the
- * copy queue while ops run. Nothing waits on the host: an entry is filled when the ops that used it
- * are done, and ops that use it begin when it is filled, both said by events.
+/* Home `host`: every block, converted, in page-locked host memory, one copy for all ranks of a
+ * machine; two on the device, filled by the copy queue while ops run. Nothing waits on the host: an
+ * entry is filled when the ops that used it are done, and ops that use it begin when it is filled,
+ * both said by events.
  *
  * Prefetch, acquire and release are the computation's, so no thread and no lock. */
 #include <string.h>
+#include <sys/resource.h>
 
+#include "base/log.h"
 #include "base/num.h"
+#include "base/str.h"
+#include "comm/agree.h"
 #include "weights/stream_priv.h"
 
 static rs_status make_ring(rs_whost *h, rs_wstream *w)
@@ -21,11 +26,10 @@ static rs_status make_ring(rs_whost *h, rs_wstream *w)
     return RS_OK;
 }
 
-rs_status rs_whost_make(rs_wstream *w)
+static size_t lay_out(rs_whost *h, rs_wstream *w)
 {
     int L = w->layout->blocks;
     size_t all = 0;
-    rs_whost *h = w->host = RS_NEW(w->arena, rs_whost, 1);
     h->at = RS_NEW(w->arena, size_t, L + 1);
     for (int b = 0; b < L; b++) {
         size_t bytes = rs_wstream_group_bytes(w, rs_wstream_group(w, b), false);
@@ -33,12 +37,76 @@ rs_status rs_whost_make(rs_wstream *w)
         all += bytes;
         w->ring_bytes = bytes > w->ring_bytes ? bytes : w->ring_bytes;
     }
-    h->at[L] = all;
-    RS_TRY(make_ring(h, w));
-    RS_TRY(rs_device_pin(w->dev, (void **)&h->memory, all));
-    for (int b = 0; b < L; b++)
+    return h->at[L] = all;
+}
+
+/* Every n-th block, from `first` on. */
+static void read_blocks(rs_wstream *w, int first, int n)
+{
+    rs_whost *h = w->host;
+    for (int b = first; b < w->layout->blocks; b += n)
         rs_wstream_read_group(w, h->memory + h->at[b], rs_wstream_group(w, b), w->stage[0]);
+}
+
+/* Copies from memory that is not page-locked are right, too. */
+static void lock_pages(rs_wstream *w)
+{
+    rs_whost *h = w->host;
+    struct rlimit limit = {0};
+    h->registered = rs_device_register(w->dev, h->memory, h->shared.bytes) == RS_OK;
+    if (h->registered)
+        return;
+    (void)getrlimit(RLIMIT_MEMLOCK, &limit);
+    bool free = limit.rlim_cur == RLIM_INFINITY;
+    RS_LOG(WARN,
+           "weights: %s of shared memory cannot be page-locked (%s; RLIMIT_MEMLOCK is %s): copies "
+           "to the device go through a buffer and take longer",
+           rs_bytes_text(w->arena, (int64_t)h->shared.bytes), rs_error_message(),
+           free ? "unlimited" : rs_bytes_text(w->arena, (int64_t)limit.rlim_cur));
+}
+
+/* Collective: each rank converts its share of the blocks, near its own cores. */
+static rs_status read_together(rs_wstream *w, rs_comm *node)
+{
+    int n = rs_comm_size(node);
+    w->host->memory = w->host->shared.memory;
+    read_blocks(w, rs_comm_rank(node), n);
+    RS_TRY(rs_comm_barrier(node, "weights of this machine"));
+    lock_pages(w);
+    if (rs_comm_rank(node) == 0)
+        RS_LOG(DETAIL, "weights: one copy of %s on the host for the %d ranks of this machine",
+               rs_bytes_text(w->arena, (int64_t)w->host->shared.bytes), n);
     return RS_OK;
+}
+
+static rs_status read_alone(rs_wstream *w, size_t bytes)
+{
+    RS_TRY(rs_device_pin(w->dev, (void **)&w->host->memory, bytes));
+    read_blocks(w, 0, 1);
+    return RS_OK;
+}
+
+rs_status rs_whost_open(rs_wstream *w, rs_comm *node, rs_status st)
+{
+    size_t bytes = 0;
+    bool several = node && rs_comm_size(node) > 1;
+    if (st == RS_OK) {
+        w->host = RS_NEW(w->arena, rs_whost, 1);
+        bytes = lay_out(w->host, w);
+        st = make_ring(w->host, w);
+    }
+    if (!several)
+        return st == RS_OK ? read_alone(w, bytes) : st;
+    RS_TRY(rs_comm_agree(node, st));
+    st = rs_wshared_open(&w->host->shared, node, bytes);
+    if (st == RS_OK)
+        return read_together(w, node);
+    if (st != RS_IO)
+        return st;
+    if (rs_comm_rank(node) == 0)
+        RS_LOG(WARN, "%s; each of the %d ranks keeps a copy of its own, of %s", rs_error_message(),
+               rs_comm_size(node), rs_bytes_text(w->arena, (int64_t)bytes));
+    return rs_comm_agree(node, read_alone(w, bytes));
 }
 
 void rs_whost_close(rs_wstream *w)
@@ -51,7 +119,11 @@ void rs_whost_close(rs_wstream *w)
         rs_event_destroy(&h->filled[i]);
         rs_event_destroy(&h->used[i]);
     }
-    rs_device_unpin(w->dev, h->memory);
+    if (h->registered)
+        rs_device_unregister(w->dev, h->memory);
+    if (!h->shared.memory)
+        rs_device_unpin(w->dev, h->memory);
+    rs_wshared_close(&h->shared);
     w->host = NULL;
 }
 

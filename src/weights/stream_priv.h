@@ -3,6 +3,7 @@
  *   stream_load.c   file tensors to device tensors; what is outside the blocks, resident blocks
  *   stream_ring.c   mapped: two blocks, converted ahead by a thread
  *   stream_host.c   host: all blocks in page-locked memory, two on the device
+ *   stream_shared.c host: that memory, once for all ranks of a machine
  *   stream_shard.c  sharded: this rank's part of every block, a block put together from all parts
  *   stream_gang.c   sharded: the walk over the blocks that all ranks of a gang make together */
 #ifndef RS_WEIGHTS_STREAM_PRIV_H
@@ -34,9 +35,17 @@ typedef struct rs_wentry {
     rs_tensor *slots; /* (block_slots) */
 } rs_wentry;
 
+/* Memory of several ranks of a machine. */
+typedef struct rs_wshared {
+    char *memory;
+    size_t bytes; /* whole pages */
+} rs_wshared;
+
 /* Home host. */
 typedef struct rs_whost {
     char *memory;                                /* page-locked: all blocks */
+    rs_wshared shared;                           /* what it is in, if it is shared */
+    bool registered;                             /* the shared memory is page-locked here */
     size_t *at;                                  /* (blocks + 1) where they are in it */
     rs_event *filled[RS_WRING], *used[RS_WRING]; /* of the ring's entries */
 } rs_whost;
@@ -110,11 +119,20 @@ void rs_wring_release(rs_wstream *w, int block);
 
 /* ---- stream_host.c ---- */
 
-rs_status rs_whost_make(rs_wstream *w) RS_NODISCARD;
+/* Collective over node where that is not NULL. st: how the opening went so far on this rank; the
+ * error of any rank fails all. */
+rs_status rs_whost_open(rs_wstream *w, rs_comm *node, rs_status st) RS_NODISCARD;
 void rs_whost_close(rs_wstream *w);
 void rs_whost_prefetch(rs_wstream *w, int block);
 const rs_tensor *rs_whost_acquire(rs_wstream *w, int block);
 void rs_whost_release(rs_wstream *w, int block);
+
+/* ---- stream_shared.c ---- */
+
+/* Collective over the ranks of a machine: zeroed memory that all of them see. On all ranks alike
+ * RS_IO: this cannot be had; RS_NOMEM: nor could one copy. */
+rs_status rs_wshared_open(rs_wshared *s, rs_comm *node, size_t bytes) RS_NODISCARD;
+void rs_wshared_close(rs_wshared *s); /* local */
 
 /* ---- stream_shard.c ---- */
 
@@ -129,13 +147,17 @@ typedef struct rs_wshard {
     size_t *parts;  /* (ranks) scratch: bytes of every rank's part of one block */
     size_t most;    /* largest image: what is converted lies behind it in a ring entry */
     rs_tensor *src; /* (block_slots) scratch */
+    rs_comm_request *request; /* of the gather under way, */
+    double since;             /* which began then */
 } rs_wshard;
 
 /* Reads this rank's parts, and nothing else of the blocks, from the file. */
 rs_status rs_wshard_open(rs_wshard *s, rs_wstream *w, rs_comm *gang) RS_NODISCARD;
 void rs_wshard_close(rs_wshard *s, rs_wstream *w);
-/* Collective over the gang: the whole block into the entry, ready for use. */
-rs_status rs_wshard_gather(rs_wshard *s, rs_wstream *w, int block, rs_wentry *e) RS_NODISCARD;
+/* Collective over the gang: the whole block into the entry. It is under way after begin, and there,
+ * ready for use, after end, which follows begin. */
+rs_status rs_wshard_begin(rs_wshard *s, rs_wstream *w, int block, rs_wentry *e) RS_NODISCARD;
+rs_status rs_wshard_end(rs_wshard *s, rs_wstream *w, int block, rs_wentry *e) RS_NODISCARD;
 
 /* ---- stream_gang.c ---- */
 

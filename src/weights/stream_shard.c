@@ -148,19 +148,26 @@ static void place_tensors(rs_tensor *out, const rs_wstream *w, int block, char *
     }
 }
 
-rs_status rs_wshard_gather(rs_wshard *s, rs_wstream *w, int block, rs_wentry *e)
+rs_status rs_wshard_begin(rs_wshard *s, rs_wstream *w, int block, rs_wentry *e)
 {
-    int S = rs_comm_size(s->gang), r = rs_comm_rank(s->gang);
-    double begin = rs_now();
-    char *image = e->memory, *at = image + s->most;
+    int S = rs_comm_size(s->gang);
     for (int i = 0; i < S; i++)
         s->parts[i] = cut(s->image[block], S, i + 1) - cut(s->image[block], S, i);
+    s->since = rs_now();
     rs_event_wait(s->used[e - w->ring], RS_QUEUE_GATHER);
-    if (s->converted && S == 1)
-        rs_device_copy(w->dev, image, s->memory + s->at[block], s->image[block]);
-    else
-        RS_TRY(rs_comm_allgather(image, s->data, s->memory + s->at[block], s->parts,
-                                 "block of weights"));
+    if (s->converted && S == 1) {
+        rs_device_copy(w->dev, e->memory, s->memory + s->at[block], s->image[block]);
+        return RS_OK;
+    }
+    return rs_comm_iallgather(&s->request, e->memory, s->data, s->memory + s->at[block], s->parts,
+                              "block of weights");
+}
+
+rs_status rs_wshard_end(rs_wshard *s, rs_wstream *w, int block, rs_wentry *e)
+{
+    char *image = e->memory, *at = image + s->most;
+    if (s->request)
+        RS_TRY(rs_comm_wait(&s->request));
     if (s->converted) {
         rs_wstream_place_group(w, e->slots, rs_wstream_group(w, block), image);
     } else {
@@ -170,8 +177,8 @@ rs_status rs_wshard_gather(rs_wshard *s, rs_wstream *w, int block, rs_wentry *e)
     }
     pthread_mutex_lock(&w->lock);
     w->stats.gathers++;
-    w->stats.bytes_gathered += (int64_t)(s->image[block] - s->parts[r]);
-    w->stats.gather_s += rs_now() - begin;
+    w->stats.bytes_gathered += (int64_t)(s->image[block] - s->parts[rs_comm_rank(s->gang)]);
+    w->stats.gather_s += rs_now() - s->since;
     pthread_mutex_unlock(&w->lock);
     return RS_OK;
 }

@@ -13,6 +13,7 @@
 #include "harness/comm_cases.h"
 #include "harness/lanes.h"
 #include "job/world.h"
+#include "ranks_host.h"
 
 enum { STEPS = 4, RANKS_MAX = 16 };
 
@@ -178,6 +179,12 @@ static rs_status run_lane_speed(run *r)
     return RS_OK;
 }
 
+/* host DIR HOW */
+static rs_status run_host(run *r)
+{
+    return ranks_host(r->comm, r->args[0], r->args[1]);
+}
+
 static const struct {
     const char *name;
     int n_args;
@@ -185,7 +192,8 @@ static const struct {
 } k_modes[] = {{"table", 2, run_table},     {"steps", 3, run_steps},
                {"stopped", 2, run_stopped}, {"abort", 1, run_abort},
                {"idle", 2, run_idle},       {"lead", 2, run_lead},
-               {"lanes", 2, run_lanes},     {"lane-speed", 5, run_lane_speed}};
+               {"lanes", 2, run_lanes},     {"lane-speed", 5, run_lane_speed},
+               {"host", 2, run_host}};
 
 static rs_status run_mode(run *r, int argc, char **argv)
 {

@@ -108,6 +108,27 @@ static void t_stopped_rank_does_not_answer(void)
              "rc %d: %s", rc, out);
 }
 
+/* Every function that is called in src/comm has a wrapper in ranks_mpi.c, which tells of calls by
+ * the watchdog's thread; here it warns, is answered, and ends the world. */
+static void t_watchdog_makes_no_mpi_calls(void)
+{
+    char *out, *missing;
+    T_EQ_I(
+        t_shell(&missing,
+                "cd '%s' && grep -ohE '\\bMPI_[A-Z][a-z_]+ ?\\(' src/comm/*.[ch] | "
+                "sed 's/MPI_//; s/ *(//' | sort -u | while read -r f; do "
+                "[ $f = Abort ] || grep -q \"NOTED($f,\" tests/dist/ranks_mpi.c || echo $f; done",
+                RS_SOURCE_DIR),
+        0);
+    T_CHECKF(missing[0] == 0, "no wrapper of: %s", missing);
+    int rc = steps(&out, 3, "rank=1,op=allgather,call=3,do=hang", 1, 3);
+    T_CHECKF(rc == 7 && strstr(out, "W rank 0 of 3: waited 1.") &&
+                 strstr(out, "E rank 0 of 3: waited 3.") &&
+                 strstr(out, "rank 1 has not arrived (it is not in a call"),
+             "rc %d: %s", rc, out);
+    T_CHECKF(!strstr(out, "the watchdog called"), "%s", out);
+}
+
 static void t_abort_gives_the_exit_code(void)
 {
     char *out;
@@ -139,6 +160,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_hanging_rank_is_named),
     T_CASE(t_killed_rank_ends_the_world),
     T_CASE(t_stopped_rank_does_not_answer),
+    T_CASE(t_watchdog_makes_no_mpi_calls),
     T_CASE(t_abort_gives_the_exit_code),
     T_CASE(t_progress_thread_moves_data),
 };

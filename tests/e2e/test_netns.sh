@@ -109,8 +109,26 @@ END
         fail "$(cat "$d/log")"
     await 20 nobody_on h1 h2 || fail "ranks are left"
 }
+# Watchdogs of different hosts hear each other: a rank that hangs on the other one answers for itself.
+t_the_watchdog_asks_over_the_wire() {
+    local d=$T/asks rc=0
+    world "$d" 1 10
+    cat >"$d/hangs" <<END
+#!/bin/sh
+[ "\$1" = run ] || exec "$RS_BIN" "\$@"
+exec "$BUILD/dist_ranks" steps rank=1,op=allgather,call=3,do=hang 0 2
+END
+    chmod +x "$d/hangs"
+    RS_ABORT_S=3 RS_BIN=$d/hangs start "$d" --hosts h1:1,h2:1 --fails 1
+    await 40 gave_up "$d" || { cat "$d/log"; fail "it hangs"; }
+    wait "$job" || rc=$?
+    expect 1 $rc "$(cat "$d/log")"
+    grep -q "rank 0 of 2: waited .* in allgather (step).*rank 1 has not arrived (it is not in a call" "$d/log" ||
+        fail "$(cat "$d/log")"
+    await 20 nobody_on h1 h2 || fail "ranks are left"
+}
 gave_up() { grep -q "gave up" "$1/log"; }
 # The ranks of h1 and h2 have met: there is a connection between the two, not only with mpirun.
 talking() { ip netns exec h1 ss -Htn state established | grep -q '10\.77\.0\.2:'; }
 
-run_cases t_a_cut_link t_the_watchdog_names_who_is_cut_off -- "$@"
+run_cases t_a_cut_link t_the_watchdog_names_who_is_cut_off t_the_watchdog_asks_over_the_wire -- "$@"

@@ -79,6 +79,8 @@ void check_device_range(const char *what, const void *p, size_t bytes);
 void arena_open();
 void arena_close();
 void check_redzones(const char *when);
+/* Device memory that a library takes (or gives back, negative) and nobody sees; false: no room. */
+bool device_reserve(long long bytes);
 /* The address sanitizer's shadow, nothing elsewhere. */
 void asan_poison(const void *p, size_t bytes);
 void asan_unpoison(const void *p, size_t bytes);

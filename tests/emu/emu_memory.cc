@@ -174,6 +174,16 @@ void device_free(void *p)
 }
 } // namespace
 
+bool device_reserve(long long bytes)
+{
+    guard g(g_lock);
+    arena_make();
+    if (bytes > 0 && g_arena.held + (size_t)bytes > g_arena.limit)
+        return false;
+    g_arena.held += (size_t)bytes;
+    return true;
+}
+
 void arena_open()
 {
     if (g_arena.opened++ == 0)
@@ -299,6 +309,8 @@ cudaError_t cudaHostRegister(void *p, size_t bytes, unsigned)
     guard g(g_lock);
     if (!p || bytes == 0)
         return set_error(cudaErrorInvalidValue);
+    if (setting("EMU_REGISTER", 1) == 0)
+        return set_error(cudaErrorMemoryAllocation);
     if (where_is(p) != OF_HOST || where_is((char *)p + bytes - 1) != OF_HOST)
         return set_error(cudaErrorHostMemoryAlreadyRegistered);
     g_pinned[(char *)p] = bytes;

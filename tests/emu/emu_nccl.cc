@@ -1,9 +1,12 @@
 /* NCCL's functions: checks, groups, communicators. What is not modelled has no symbol here, or is
  * refused by name. Collectives are stream operations over MPI messages (emu_nccl_run.cc), so a rank
  * that does not come leaves the others waiting, as on a GPU. */
+#include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <set>
+#include <string>
 
 #include "tests/emu/emu_nccl.hh"
 
@@ -34,6 +37,55 @@ int new_id()
             return id;
     }
     fail("nccl: more than %d communicators made by one rank", SERIALS);
+}
+
+/* What this rank does, line by line, in EMU_NCCL_LOG.RANK. */
+void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_line(const char *fmt, ...)
+{
+    static FILE *file;
+    const char *name = getenv("EMU_NCCL_LOG");
+    if (!name || !*name)
+        return;
+    if (!file)
+        file = fopen((std::string(name) + "." + std::to_string(nccl_world_rank())).c_str(), "w");
+    va_list ap;
+    va_start(ap, fmt);
+    vfprintf(file, fmt, ap);
+    va_end(ap);
+    fflush(file);
+}
+
+/* Bytes as of NCCL 2: a communicator by itself, and the buffers of its three protocols per channel:
+ * for rings when it is made, for sends and receives with the first of these. */
+const long long OWN = 8ll << 20, CHANNEL = (512ll << 10) + 4915200 + (4ll << 20);
+
+bool connect(emu_links &l, bool point)
+{
+    long long bytes = l.channels * CHANNEL;
+    if (point && l.point)
+        return true;
+    if (!device_reserve(bytes))
+        return false;
+    l.point = l.point || point;
+    l.bytes += bytes;
+    return true;
+}
+
+bool make_links(ncclComm *c, const ncclConfig_t *config, const ncclComm *parent)
+{
+    bool set = config && config->maxCTAs != NCCL_CONFIG_UNDEF_INT;
+    bool share = parent && config && config->splitShare == 1;
+    log_line("make %d of %zu ranks%s\n", c->id, c->world.size(), share ? ", shared" : "");
+    if (!device_reserve(OWN))
+        return false;
+    if (share) {
+        c->links = parent->links;
+        return true;
+    }
+    c->links = std::make_shared<emu_links>();
+    c->links->channels = set ? config->maxCTAs : 32;
+    return c->world.size() == 1 || connect(*c->links, false);
 }
 
 void check_range(const nccl_call &c, const void *p, size_t bytes)
@@ -78,6 +130,9 @@ void flush()
             (now.empty() || with ? now : later).push_back(c);
         }
         t_group = later;
+        if (point && !connect(*first.comm->links, true))
+            fail("nccl: no device memory for sends and receives");
+        log_line("run %d %s\n", first.comm->id, point ? "exchange" : nccl_kind_name(first.kind));
         nccl_launch(now, point ? 0 : first.comm->seq++);
     }
 }
@@ -108,6 +163,11 @@ ncclComm *comm_new()
     return c;
 }
 } // namespace
+
+emu_links::~emu_links()
+{
+    device_reserve(-bytes);
+}
 
 namespace emu
 {
@@ -173,7 +233,7 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId *out)
 }
 
 ncclResult_t ncclCommInitRankConfig(ncclComm_t *out, int ranks, ncclUniqueId id, int rank,
-                                    ncclConfig_t *)
+                                    ncclConfig_t *config)
 {
     guard g(g_lock);
     id_text t;
@@ -184,7 +244,9 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *out, int ranks, ncclUniqueId id,
     c->id = t.id;
     c->rank = rank;
     *out = c; /* before it is complete: it may be aborted meanwhile */
-    return nccl_meet(c, ranks, t.maker) ? ncclSuccess : ncclRemoteError;
+    if (!nccl_meet(c, ranks, t.maker))
+        return ncclRemoteError;
+    return make_links(c, config, nullptr) ? ncclSuccess : ncclUnhandledCudaError;
 }
 
 ncclResult_t ncclCommInitRank(ncclComm_t *out, int ranks, ncclUniqueId id, int rank)
@@ -192,7 +254,7 @@ ncclResult_t ncclCommInitRank(ncclComm_t *out, int ranks, ncclUniqueId id, int r
     return ncclCommInitRankConfig(out, ranks, id, rank, nullptr);
 }
 
-ncclResult_t ncclCommSplit(ncclComm_t of, int color, int key, ncclComm_t *out, ncclConfig_t *)
+ncclResult_t ncclCommSplit(ncclComm_t of, int color, int key, ncclComm_t *out, ncclConfig_t *config)
 {
     guard g(g_lock);
     struct entry {
@@ -224,7 +286,7 @@ ncclResult_t ncclCommSplit(ncclComm_t of, int color, int key, ncclComm_t *out, n
     if (c->id != mine.id)
         g_ids.erase(mine.id);
     *out = c;
-    return ncclSuccess;
+    return make_links(c, config, of) ? ncclSuccess : ncclUnhandledCudaError;
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t c, ncclResult_t *r)
@@ -247,6 +309,7 @@ ncclResult_t ncclCommDestroy(ncclComm_t c)
     if (c->under_way > 0)
         fail("nccl: destroyed with %d operations under way", c->under_way.load());
     g_ids.erase(c->id);
+    device_reserve(-OWN);
     delete c;
     return ncclSuccess;
 }

@@ -7,9 +7,18 @@
 #undef cudaLaunchKernelEx
 
 #include <atomic>
+#include <memory>
 #include <vector>
 
 #include "tests/emu/emu.hh"
+
+/* Connections and their buffers, of one communicator or of all that were split from it to share. */
+struct emu_links {
+    int channels;
+    long long bytes = 0;
+    bool point = false; /* made for sends and receives, too */
+    ~emu_links();
+};
 
 /* NCCL's own opaque name. */
 struct ncclComm {
@@ -20,6 +29,7 @@ struct ncclComm {
     unsigned seq = 0; /* collectives so far */
     std::atomic<bool> aborted{false};
     std::atomic<int> under_way{0};
+    std::shared_ptr<emu_links> links;
 };
 
 namespace emu

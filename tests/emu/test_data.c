@@ -127,6 +127,28 @@ static rs_status calls(fixture *f)
     return rs_device_check(f->d);
 }
 
+/* Rank 1 enqueues it, behind a collective to which rank 2 does not come. The others are first to
+ * give up. */
+static rs_status hang_device(fixture *f)
+{
+    size_t bytes[16] = {0};
+    rs_watchdog *w;
+    rs_comm *part;
+    rs_comm_data_opts o = {.stream = rs_device_queue(f->d, RS_QUEUE_COMPUTE), .enqueue = true};
+    rs_watchdog_opts wait = {.timeout_s = f->rank == 1 ? 60 : 1.5, .exit_code = 41};
+    RS_TRY(rs_watchdog_start(&w, f->world, &wait));
+    RS_TRY(rs_comm_split(&part, f->world, f->rank > 0, f->rank, "part"));
+    RS_TRY(rs_comm_attach(f->world, &o));
+    RS_TRY(rs_comm_attach_part(part, f->world, &o));
+    for (int r = 0; r < f->size; r++)
+        bytes[r] = 64;
+    if (f->rank == 1)
+        RS_TRY(rs_comm_allgather(f->dev[1], rs_comm_data(part), f->dev[0], bytes, "first"));
+    RS_TRY(rs_comm_allgather(f->dev[1], rs_comm_data(f->world), f->dev[0], bytes, "tokens"));
+    nanosleep(&(struct timespec){.tv_sec = 20}, NULL);
+    return RS_FAIL(INTERNAL, "nobody ended the world");
+}
+
 /* Rank 1 does not come. */
 static rs_status hang(fixture *f, bool enqueue)
 {
@@ -151,6 +173,8 @@ static rs_status run(fixture *f, const char *mode)
         RS_TRY(rs_device_alloc(f->d, (void **)&f->dev[i], BYTES));
     f->rank = rs_comm_rank(f->world);
     f->size = rs_comm_size(f->world);
+    if (strcmp(mode, "hang_device") == 0)
+        return hang_device(f);
     if (strncmp(mode, "hang", 4) == 0)
         return hang(f, strcmp(mode, "hang_enqueued") == 0);
     return calls(f);

@@ -11,10 +11,13 @@ for n in 2 4; do
     out=$(world "$n" "$program") || { echo "$out"; echo "FAIL: $n ranks"; exit 1; }
     [ "$(grep -c ': ok$' <<<"$out")" = "$n" ] || { echo "$out"; echo "FAIL: not all of $n ranks are done"; exit 1; }
 done
-for mode in hang hang_enqueued; do
+late='waited .* in allgather (tokens), call 1 of world on the device; '
+for mode in hang hang_enqueued hang_device; do
     out=$(world 3 "$program" "$mode")
     rc=$?
-    if [ $rc -ne 41 ] || ! grep -q 'waited .* in allgather (tokens), call 1 of world on the device; rank 1 has not arrived' <<<"$out"; then
+    want=${late}'rank 1 has not arrived'
+    [ $mode = hang_device ] && want=${late}'the device of rank 1 has not come to it'
+    if [ $rc -ne 41 ] || ! grep -q "$want" <<<"$out"; then
         echo "$out"
         echo "FAIL: $mode: exit $rc, or rank and call are not named"
         exit 1

@@ -1,7 +1,8 @@
 /* ctest: TIMEOUT 900
  * A tiny experiment through the whole program, on the CPU and on the CUDA backend (the emulated
  * runtime, or a GPU): the same training, the same losses, the same adapters but for rounding, and
- * on CUDA the same bits from 1, 2 and 4 ranks, with weights resident and sharded. Prints the table.
+ * on CUDA the same bits from 1, 2 and 4 ranks, with weights resident, sharded and on the host.
+ * Prints the table.
  */
 #include <math.h>
 #include <stdio.h>
@@ -84,6 +85,8 @@ static void t_cuda_does_not_depend_on_the_ranks(void)
         run(dir, shards, ranks, "--set cluster.backend=cuda --set memory.home=sharded");
         t_catalog_same(dir, "cuda", shards, VIDEOS * 5);
     }
+    run(dir, "host2", 2, "--set cluster.backend=cuda --set memory.home=host");
+    t_catalog_same(dir, "cuda", "host2", VIDEOS * 5);
 }
 
 static const rs_test_case CASES[] = {
