@@ -55,4 +55,10 @@ typedef struct rs_attention_bwd_args {
     bool bf16; /* q, k, v, d_o, P and dS are rounded to bf16 before they are multiplied */
 } rs_attention_bwd_args;
 
+/* A call, as memory is planned by: contiguous rows of all heads. */
+typedef struct rs_attention_shape {
+    int64_t heads, head_dim, queries, keys;
+    bool backward;
+} rs_attention_shape;
+
 #endif

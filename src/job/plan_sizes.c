@@ -12,7 +12,7 @@ enum {
     FP32 = 4,
     MOMENTS = 4,              /* factor, gradient, two moments */
     PROMPT_ROWS = 64,         /* typical */
-    GPU_WORKSPACE = 64 << 20, /* RS_BLAS_WORKSPACE, whether CUDA is built in or not */
+    GPU_WORKSPACE = 64 << 20, /* at least: RS_BLAS_WORKSPACE, whether CUDA is built in or not */
 };
 static const double SHARE = 0.8; /* of the machine; the rest is the system's and the files' */
 
@@ -33,6 +33,8 @@ typedef struct maker {
     rs_adapter *adapter;
     rs_encoder_sizes text, image;
     bool gpu;
+    bool offload; /* what blocks keep is on the host until the backward */
+    const rs_plan_room *room;
     rs_precision precision;
     int64_t frames, window; /* of the longest clip, of its training windows */
     int64_t F, Fw, H, W;
@@ -217,6 +219,29 @@ static int64_t conditions(const maker *k)
     return rs_max_i64(train_conditions(k), (k->cfg->edit.guidance != 1 ? 2 : 1) * (int64_t)whole);
 }
 
+/* What the attentions of training and sampling need, by the device that will make them if it is
+ * there; without one the own kernels' row dots. Those to the prompt have a key that counts, which
+ * cuDNN does not take. */
+static int64_t workspace(const maker *k)
+{
+    const rs_plan_sizes *z = k->z;
+    const int64_t head_dim = z->dim / z->heads;
+    int64_t most = GPU_WORKSPACE, rows[] = {z->tokens, z->window_tokens, z->tokens / z->frames[0]};
+    for (int i = 0; i < 3; i++) {
+        const rs_attention_shape shapes[] = {
+            {z->heads, head_dim, rows[i], rows[i], false},
+            {z->heads, head_dim, rows[i], k->image.rows, false},
+            {z->heads, head_dim, rows[i], rows[i], true},
+        };
+        most = rs_max_i64(most, z->heads * rows[i] * FP32);
+        for (int s = 0; s < 3 && k->room->dev; s++)
+            if (shapes[s].keys > 0)
+                most = rs_max_i64(most,
+                                  (int64_t)rs_device_attention_workspace(k->room->dev, &shapes[s]));
+    }
+    return most;
+}
+
 static void add_bytes(maker *k)
 {
     enum { PIXEL = 3 + 3 + 1 + 3 * FP32 /* frames, painted frames, mask, a clip in fp32 */ };
@@ -236,13 +261,19 @@ static void add_bytes(maker *k)
     z->checkpoint = (MOMENTS - 1) * values * FP32;
     int pixel = PIXEL + (c->cluster.ahead == RS_CFG_AHEAD_NEVER ? 0 : 3 + 1);
     z->clip = k->gpu ? 0 : k->frames * c->clip.height * c->clip.width * pixel;
-    z->workspace = k->gpu ? GPU_WORKSPACE : 0;
+    z->workspace = k->gpu ? workspace(k) : 0;
     z->sample = (int64_t)(rs_denoiser_plan(k->m, k->F, k->H, k->W, false));
+}
+
+static void keep(const maker *k, rs_kept kept)
+{
+    kept.offload = k->offload;
+    rs_denoiser_set_kept(k->m, kept);
 }
 
 static int64_t train_bytes(const maker *k, rs_kept kept)
 {
-    rs_denoiser_set_kept(k->m, kept);
+    keep(k, kept);
     return (int64_t)(rs_denoiser_plan(k->m, k->Fw, k->H, k->W, true));
 }
 
@@ -264,7 +295,7 @@ static rs_kept least_work(const maker *k, int64_t room)
             break;
         int64_t more = z->block_attention > 0 ? (room - bytes) / z->block_attention : 0;
         rs_kept kept = {.store = s, .attention = rs_min_i64(z->blocks - s, more)};
-        rs_denoiser_set_kept(k->m, kept);
+        keep(k, kept);
         double flops = rs_flops_total(step_flops(k, k->Fw, true));
         if (least < 0 || flops < least) {
             least = flops;
@@ -274,11 +305,36 @@ static rs_kept least_work(const maker *k, int64_t room)
     return best;
 }
 
+/* On the host: of a clip or window, or of a batch of single frames, with what is kept now. */
+static int64_t away_bytes(const maker *k)
+{
+    const rs_plan_sizes *z = k->z;
+    size_t one = rs_denoiser_plan_away(k->m, 1, k->Fw, k->H, k->W);
+    size_t many = z->batch > 1 ? rs_denoiser_plan_away(k->m, z->batch, 1, k->H, k->W) : 0;
+    return (int64_t)(one > many ? one : many);
+}
+
+static int64_t locked_bytes(const maker *k)
+{
+    return away_bytes(k) + (k->z->home == RS_PLAN_HOST ? k->z->pinned : 0);
+}
+
+/* Offloaded blocks cost the device the same however many they are. Keeping attention sends as much
+ * again as block inputs are; storing everything sends twelve times that, for which a fast GPU has
+ * no time: it is left to those who ask for it. */
+static rs_kept least_work_away(const maker *k, int64_t room)
+{
+    rs_kept attention = RS_KEPT_ATTENTION;
+    bool fits = train_bytes(k, attention) <= room;
+    return fits && (k->room->host == 0 || locked_bytes(k) <= k->room->host) ? attention
+                                                                            : (rs_kept){0};
+}
+
 static rs_kept kept_of(const maker *k, int64_t room)
 {
     switch (k->cfg->memory.recompute) {
     case RS_CFG_RECOMPUTE_AUTO:
-        return least_work(k, room);
+        return k->offload ? least_work_away(k, room) : least_work(k, room);
     case RS_CFG_RECOMPUTE_NONE:
         return RS_KEPT_ALL;
     case RS_CFG_RECOMPUTE_ATTENTION:
@@ -313,7 +369,7 @@ static int64_t count_appearances(const rs_config *c, const rs_catalog *l)
 
 static int64_t together_bytes(const maker *k, rs_kept kept, int n)
 {
-    rs_denoiser_set_kept(k->m, kept);
+    keep(k, kept);
     return n > 1 ? (int64_t)rs_denoiser_plan_many(k->m, n, 1, k->H, k->W) : 0;
 }
 
@@ -355,28 +411,62 @@ static void add_batch(maker *k, int64_t fixed)
     z->companions = (z->batch - 1) * each;
 }
 
-static void add_activations(maker *k)
+/* Of one block more, wherever it is. */
+static void add_block(maker *k)
 {
     rs_plan_sizes *z = k->z;
-    int64_t least = train_bytes(k, (rs_kept){0});
+    bool offload = k->offload;
+    k->offload = false;
     if (z->blocks > 1) {
+        int64_t least = train_bytes(k, (rs_kept){0});
         z->block_store = train_bytes(k, (rs_kept){.store = 2}) - least;
         z->block_attention = train_bytes(k, (rs_kept){.attention = 1}) - least;
     }
+    k->offload = offload;
+}
+
+static void add_activations(maker *k, bool offload)
+{
+    rs_plan_sizes *z = k->z;
+    k->offload = offload;
+    add_block(k);
     int64_t others = z->vae + z->vae_work + z->text + z->image;
     int64_t fixed = z->weights[z->home] + z->conditions + z->adapter + z->clip + z->workspace;
     if (!k->gpu) /* which keeps one or the other (rs_models_rest) */
         fixed += others;
     add_batch(k, fixed);
     fixed += z->companions;
-    rs_denoiser_set_kept(k->m, kept_of(k, z->budget - fixed));
+    keep(k, kept_of(k, z->budget - fixed));
     z->kept = rs_denoiser_kept(k->m);
+    z->offloaded = away_bytes(k);
     z->train = train_bytes(k, z->kept);
     z->together = together_bytes(k, z->kept, z->batch);
     z->total = fixed + rs_max_i64(rs_max_i64(z->train, z->together), z->sample);
     if (k->gpu)
         z->total = rs_max_i64(z->total, fixed + others);
     z->fits = z->total <= z->budget;
+}
+
+/* Activations, offloaded where that is asked for, or needed and of use. */
+static void lay_out(maker *k)
+{
+    rs_plan_sizes *z = k->z;
+    bool on = k->gpu && k->cfg->memory.offload == RS_CFG_OFFLOAD_ON;
+    bool may = k->gpu && k->cfg->memory.offload == RS_CFG_OFFLOAD_AUTO;
+    add_activations(k, on);
+    z->offload_reason = on ? "asked for" : NULL;
+    if (k->cfg->memory.offload == RS_CFG_OFFLOAD_ON && !k->gpu)
+        z->offload_reason = "asked for, but not done: a CPU's memory is the host's";
+    if (z->fits || !may)
+        return;
+    rs_plan_sizes here = *z;
+    add_activations(k, true);
+    z->offload_reason = "a training step does not fit on the device without";
+    if (z->total < here.total && (k->room->host == 0 || locked_bytes(k) <= k->room->host))
+        return;
+    *z = here;
+    k->offload = false;
+    keep(k, z->kept);
 }
 
 static void add_work(maker *k)
@@ -404,6 +494,7 @@ rs_status rs_plan_sizes_make(rs_plan_sizes *z, const rs_config *c, const rs_cata
                .cfg = c,
                .catalog = catalog,
                .gpu = half || room->gpu,
+               .room = room,
                .precision = half ? RS_PRECISION_BF16 : rs_plan_precision(c)};
     rs_status st = open_parts(&k);
     if (st == RS_OK) {
@@ -413,13 +504,13 @@ rs_status rs_plan_sizes_make(rs_plan_sizes *z, const rs_config *c, const rs_cata
     if (st == RS_OK) {
         add_bytes(&k);
         add_budget(z, room);
-        add_activations(&k);
+        lay_out(&k);
         if (k.gpu && !z->fits && z->home == RS_PLAN_RESIDENT &&
             c->memory.home == RS_CFG_HOME_AUTO) {
             z->home = RS_PLAN_HOST;
             z->home_reason = "a whole copy does not fit on the device";
             z->streamed = true;
-            add_activations(&k);
+            lay_out(&k);
         }
         add_work(&k);
     }
