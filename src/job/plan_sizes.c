@@ -200,7 +200,8 @@ static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
     return RS_OK;
 }
 
-/* Of a training job: those of its clip or its windows, or those of its references. */
+/* Of a training job, which keeps them all: those of its clip or its windows, and those of its
+ * references. */
 static int64_t train_conditions(const maker *k)
 {
     int64_t text = rs_denoiser_get_info(k->m)->text_len, image = k->image.rows;
@@ -209,7 +210,7 @@ static int64_t train_conditions(const maker *k)
     int64_t references = most_references(k->cfg, k->catalog);
     size_t part = rs_denoiser_cond_bytes(k->m, k->Fw, k->H, k->W, text, image);
     size_t one = rs_denoiser_cond_bytes(k->m, 1, k->H, k->W, text, image);
-    return rs_max_i64(windows * (int64_t)part, references * (int64_t)one);
+    return windows * (int64_t)part + references * (int64_t)one;
 }
 
 static int64_t conditions(const maker *k)
