@@ -64,6 +64,23 @@ static void dots(rs_cuctx *c, const rs_att_call &p, const rs_attention_bwd_args 
               p.heads, (int)d);
 }
 
+static size_t dots_bytes(const rs_att_call &p)
+{
+    return (size_t)(p.sq * p.heads) * sizeof(float);
+}
+
+size_t rs_cuda_attention_workspace(rs_cuctx *c, const rs_attention_shape *s, bool bf16)
+{
+    int64_t ld = s->heads * s->head_dim;
+    rs_att_call p = {};
+    p.sq = s->queries, p.sk = s->keys, p.heads = s->heads, p.ldl = s->queries;
+    p.ldo = p.lddq = p.lddk = p.lddv = p.ldq = p.ldk = p.ldv = p.lddo = ld;
+    if (!s->backward)
+        p.lddq = p.lddk = p.lddv = p.lddo = 0;
+    size_t dnn = bf16 ? rs_att_dnn_workspace(c, &p, s->head_dim, s->backward) : 0;
+    return dnn || !s->backward ? dnn : dots_bytes(p);
+}
+
 void rs_cuda_attention_bwd(rs_cuctx *c, const rs_attention_bwd_args *a)
 {
     bool bf16 = a->q.dtype == RS_DTYPE_BF16;
@@ -85,7 +102,7 @@ void rs_cuda_attention_bwd(rs_cuctx *c, const rs_attention_bwd_args *a)
                   aligned(a->o) && aligned(a->q) && aligned(a->k) && aligned(a->v);
     if (tensor && rs_att_bwd_dnn(c, &p, d))
         return;
-    if (!rs_cuda_workspace(c, (size_t)(p.sq * p.heads) * sizeof(float)))
+    if (!rs_cuda_workspace(c, dots_bytes(p)))
         return;
     p.dot = (float *)c->workspace;
     if (bf16)

@@ -56,4 +56,15 @@ typedef struct rs_attention_bwd_args {
     bool bf16; /* q, k, v, d_o, P and dS are rounded to bf16 before they are multiplied */
 } rs_attention_bwd_args;
 
+/* With cuDNN the backward may keep dS in the workspace (2 bytes a score of so many heads as go in
+ * one part), up to this share of a GPU's memory: 3.5 GB of 85, of 24 GB one head of 20280 tokens.
+ */
+enum { RS_ATTENTION_DS_SHARE = 24 };
+
+/* A call, as memory is planned by: contiguous rows of all heads. */
+typedef struct rs_attention_shape {
+    int64_t heads, head_dim, queries, keys;
+    bool backward;
+} rs_attention_shape;
+
 #endif

@@ -10,8 +10,7 @@
 #include "kernels/cuda/dnn.h"
 
 enum {
-    KEPT = 16,     /* shapes: self, text, image; two resolutions; forward and backward */
-    DS_SHARE = 24, /* dS may take 1/24 of the device: 3.5 GB of 85, of 24 GB one head of 20280 */
+    KEPT = 16,         /* shapes: self, text, image; two resolutions; forward and backward */
     KEYS_A_BLOCK = 128 /* of cuDNN's backward kernels */
 };
 
@@ -60,8 +59,7 @@ void rs_att_plans_free(struct rs_att_plans **p)
 /* What the node and the graph can say: no bias, no counted key, nothing added to. */
 static bool suits(const rs_cuctx *c, const rs_att_call *p, int64_t d)
 {
-    return c->dnn && (d == 64 || d == 128) && !p->bias && p->last_log2 == 0 && !p->accumulate &&
-           p->lse;
+    return c->dnn && (d == 64 || d == 128) && !p->bias && p->last_log2 == 0 && !p->accumulate;
 }
 
 static size_t round_up(size_t n)
@@ -71,7 +69,7 @@ static size_t round_up(size_t n)
 
 bool rs_att_fwd_dnn(rs_cuctx *c, const rs_att_call *p, int64_t d)
 {
-    const rs_dnn_plan *plan = suits(c, p, d) ? plan_for(c, p, d, RS_ATT_FORWARD) : NULL;
+    const rs_dnn_plan *plan = p->lse && suits(c, p, d) ? plan_for(c, p, d, RS_ATT_FORWARD) : NULL;
     if (!plan || !rs_cuda_workspace(c, (size_t)plan->workspace))
         return false;
     float scale = p->scale;
@@ -124,17 +122,63 @@ rs_att_call rs_att_heads_of(const rs_att_call *p, int64_t d, int64_t first, int6
     return part;
 }
 
-/* One plan's run; workspace: dots, accumulator of the fast graph, then cuDNN's. */
-static bool run_backward(rs_cuctx *c, const rs_att_call *p, int64_t d, const rs_dnn_plan *plan,
-                         bool fast)
+/* What a part of the backward has in the workspace: row dots, the sums of dQ (fast), cuDNN's own.
+ */
+typedef struct backward_room {
+    size_t dot, acc, all;
+} backward_room;
+
+static backward_room backward_room_of(const rs_att_call *part, int64_t d, const rs_dnn_plan *plan,
+                                      bool fast)
 {
-    size_t dot = round_up((size_t)(p->heads * p->sq) * sizeof(float)),
-           acc = fast ? dot * (size_t)d : 0;
-    if (!rs_cuda_workspace(c, dot + acc + (size_t)plan->workspace))
+    backward_room r = {.dot = round_up((size_t)(part->heads * part->sq) * sizeof(float))};
+    r.acc = fast ? r.dot * (size_t)d : 0;
+    r.all = r.dot + r.acc + (size_t)plan->workspace;
+    return r;
+}
+
+/* A plan that keeps less than all of dS adds up dQ some other way: not known to be in order. */
+static bool in_order(const rs_dnn_plan *plan, const rs_att_call *p)
+{
+    return (size_t)plan->workspace >= (size_t)p->heads * rs_att_ds_bytes(p->sq, p->sk);
+}
+
+/* The plan of a part of the backward, and its first part; NULL: not by cuDNN. */
+static const rs_dnn_plan *backward_plan(rs_cuctx *c, const rs_att_call *p, int64_t d,
+                                        rs_att_call *part)
+{
+    if (!suits(c, p, d))
+        return NULL;
+    int64_t n = c->fast ? p->heads
+                        : rs_att_heads_at_once(p->heads, p->sq, p->sk, c->sm_count,
+                                               c->memory / RS_ATTENTION_DS_SHARE);
+    if (n == 0)
+        return NULL;
+    *part = rs_att_heads_of(p, d, 0, n);
+    const rs_dnn_plan *plan =
+        plan_for(c, part, d, c->fast ? RS_ATT_BACKWARD_FAST : RS_ATT_BACKWARD);
+    return plan && (c->fast || in_order(plan, part)) ? plan : NULL;
+}
+
+size_t rs_att_dnn_workspace(rs_cuctx *c, const rs_att_call *p, int64_t d, bool backward)
+{
+    rs_att_call part;
+    if (backward) {
+        const rs_dnn_plan *plan = backward_plan(c, p, d, &part);
+        return plan ? backward_room_of(&part, d, plan, c->fast).all : 0;
+    }
+    const rs_dnn_plan *plan = suits(c, p, d) ? plan_for(c, p, d, RS_ATT_FORWARD) : NULL;
+    return plan ? (size_t)plan->workspace : 0;
+}
+
+static bool run_backward(rs_cuctx *c, const rs_att_call *p, int64_t d, const rs_dnn_plan *plan)
+{
+    backward_room room = backward_room_of(p, d, plan, c->fast);
+    if (!rs_cuda_workspace(c, room.all))
         return false;
-    char *w = c->workspace;
-    if (fast)
-        rs_cuda_launched(c, "attention_bwd", cudaMemsetAsync(w + dot, 0, acc, c->compute));
+    char *w = c->workspace, *sums = w + room.dot;
+    if (c->fast)
+        rs_cuda_launched(c, "attention_bwd", cudaMemsetAsync(sums, 0, room.acc, c->compute));
     float scale = p->scale, one = 1;
     const int64_t ids[] = {RS_ATT_Q,     RS_ATT_K,   RS_ATT_V,   RS_ATT_O,   RS_ATT_STATS,
                            RS_ATT_SCALE, RS_ATT_ONE, RS_ATT_D_O, RS_ATT_DOT, RS_ATT_DQ,
@@ -151,36 +195,22 @@ static bool run_backward(rs_cuctx *c, const rs_att_call *p, int64_t d, const rs_
                     p->dq,
                     p->dk,
                     p->dv,
-                    w + dot};
+                    sums};
     char why[RS_DNN_WHY];
-    if (!rs_dnn_run(plan, c->compute, RS_COUNT_OF(ids) - !fast, ids, data, w + dot + acc, why))
+    if (!rs_dnn_run(plan, c->compute, RS_COUNT_OF(ids) - !c->fast, ids, data, sums + room.acc, why))
         rs_cuda_failed(c, "attention_bwd", why);
     return true;
 }
 
-/* A plan that keeps less than all of dS adds up dQ some other way: not known to be in order. */
-static bool in_order(const rs_dnn_plan *plan, const rs_att_call *p)
-{
-    return (size_t)plan->workspace >= (size_t)p->heads * rs_att_ds_bytes(p->sq, p->sk);
-}
-
 bool rs_att_bwd_dnn(rs_cuctx *c, const rs_att_call *p, int64_t d)
 {
-    if (!suits(c, p, d) || !p->dk)
+    rs_att_call part;
+    const rs_dnn_plan *plan = p->dk && p->lse ? backward_plan(c, p, d, &part) : NULL;
+    if (!plan)
         return false;
-    int64_t n =
-        c->fast ? p->heads
-                : rs_att_heads_at_once(p->heads, p->sq, p->sk, c->sm_count, c->memory / DS_SHARE);
-    if (n == 0)
-        return false;
-    rs_att_call part = rs_att_heads_of(p, d, 0, n);
-    const rs_dnn_plan *plan =
-        plan_for(c, &part, d, c->fast ? RS_ATT_BACKWARD_FAST : RS_ATT_BACKWARD);
-    if (!plan || (!c->fast && !in_order(plan, &part)))
-        return false;
-    for (int64_t first = 0; first < p->heads; first += n) {
+    for (int64_t first = 0, n = part.heads; first < p->heads; first += n) {
         part = rs_att_heads_of(p, d, first, n);
-        if (!run_backward(c, &part, d, plan, c->fast))
+        if (!run_backward(c, &part, d, plan))
             return first > 0; /* the failure is noted */
     }
     return true;

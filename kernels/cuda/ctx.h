@@ -26,7 +26,8 @@ extern "C" {
 typedef struct rs_cuctx {
     cudaStream_t compute; /* ops */
     cudaStream_t gather;  /* NCCL */
-    cudaStream_t copy;    /* host to device weight stream */
+    cudaStream_t copy;    /* host to device: weights, activations that were offloaded */
+    cudaStream_t back;    /* device to host */
     int sm;               /* compute capability: 80, 90, 100 */
     int sm_count;
     size_t memory;                  /* of the device, bytes */

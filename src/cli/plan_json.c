@@ -30,6 +30,7 @@ static void write_bytes(rs_jsonw *w, const rs_plan_sizes *z)
         {"workspace", z->workspace},
         {"communicators", z->twins},
         {"pinned_on_host", z->home == RS_PLAN_HOST ? z->pinned : 0},
+        {"offloaded_to_host", z->offloaded},
         {"total", z->total},
         {"budget", z->budget},
         {"checkpoint", z->checkpoint},
@@ -65,6 +66,7 @@ static void write_sizes(rs_jsonw *w, const rs_plan *p)
     rs_jsonw_i64(w, "store", z->kept.store);
     rs_jsonw_i64(w, "attention", z->kept.attention);
     rs_jsonw_i64(w, "recompute", z->blocks - z->kept.store - z->kept.attention);
+    rs_jsonw_bool(w, "offload", z->kept.offload);
     rs_jsonw_end(w);
 }
 

@@ -70,7 +70,7 @@ static void print_bytes(const rs_plan_report *r, rs_arena *a)
     if (z->home == RS_PLAN_HOST)
         print_row_bytes(a, "  on the host", z->pinned, "page-locked, all blocks, once per machine");
     if (z->workspace > 0)
-        print_row_bytes(a, "workspace", z->workspace, "of matrix products");
+        print_row_bytes(a, "workspace", z->workspace, "of matrix products and attention");
     if (z->twins > 0)
         print_row_bytes(a, "communicators", z->twins, "of NCCL, at most");
     print_row_bytes(a, "vae", z->vae, "weights");
@@ -81,6 +81,9 @@ static void print_bytes(const rs_plan_report *r, rs_arena *a)
                     rs_arena_printf(a, "blocks: %lld store, %lld keep attention, %lld recompute",
                                     (long long)z->kept.store, (long long)z->kept.attention,
                                     (long long)again));
+    if (z->offload_reason)
+        print_row_bytes(a, "  on the host", z->offloaded,
+                        rs_arena_printf(a, "offloaded: %s", z->offload_reason));
     print_row_bytes(a, "activations, sampling", z->sample, "instead, when sampling");
     print_row_bytes(a, "conditions", z->conditions, "prompts and pictures, at most");
     print_row_bytes(a, "adapter, training", z->adapter, "factors, gradients, moments");

@@ -146,11 +146,16 @@
       "keep block inputs and what self attention gives; compute the rest of each block again")     \
     E(RECOMPUTE_BLOCK, "block", "keep block inputs, compute each block again in the backward")
 
+#define RS_CFG_ENUM_offload(E)                                                                     \
+    E(OFFLOAD_AUTO, "auto", "where a training step does not fit on the GPU without")               \
+    E(OFFLOAD_OFF, "off", "no")                                                                    \
+    E(OFFLOAD_ON, "on", "yes; a CPU has nothing to gain and does not")
+
 /* clang-format off */
 #define RS_CFG_ENUMS(L)                                                                            \
     L(family) L(sampling) L(mask_shape) L(first_frame) L(lora_target) L(timestep) L(schedule)      \
     L(given) L(appearance_when) L(appearance_mode) L(sampler) L(preset) L(backend) L(log_level)    \
-    L(progress) L(home) L(ahead) L(recompute) L(precision) L(lanes) L(batch)
+    L(progress) L(home) L(ahead) L(recompute) L(offload) L(precision) L(lanes) L(batch)
 /* clang-format on */
 
 /* Settings of the top level. */
@@ -331,6 +336,8 @@
 #define RS_CFG_ROWS_memory(X)                                                                      \
     X(memory, ENUM, home, "auto", "", "where the transformer's weights are kept", home)            \
     X(memory, ENUM, recompute, "auto", "", "activations kept for the backward pass", recompute)    \
+    X(memory, ENUM, offload, "auto", "",                                                           \
+      "a GPU: what is kept for the backward pass waits in page-locked host memory", offload)       \
     X(memory, NUM, limit, "0", "GB",                                                               \
       "that a rank may hold; 0: an even share of 80 % of the machine or of its cgroup's limit",    \
       RANGE(0, 1e6))

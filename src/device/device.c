@@ -177,6 +177,19 @@ void rs_device_zero(rs_device *d, void *p, size_t bytes)
     d->backend->zero(d, p, bytes);
 }
 
+size_t rs_device_attention_workspace(rs_device *d, const rs_attention_shape *s)
+{
+    return d->backend->attention_workspace ? d->backend->attention_workspace(d, s) : 0;
+}
+
+rs_status rs_device_reserve(rs_device *d, size_t bytes)
+{
+    if (d->backend->reserve && !d->backend->reserve(d, bytes))
+        return RS_FAIL(NOMEM, "%s device: no room for a workspace of %.1f MiB", d->backend->name,
+                       (double)bytes / 0x1p20);
+    return RS_OK;
+}
+
 void rs_device_fail(rs_device *d, rs_status st, const char *fmt, ...)
 {
     va_list ap;
@@ -222,6 +235,19 @@ rs_status rs_pool_bind(rs_pool *p, rs_device *dev, rs_bind_fn *bind, void *objec
     RS_ASSERTF(c.used == plan.used || !memory, "pool planned %zu bytes, bound %zu", plan.used,
                c.used);
     *p = (rs_pool){.dev = dev, .memory = memory, .bytes = plan.used};
+    return RS_OK;
+}
+
+rs_status rs_pool_rebind(rs_pool *p, rs_device *dev, rs_bind_fn *bind, void *object)
+{
+    rs_carver plan = {0};
+    bind(object, &plan);
+    if (!p->memory || dev->host_memory || plan.used > p->bytes) {
+        rs_pool_release(p);
+        return rs_pool_bind(p, dev, bind, object);
+    }
+    rs_carver c = {.base = p->memory, .cap = p->bytes};
+    bind(object, &c);
     return RS_OK;
 }
 

@@ -69,6 +69,11 @@ void rs_device_put(rs_device *d, void *dst_device, const void *src_host, size_t 
 void rs_device_get(rs_device *d, void *dst_host, const void *src_device, size_t bytes);
 void rs_device_copy(rs_device *d, void *dst, const void *src, size_t bytes); /* device to device */
 void rs_device_zero(rs_device *d, void *p, size_t bytes);
+/* Workspace that ops share: bytes that an attention of activations needs (on a GPU what the first
+ * call of the shape would make is made), and room for ops that need so much, so that none has to
+ * make it within a step. 0, and nothing, on the CPU. RS_NOMEM. */
+size_t rs_device_attention_workspace(rs_device *d, const rs_attention_shape *s);
+rs_status rs_device_reserve(rs_device *d, size_t bytes) RS_NODISCARD;
 /* Waits until everything is done that was enqueued before. */
 rs_status rs_device_check(rs_device *d) RS_NODISCARD;
 /* Record the fastest algorithm of every product from now on, and write them all to a file for
@@ -92,6 +97,9 @@ typedef struct rs_pool {
 } rs_pool;
 typedef void rs_bind_fn(void *object, rs_carver *c);
 rs_status rs_pool_bind(rs_pool *p, rs_device *dev, rs_bind_fn *bind, void *object) RS_NODISCARD;
+/* The same for a pool that may be bound. A device with memory of its own keeps what the pool has if
+ * that is enough; p->bytes is what is held. */
+rs_status rs_pool_rebind(rs_pool *p, rs_device *dev, rs_bind_fn *bind, void *object) RS_NODISCARD;
 void rs_pool_release(rs_pool *p);
 
 #endif

@@ -70,6 +70,17 @@ static bool grow_workspace(void *owner, size_t bytes)
     return true;
 }
 
+static size_t attention_workspace(rs_device *d, const rs_attention_shape *s)
+{
+    return rs_cuda_attention_workspace(&rs_cuda_use(d)->ctx, s, d->activation == RS_DTYPE_BF16);
+}
+
+static bool reserve(rs_device *d, size_t bytes)
+{
+    rs_cuctx *c = &rs_cuda_use(d)->ctx;
+    return bytes <= c->workspace_bytes || grow_workspace(d, bytes);
+}
+
 /* RS_CUDNN=0 keeps to the own attention kernels; fast takes the backward of cuDNN whose bits vary
  * from run to run. */
 static void open_dnn(rs_cuctx *c)
@@ -87,6 +98,7 @@ static rs_status open_streams(cuda_state *s, const char *gemm_table)
     RS_TRY(rs_cuda_try(cudaStreamCreateWithFlags(&c->compute, cudaStreamNonBlocking), "stream"));
     RS_TRY(rs_cuda_try(cudaStreamCreateWithFlags(&c->gather, cudaStreamNonBlocking), "stream"));
     RS_TRY(rs_cuda_try(cudaStreamCreateWithFlags(&c->copy, cudaStreamNonBlocking), "stream"));
+    RS_TRY(rs_cuda_try(cudaStreamCreateWithFlags(&c->back, cudaStreamNonBlocking), "stream"));
     if (!grow_workspace(c->owner, RS_BLAS_WORKSPACE))
         return RS_FAIL(NOMEM, "cuda: no room for a workspace of %d MiB", RS_BLAS_WORKSPACE >> 20);
     return rs_blas_open(&c->blas, c, s->name, gemm_table);
@@ -104,6 +116,8 @@ static void cuda_close(rs_device *d)
         cudaStreamDestroy(c->gather);
     if (c->copy)
         cudaStreamDestroy(c->copy);
+    if (c->back)
+        cudaStreamDestroy(c->back);
     cudaFree(c->workspace);
     rs_att_plans_free(&c->att_plans);
     rs_dnn_close(&c->dnn);
@@ -224,6 +238,8 @@ const rs_backend rs_backend_cuda = {
     .copy = cuda_copy,
     .zero = cuda_zero,
     .peak = rs_cuda_peak,
+    .attention_workspace = attention_workspace,
+    .reserve = reserve,
     .queues = &rs_cuda_queues,
     .look = rs_cuda_look,
 #define OP(name, folder) .op_##name = cuda_op_##name,

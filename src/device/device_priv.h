@@ -22,6 +22,7 @@ typedef struct rs_backend_queues {
     rs_status (*enlist)(rs_device *d, void *p, size_t bytes);
     void (*delist)(rs_device *d, void *p);
     void (*send)(rs_device *d, void *dst, const void *src, size_t bytes, rs_queue q);
+    void (*fetch)(rs_device *d, void *dst, const void *src, size_t bytes, rs_queue q);
     void (*sync)(rs_device *d);
     void (*check)(rs_device *d); /* wait, and record what has failed meanwhile */
     void (*room)(rs_device *d, size_t *free_bytes, size_t *all_bytes);
@@ -40,7 +41,9 @@ typedef struct rs_backend {
     void (*get)(rs_device *d, void *dst, const void *src, size_t bytes);
     void (*copy)(rs_device *d, void *dst, const void *src, size_t bytes);
     void (*zero)(rs_device *d, void *p, size_t bytes);
-    rs_status (*peak)(rs_device *d, rs_peak *out); /* one sample */
+    rs_status (*peak)(rs_device *d, rs_peak *out);                            /* one sample */
+    size_t (*attention_workspace)(rs_device *d, const rs_attention_shape *s); /* NULL: none */
+    bool (*reserve)(rs_device *d, size_t bytes);                              /* NULL: no need */
     const rs_backend_queues *queues;
     void (*look)(rs_arena *a, rs_device_info *out);
 #define OP(name, folder) void (*op_##name)(rs_device * d, const rs_##name##_args *args);

@@ -88,6 +88,17 @@ void rs_device_send(rs_device *d, void *dst_device, const void *src_pinned, size
         d->backend->put(d, dst_device, src_pinned, bytes);
 }
 
+void rs_device_fetch(rs_device *d, void *dst_pinned, const void *src_device, size_t bytes,
+                     rs_queue q)
+{
+    if (bytes == 0)
+        return;
+    if (d->backend->queues)
+        d->backend->queues->fetch(d, dst_pinned, src_device, bytes, q);
+    else
+        d->backend->get(d, dst_pinned, src_device, bytes);
+}
+
 void rs_device_sync(rs_device *d)
 {
     if (d->backend->queues)

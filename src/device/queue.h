@@ -1,7 +1,8 @@
 /* Queues: work that a device does beside its ops. Ops, put, get, copy and zero are on COMPUTE, in
- * the order of their calls; weights arrive on COPY, collectives run on GATHER. What queues owe each
- * other is said by events, which no host thread waits for. On the CPU everything is done when its
- * call returns, and events say nothing.
+ * the order of their calls; what comes from the host arrives on COPY, what goes there leaves on
+ * BACK (a bus carries both at once), collectives run on GATHER. What queues owe each other is said
+ * by events, which no host thread waits for. On the CPU everything is done when its call returns,
+ * and events say nothing.
  *
  * Any thread may use these functions, one at a time per event. Failures are kept by the device
  * (rs_device_check), like those of ops. */
@@ -10,7 +11,13 @@
 
 #include "device/device.h"
 
-typedef enum rs_queue { RS_QUEUE_COMPUTE, RS_QUEUE_GATHER, RS_QUEUE_COPY, RS_QUEUES } rs_queue;
+typedef enum rs_queue {
+    RS_QUEUE_COMPUTE,
+    RS_QUEUE_GATHER,
+    RS_QUEUE_COPY,
+    RS_QUEUE_BACK,
+    RS_QUEUES
+} rs_queue;
 
 typedef struct rs_event rs_event;
 
@@ -32,6 +39,9 @@ void rs_device_unregister(rs_device *d, void *p);
 /* Enqueue a copy of pinned memory to the device. src stays as it is until the queue has done it. */
 void rs_device_send(rs_device *d, void *dst_device, const void *src_pinned, size_t bytes,
                     rs_queue q);
+/* The other way. src is read, and dst written, when the queue gets there. */
+void rs_device_fetch(rs_device *d, void *dst_pinned, const void *src_device, size_t bytes,
+                     rs_queue q);
 /* The host waits until all queues are empty. */
 void rs_device_sync(rs_device *d);
 

@@ -6,7 +6,16 @@
 
 static cudaStream_t stream_of(const rs_cuctx *c, rs_queue q)
 {
-    return q == RS_QUEUE_GATHER ? c->gather : q == RS_QUEUE_COPY ? c->copy : c->compute;
+    switch (q) {
+    case RS_QUEUE_GATHER:
+        return c->gather;
+    case RS_QUEUE_COPY:
+        return c->copy;
+    case RS_QUEUE_BACK:
+        return c->back;
+    default:
+        return c->compute;
+    }
 }
 
 static rs_status event_create(rs_device *d, void **out)
@@ -82,12 +91,20 @@ static void send(rs_device *d, void *dst, const void *src, size_t bytes, rs_queu
                  cudaMemcpyAsync(dst, src, bytes, cudaMemcpyHostToDevice, stream_of(c, q)));
 }
 
+static void fetch(rs_device *d, void *dst, const void *src, size_t bytes, rs_queue q)
+{
+    const rs_cuctx *c = &rs_cuda_use(d)->ctx;
+    rs_cuda_note(d, "copy",
+                 cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToHost, stream_of(c, q)));
+}
+
 static void sync(rs_device *d)
 {
     const rs_cuctx *c = &rs_cuda_use(d)->ctx;
     rs_cuda_note(d, "compute stream", cudaStreamSynchronize(c->compute));
     rs_cuda_note(d, "gather stream", cudaStreamSynchronize(c->gather));
     rs_cuda_note(d, "copy stream", cudaStreamSynchronize(c->copy));
+    rs_cuda_note(d, "copy stream", cudaStreamSynchronize(c->back));
 }
 
 /* Waits for what the host is about to read, which is computed. Errors of the other streams, too,
@@ -133,6 +150,7 @@ const rs_backend_queues rs_cuda_queues = {
     .enlist = enlist,
     .delist = delist,
     .send = send,
+    .fetch = fetch,
     .sync = sync,
     .check = check,
     .room = room,

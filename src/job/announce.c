@@ -11,6 +11,7 @@
 static rs_plan_room room_of(const rs_run_session *s)
 {
     const double USABLE = 0.95; /* the rest is lost between blocks */
+    const double LOCKED = 0.8;  /* of the host, at most */
     size_t room, all;
     rs_plan_room r = {.machine = rs_plan_machine_bytes(""),
                       .ranks = s->machine_ranks,
@@ -19,6 +20,8 @@ static rs_plan_room room_of(const rs_run_session *s)
         return r;
     rs_device_room(s->dev, &room, &all);
     r.gpu = true;
+    r.dev = s->dev;
+    r.host = (int64_t)(LOCKED * (double)r.machine) / rs_max_i64(1, r.ranks);
     r.ranks = 1;
     r.machine = (int64_t)all;
     r.lane = rs_comm_size(s->world.gang);
@@ -39,6 +42,7 @@ static rs_status plan_alone(rs_run_session *s)
     rs_weight_home before = o->home;
     int64_t gang = rs_plan_sharded(c) ? rs_comm_size(s->world.gang) : 0;
     RS_TRY(rs_plan_sizes_make(&s->sizes, c, s->catalog, &room, sizeof(float), gang));
+    RS_TRY(rs_device_reserve(s->dev, (size_t)s->sizes.workspace));
     o->home = homes[s->sizes.home];
     o->kept = s->sizes.kept;
     s->planned = rs_max_i64(s->planned, s->sizes.total - s->sizes.clip - s->sizes.twins);
@@ -116,6 +120,11 @@ static void log_memory(const rs_plan_sizes *z, rs_arena *a)
     RS_LOG(INFO, "memory of a rank: %s = %s of %s", text.data, rs_bytes_text(a, z->total),
            rs_bytes_text(a, z->budget));
     RS_LOG(INFO, "weights: %s: %s", rs_plan_home_name(z->home), z->home_reason);
+    if (z->kept.offload)
+        RS_LOG(INFO, "offload: %s: %s of what blocks keep waits in page-locked host memory",
+               z->offload_reason, rs_bytes_text(a, z->offloaded));
+    else if (z->offload_reason)
+        RS_LOG(WARN, "memory.offload: %s", z->offload_reason);
     if (z->batch > 1)
         RS_LOG(INFO, "appearances: up to %d at a time in a rank (%s); activations %s", z->batch,
                z->batch_reason, rs_bytes_text(a, z->together));

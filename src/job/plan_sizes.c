@@ -13,7 +13,7 @@ enum {
     FP32 = 4,
     MOMENTS = 4,              /* factor, gradient, two moments */
     PROMPT_ROWS = 64,         /* typical */
-    GPU_WORKSPACE = 64 << 20, /* RS_BLAS_WORKSPACE, whether CUDA is built in or not */
+    GPU_WORKSPACE = 64 << 20, /* at least: RS_BLAS_WORKSPACE, whether CUDA is built in or not */
 };
 static const double SHARE = 0.8; /* of the machine; the rest is the system's and the files' */
 
@@ -34,6 +34,8 @@ typedef struct maker {
     rs_adapter *adapter;
     rs_encoder_sizes text, image;
     bool gpu;
+    bool offload; /* what blocks keep is on the host until the backward */
+    const rs_plan_room *room;
     rs_precision precision;
     int64_t frames, window; /* of the longest clip, of its training windows */
     int64_t F, Fw, H, W;
@@ -199,7 +201,8 @@ static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
     return RS_OK;
 }
 
-/* Of a training job: those of its clip or its windows, or those of its references. */
+/* Of a training job, which keeps them all: those of its clip or its windows, and those of its
+ * references. */
 static int64_t train_conditions(const maker *k)
 {
     int64_t text = rs_denoiser_get_info(k->m)->text_len, image = k->image.rows;
@@ -208,7 +211,7 @@ static int64_t train_conditions(const maker *k)
     int64_t references = most_references(k->cfg, k->catalog);
     size_t part = rs_denoiser_cond_bytes(k->m, k->Fw, k->H, k->W, text, image);
     size_t one = rs_denoiser_cond_bytes(k->m, 1, k->H, k->W, text, image);
-    return rs_max_i64(windows * (int64_t)part, references * (int64_t)one);
+    return windows * (int64_t)part + references * (int64_t)one;
 }
 
 static int64_t conditions(const maker *k)
@@ -216,6 +219,32 @@ static int64_t conditions(const maker *k)
     int64_t text = rs_denoiser_get_info(k->m)->text_len;
     size_t whole = rs_denoiser_cond_bytes(k->m, k->F, k->H, k->W, text, k->image.rows);
     return rs_max_i64(train_conditions(k), (k->cfg->edit.guidance != 1 ? 2 : 1) * (int64_t)whole);
+}
+
+/* What the attentions of training and sampling need, by the device that will make them if it is
+ * there; without one the own kernels' row dots, and the most that cuDNN may have for dS. Those to
+ * the prompt have a key that counts, which cuDNN does not take. */
+static int64_t workspace(const maker *k)
+{
+    const rs_plan_sizes *z = k->z;
+    const int64_t head_dim = z->dim / z->heads;
+    int64_t most = GPU_WORKSPACE, rows[] = {z->tokens, z->window_tokens, z->tokens / z->frames[0]};
+    for (int i = 0; i < 3; i++) {
+        const rs_attention_shape shapes[] = {
+            {z->heads, head_dim, rows[i], rows[i], false},
+            {z->heads, head_dim, rows[i], k->image.rows, false},
+            {z->heads, head_dim, rows[i], rows[i], true},
+        };
+        most = rs_max_i64(most, z->heads * rows[i] * FP32);
+        if (k->gpu && !k->room->dev)
+            most = rs_max_i64(most, rs_min_i64(k->room->machine / RS_ATTENTION_DS_SHARE,
+                                               z->heads * rows[i] * rows[i] * 2));
+        for (int s = 0; s < 3 && k->room->dev; s++)
+            if (shapes[s].keys > 0)
+                most = rs_max_i64(most,
+                                  (int64_t)rs_device_attention_workspace(k->room->dev, &shapes[s]));
+    }
+    return most;
 }
 
 static void add_bytes(maker *k)
@@ -237,13 +266,19 @@ static void add_bytes(maker *k)
     z->checkpoint = (MOMENTS - 1) * values * FP32;
     int pixel = PIXEL + (c->cluster.ahead == RS_CFG_AHEAD_NEVER ? 0 : 3 + 1);
     z->clip = k->gpu ? 0 : k->frames * c->clip.height * c->clip.width * pixel;
-    z->workspace = k->gpu ? GPU_WORKSPACE : 0;
+    z->workspace = k->gpu ? workspace(k) : 0;
     z->sample = (int64_t)(rs_denoiser_plan(k->m, k->F, k->H, k->W, false));
+}
+
+static void keep(const maker *k, rs_kept kept)
+{
+    kept.offload = k->offload;
+    rs_denoiser_set_kept(k->m, kept);
 }
 
 static int64_t train_bytes(const maker *k, rs_kept kept)
 {
-    rs_denoiser_set_kept(k->m, kept);
+    keep(k, kept);
     return (int64_t)(rs_denoiser_plan(k->m, k->Fw, k->H, k->W, true));
 }
 
@@ -265,7 +300,7 @@ static rs_kept least_work(const maker *k, int64_t room)
             break;
         int64_t more = z->block_attention > 0 ? (room - bytes) / z->block_attention : 0;
         rs_kept kept = {.store = s, .attention = rs_min_i64(z->blocks - s, more)};
-        rs_denoiser_set_kept(k->m, kept);
+        keep(k, kept);
         double flops = rs_flops_total(step_flops(k, k->Fw, true));
         if (least < 0 || flops < least) {
             least = flops;
@@ -275,11 +310,36 @@ static rs_kept least_work(const maker *k, int64_t room)
     return best;
 }
 
+/* On the host: of a clip or window, or of a batch of single frames, with what is kept now. */
+static int64_t away_bytes(const maker *k)
+{
+    const rs_plan_sizes *z = k->z;
+    size_t one = rs_denoiser_plan_away(k->m, 1, k->Fw, k->H, k->W);
+    size_t many = z->batch > 1 ? rs_denoiser_plan_away(k->m, z->batch, 1, k->H, k->W) : 0;
+    return (int64_t)(one > many ? one : many);
+}
+
+static int64_t locked_bytes(const maker *k)
+{
+    return away_bytes(k) + (k->z->home == RS_PLAN_HOST ? k->z->pinned : 0);
+}
+
+/* Offloaded blocks cost the device the same however many they are. Keeping attention sends as much
+ * again as block inputs are; storing everything sends twelve times that, for which a fast GPU has
+ * no time: it is left to those who ask for it. */
+static rs_kept least_work_away(const maker *k, int64_t room)
+{
+    rs_kept attention = RS_KEPT_ATTENTION;
+    bool fits = train_bytes(k, attention) <= room;
+    return fits && (k->room->host == 0 || locked_bytes(k) <= k->room->host) ? attention
+                                                                            : (rs_kept){0};
+}
+
 static rs_kept kept_of(const maker *k, int64_t room)
 {
     switch (k->cfg->memory.recompute) {
     case RS_CFG_RECOMPUTE_AUTO:
-        return least_work(k, room);
+        return k->offload ? least_work_away(k, room) : least_work(k, room);
     case RS_CFG_RECOMPUTE_NONE:
         return RS_KEPT_ALL;
     case RS_CFG_RECOMPUTE_ATTENTION:
@@ -314,7 +374,7 @@ static int64_t count_appearances(const rs_config *c, const rs_catalog *l)
 
 static int64_t together_bytes(const maker *k, rs_kept kept, int n)
 {
-    rs_denoiser_set_kept(k->m, kept);
+    keep(k, kept);
     return n > 1 ? (int64_t)rs_denoiser_plan_many(k->m, n, 1, k->H, k->W) : 0;
 }
 
@@ -356,14 +416,25 @@ static void add_batch(maker *k, int64_t fixed)
     z->companions = (z->batch - 1) * each;
 }
 
-static void add_activations(maker *k)
+/* Of one block more, wherever it is. */
+static void add_block(maker *k)
 {
     rs_plan_sizes *z = k->z;
-    int64_t least = train_bytes(k, (rs_kept){0});
+    bool offload = k->offload;
+    k->offload = false;
     if (z->blocks > 1) {
+        int64_t least = train_bytes(k, (rs_kept){0});
         z->block_store = train_bytes(k, (rs_kept){.store = 2}) - least;
         z->block_attention = train_bytes(k, (rs_kept){.attention = 1}) - least;
     }
+    k->offload = offload;
+}
+
+static void add_activations(maker *k, bool offload)
+{
+    rs_plan_sizes *z = k->z;
+    k->offload = offload;
+    add_block(k);
     int64_t others = z->vae + z->vae_work + z->text + z->image;
     int64_t fixed =
         z->weights[z->home] + z->conditions + z->adapter + z->clip + z->workspace + z->twins;
@@ -371,14 +442,37 @@ static void add_activations(maker *k)
         fixed += others;
     add_batch(k, fixed);
     fixed += z->companions;
-    rs_denoiser_set_kept(k->m, kept_of(k, z->budget - fixed));
+    keep(k, kept_of(k, z->budget - fixed));
     z->kept = rs_denoiser_kept(k->m);
+    z->offloaded = away_bytes(k);
     z->train = train_bytes(k, z->kept);
     z->together = together_bytes(k, z->kept, z->batch);
     z->total = fixed + rs_max_i64(rs_max_i64(z->train, z->together), z->sample);
     if (k->gpu)
         z->total = rs_max_i64(z->total, fixed + others);
     z->fits = z->total <= z->budget;
+}
+
+/* Activations, offloaded where that is asked for, or needed and of use. */
+static void lay_out(maker *k)
+{
+    rs_plan_sizes *z = k->z;
+    bool on = k->gpu && k->cfg->memory.offload == RS_CFG_OFFLOAD_ON;
+    bool may = k->gpu && k->cfg->memory.offload == RS_CFG_OFFLOAD_AUTO;
+    add_activations(k, on);
+    z->offload_reason = on ? "asked for" : NULL;
+    if (k->cfg->memory.offload == RS_CFG_OFFLOAD_ON && !k->gpu)
+        z->offload_reason = "asked for, but not done: a CPU's memory is the host's";
+    if (z->fits || !may)
+        return;
+    rs_plan_sizes here = *z;
+    add_activations(k, true);
+    z->offload_reason = "a training step does not fit on the device without";
+    if (z->total < here.total && (k->room->host == 0 || locked_bytes(k) <= k->room->host))
+        return;
+    *z = here;
+    k->offload = false;
+    keep(k, z->kept);
 }
 
 static void add_work(maker *k)
@@ -406,6 +500,7 @@ rs_status rs_plan_sizes_make(rs_plan_sizes *z, const rs_config *c, const rs_cata
                .cfg = c,
                .catalog = catalog,
                .gpu = half || room->gpu,
+               .room = room,
                .precision = half ? RS_PRECISION_BF16 : rs_plan_precision(c)};
     rs_status st = open_parts(&k);
     if (st == RS_OK) {
@@ -416,13 +511,13 @@ rs_status rs_plan_sizes_make(rs_plan_sizes *z, const rs_config *c, const rs_cata
         add_bytes(&k);
         z->twins = k.gpu ? rs_twins_bytes(c, gang, room->lane) : 0;
         add_budget(z, room);
-        add_activations(&k);
+        lay_out(&k);
         if (k.gpu && !z->fits && z->home == RS_PLAN_RESIDENT &&
             c->memory.home == RS_CFG_HOME_AUTO) {
             z->home = RS_PLAN_HOST;
             z->home_reason = "a whole copy does not fit on the device";
             z->streamed = true;
-            add_activations(&k);
+            lay_out(&k);
         }
         add_work(&k);
     }

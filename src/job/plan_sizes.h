@@ -24,6 +24,8 @@ typedef struct rs_plan_room {
     int64_t limit;   /* memory.limit in bytes per rank; 0: a share of the machine */
     bool gpu;        /* device memory is not the host's */
     int64_t lane;    /* ranks that a lane may have, of a GPU each */
+    rs_device *dev;  /* the GPU, to ask it; NULL: not here */
+    int64_t host;    /* with a GPU: bytes that a rank may lock on the host; 0: not known */
 } rs_plan_room;
 
 /* Of this machine, by /proc/meminfo and the limits of this process's cgroups (version 1 or 2) under
@@ -63,15 +65,17 @@ typedef struct rs_plan_sizes {
     /* Appearance stages whose one-frame steps a rank takes together, at most; 1: each alone. */
     int batch;
     const char *batch_reason;
-    int64_t companions; /* of batch - 1 more jobs: conditions, adapters, clips */
-    int64_t together;   /* activations of batch one-frame samples, instead of `train` */
-    int64_t adapter;    /* factors, gradients and moments; frozen ones beneath it */
-    int64_t clip;       /* frames and latents on the host; 0 with a GPU */
-    int64_t workspace;  /* of a GPU's ops */
-    int64_t twins;      /* of NCCL's communicators, at most (job/twins.h) */
-    int64_t pinned;     /* page-locked on the host, home host: once for all ranks of a machine */
-    int64_t total;      /* most that is held at once */
-    int64_t checkpoint; /* file: factors and moments */
+    int64_t companions;         /* of batch - 1 more jobs: conditions, adapters, clips */
+    int64_t together;           /* activations of batch one-frame samples, instead of `train` */
+    int64_t adapter;            /* factors, gradients and moments; frozen ones beneath it */
+    int64_t clip;               /* frames and latents on the host; 0 with a GPU */
+    int64_t workspace;          /* of a GPU's ops */
+    int64_t twins;              /* of NCCL's communicators, at most (job/twins.h) */
+    int64_t pinned;             /* page-locked on the host, home host: once for all of a machine */
+    int64_t offloaded;          /* page-locked on the host for what blocks keep */
+    const char *offload_reason; /* NULL: off */
+    int64_t total;              /* most that is held at once */
+    int64_t checkpoint;         /* file: factors and moments */
 
     int64_t budget; /* bytes that a rank may hold */
     bool fits;

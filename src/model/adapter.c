@@ -86,6 +86,8 @@ static void bind_items(void *object, rs_carver *c)
             *pairs[k][1] = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(l->out, a->rank));
         }
     }
+    if (a->trainable)
+        a->sums = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(2 * a->n));
 }
 
 rs_status rs_adapter_create(rs_adapter **out, rs_denoiser *m, int64_t rank, float alpha,

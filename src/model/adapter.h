@@ -29,6 +29,8 @@ typedef struct rs_adapter {
     bool trainable;
     rs_lora *items; /* block-major, target order within a block */
     int64_t n;
+    rs_tensor
+        sums; /* (2n) sum of squares of each gradient, A before B; ndim 0 when not trainable */
 } rs_adapter;
 
 struct rs_denoiser;

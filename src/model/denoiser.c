@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "device/spill.h"
 #include "model/component.h"
 
 static rs_status open_weights(rs_denoiser *m, const char *path)
@@ -64,6 +65,7 @@ void rs_denoiser_close(rs_denoiser **m)
     if (!m || !*m)
         return;
     rs_denoiser *s = *m;
+    rs_offload_close(s);
     rs_pool_release(&s->pool);
     rs_wstream_close(&s->weights);
     rs_dealloc(s->state);
@@ -124,6 +126,7 @@ static void bind_all(void *object, rs_carver *c)
     rs_denoiser *m = object;
     int64_t S = m->dims.samples * m->family->tokens(m->state, &m->dims), D = m->info.dim;
     int64_t n = m->dims.training ? m->info.blocks + 1 : 1;
+    n = m->dims.kept.offload ? rs_spill_slots(n) : n;
     rs_dtype kept = m->dims.training ? m->dims.activation : RS_DTYPE_F32;
     m->stream = rs_carve(c, kept, RS_SHAPE(n, S, D));
     m->rows = (rs_tensor){0};
@@ -168,8 +171,8 @@ rs_dims rs_denoiser_dims(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, 
     return n;
 }
 
-/* The same code as the binding, on a copy without memory. */
-static size_t plan(const rs_denoiser *m, rs_dims dims)
+/* The same code as the binding, on a copy without memory. away: host bytes, may be NULL. */
+static size_t plan(const rs_denoiser *m, rs_dims dims, size_t *away)
 {
     rs_denoiser copy = *m;
     rs_carver c = {0};
@@ -177,20 +180,31 @@ static size_t plan(const rs_denoiser *m, rs_dims dims)
     memcpy(copy.state, m->state, m->family->state_size);
     copy.dims = dims;
     bind_all(&copy, &c);
+    if (away)
+        *away = rs_offload_bytes(&copy);
     rs_dealloc(copy.state);
     return c.used;
 }
 
 size_t rs_denoiser_plan(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training)
 {
-    return plan(m, rs_denoiser_dims(m, F, H, W, training));
+    return plan(m, rs_denoiser_dims(m, F, H, W, training), NULL);
 }
 
 size_t rs_denoiser_plan_many(const rs_denoiser *m, int n, int64_t F, int64_t H, int64_t W)
 {
     rs_dims dims = rs_denoiser_dims(m, F, H, W, true);
     dims.samples = n;
-    return plan(m, dims);
+    return plan(m, dims, NULL);
+}
+
+size_t rs_denoiser_plan_away(const rs_denoiser *m, int n, int64_t F, int64_t H, int64_t W)
+{
+    size_t away;
+    rs_dims dims = rs_denoiser_dims(m, F, H, W, true);
+    dims.samples = n;
+    (void)plan(m, dims, &away);
+    return away;
 }
 
 size_t rs_denoiser_plan_lane(const rs_denoiser *m, int64_t F, int64_t H, int64_t W, bool training,
@@ -201,7 +215,7 @@ size_t rs_denoiser_plan_lane(const rs_denoiser *m, int64_t F, int64_t H, int64_t
         rs_lane lane = {.rank = r, .width = width};
         rs_dims dims = rs_denoiser_dims(m, F, H, W, training);
         dims.lane = &lane;
-        size_t bytes = plan(m, dims);
+        size_t bytes = plan(m, dims, NULL);
         most = bytes > most ? bytes : most;
     }
     return most;
@@ -210,8 +224,8 @@ size_t rs_denoiser_plan_lane(const rs_denoiser *m, int64_t F, int64_t H, int64_t
 rs_status rs_denoiser_rebind(rs_denoiser *m)
 {
     m->bound = m->resting = false;
-    rs_pool_release(&m->pool);
-    RS_TRY(rs_pool_bind(&m->pool, m->dev, bind_all, m));
+    RS_TRY(rs_pool_rebind(&m->pool, m->dev, bind_all, m));
+    RS_TRY(rs_offload_bind(m));
     m->family->setup(m->state, m->dev);
     m->bound = true;
     RS_LOG(DETAIL, "transformer: %zu bytes bound for %s", m->pool.bytes,
@@ -223,7 +237,8 @@ static bool same_dims(const rs_dims *a, const rs_dims *b)
 {
     return a->F == b->F && a->H == b->H && a->W == b->W && a->training == b->training &&
            a->kept.store == b->kept.store && a->kept.attention == b->kept.attention &&
-           a->rank == b->rank && a->image_rows == b->image_rows && a->samples == b->samples;
+           a->kept.offload == b->kept.offload && a->rank == b->rank &&
+           a->image_rows == b->image_rows && a->samples == b->samples;
 }
 
 static rs_status bind_local(rs_denoiser *m, int samples, int64_t F, int64_t H, int64_t W,
@@ -288,14 +303,16 @@ void rs_denoiser_put(rs_denoiser *m, rs_tensor dst, rs_tensor host)
     rs_device_put(m->dev, dst.data, host.data, rs_tensor_bytes(host));
 }
 
+/* Of as many as there are places for: more than there are follow each other in a ring. */
 static rs_tensor matrix_at(rs_tensor all, int64_t i)
 {
+    i %= all.shape[0];
     return rs_tensor_reshape(rs_tensor_slice(all, i, i + 1), RS_SHAPE(all.shape[1], all.shape[2]));
 }
 
 rs_tensor rs_denoiser_stream_at(const rs_denoiser *m, int64_t i)
 {
-    return rs_has(m->rows) ? matrix_at(m->rows, i % 2) : matrix_at(m->stream, i);
+    return matrix_at(rs_has(m->rows) ? m->rows : m->stream, i);
 }
 
 rs_tensor rs_denoiser_recall(rs_denoiser *m, int64_t i)
@@ -339,6 +356,8 @@ static rs_status forward_blocks(rs_denoiser *m, float t, const rs_denoiser_cond 
     rs_walk walk = {.loras = m->loras, .conds = &encoded};
     rs_tensor h = rs_denoiser_stream_at(m, 0);
     int L = (int)m->info.blocks;
+    rs_offload_begin(m);
+    rs_offload_may_write_input(m, 0);
     m->family->begin(m->state, m->dev, globals, 0, h, m->latent, t, encoded);
     for (int i = 0; i < L; i++)
         RS_TRY(rs_denoiser_run_block(m, &walk, i, (i + 1) % L, h, h, RS_PASS_PLAIN));

@@ -14,6 +14,7 @@ rs_kept rs_denoiser_kept(const rs_denoiser *m)
 {
     rs_kept k = {.store = rs_max_i64(1, rs_min_i64(m->opts.kept.store, m->info.blocks))};
     k.attention = rs_max_i64(0, rs_min_i64(m->opts.kept.attention, m->info.blocks - k.store));
+    k.offload = m->opts.kept.offload;
     return k;
 }
 

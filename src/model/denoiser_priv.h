@@ -4,6 +4,8 @@
 
 #include "model/family.h"
 
+typedef struct rs_offload rs_offload;
+
 struct rs_denoiser {
     rs_device *dev;
     rs_arena *arena; /* info, layout, names */
@@ -27,15 +29,17 @@ struct rs_denoiser {
     bool resting; /* bound, but its memory is given back until the next pass */
     rs_dims dims; /* rank and image_rows are kept up to date without a binding too */
     rs_pool pool;
-    rs_tensor stream; /* (inputs,n*S,D) residual stream: block inputs and the end; 1: in place */
+    rs_tensor stream; /* (inputs,n*S,D) residual stream: block inputs and the end; 1: in place; 2
+                         and offloaded: a ring of them */
     rs_tensor
         rows;     /* (2,n*S,D) fp32: what blocks read and write where the stream is kept in bf16 */
     rs_tensor dx; /* (n*S,D) */
-    rs_tensor latent; /* (n*C,F,H,W) */
-    rs_tensor v, dv;  /* (n*C,F,H,W) */
-    rs_tensor target; /* (n*C,F,H,W) */
-    rs_tensor loss;   /* (n) */
-    rs_tensor sums;   /* for the gradients of a block on their way through the lane */
+    rs_tensor latent;    /* (n*C,F,H,W) */
+    rs_tensor v, dv;     /* (n*C,F,H,W) */
+    rs_tensor target;    /* (n*C,F,H,W) */
+    rs_tensor loss;      /* (n) */
+    rs_tensor sums;      /* for the gradients of a block on their way through the lane */
+    rs_offload *offload; /* NULL: what is kept stays on the device */
 };
 
 struct rs_denoiser_cond {
@@ -86,6 +90,29 @@ rs_tensor rs_denoiser_recall(rs_denoiser *m, int64_t i);
 /* That of sample k, of n of equal size: rows of a matrix, or the first dimension. */
 rs_tensor rs_denoiser_sample_of(const rs_denoiser *m, rs_tensor all, int k);
 void rs_denoiser_put(rs_denoiser *m, rs_tensor dst, rs_tensor host);
+/* ---- denoiser_offload.c: what blocks keep, in host memory meanwhile. Without effect unless the
+ * binding is for that. ---- */
+
+/* For the present binding. No pass is under way. */
+rs_status rs_offload_bind(rs_denoiser *m) RS_NODISCARD;
+void rs_offload_close(rs_denoiser *m);
+/* Host bytes that a binding needs; m may be a copy that is only planned. */
+size_t rs_offload_bytes(const rs_denoiser *m);
+void rs_offload_begin(rs_denoiser *m); /* of a pass */
+/* Ops from now on may write the input of block i (or the end of the stream, i = blocks); those
+ * given so far have. */
+void rs_offload_may_write_input(rs_denoiser *m, int64_t i);
+void rs_offload_wrote_input(rs_denoiser *m, int64_t i);
+/* Block i runs, and has run: what it keeps, and the input of the next one. */
+void rs_offload_may_write(rs_denoiser *m, int64_t i);
+void rs_offload_wrote(rs_denoiser *m, int64_t i);
+/* The end of the stream has been read for the last time. */
+void rs_offload_ended(rs_denoiser *m);
+/* Backwards: bring what block i keeps, ahead; its ops may read that; they were the last to. */
+void rs_offload_ahead(rs_denoiser *m, int64_t i);
+void rs_offload_read(rs_denoiser *m, int64_t i);
+void rs_offload_done(rs_denoiser *m, int64_t i);
+
 /* Prefetches `next` while block i runs: after the last one the first, for the next pass. */
 rs_status rs_denoiser_run_block(rs_denoiser *m, const rs_walk *w, int i, int next, rs_tensor y,
                                 rs_tensor x, rs_pass pass) RS_NODISCARD;

@@ -19,15 +19,20 @@ static rs_status forward_kept(rs_denoiser *m, const rs_walk *w, const rs_denoise
 {
     int L = (int)m->info.blocks, first = w->first_trained;
     rs_tensor h = rs_denoiser_stream_at(m, first);
+    rs_offload_begin(m);
+    rs_offload_may_write_input(m, first);
     begin(m, samples, h);
     for (int i = 0; i < first; i++)
         RS_TRY(rs_denoiser_run_block(m, w, i, i + 1, h, h, RS_PASS_PLAIN));
     rs_denoiser_keep(m, first);
+    rs_offload_wrote_input(m, first);
     for (int i = first; i < L; i++) {
+        rs_offload_may_write(m, i);
         RS_TRY(rs_denoiser_run_block(m, w, i, i + 1 < L ? i + 1 : L - 2,
                                      rs_denoiser_stream_at(m, i + 1), rs_denoiser_stream_at(m, i),
                                      RS_PASS_KEEP));
         rs_denoiser_keep(m, i + 1);
+        rs_offload_wrote(m, i);
     }
     return RS_OK;
 }
@@ -45,6 +50,7 @@ static void ends(rs_denoiser *m)
               .t = rs_denoiser_sample_of(m, m->target, k));
         m->family->end_bwd(m->state, m->dev, globals, k, dx, dv, h);
     }
+    rs_offload_ended(m);
 }
 
 static rs_status backward(rs_denoiser *m, const rs_walk *walk)
@@ -54,13 +60,17 @@ static rs_status backward(rs_denoiser *m, const rs_walk *walk)
         const rs_tensor *w;
         const rs_lora_terms *loras =
             &walk->loras[(int64_t)i * m->family->n_targets * m->dims.samples];
+        rs_offload_read(m, i);
         rs_tensor x = rs_denoiser_recall(m, i);
         RS_TRY(rs_wstream_acquire(m->weights, i, &w));
         rs_wstream_prefetch(m->weights, i > first ? i - 1 : 0);
+        if (i > first)
+            rs_offload_ahead(m, i - 1);
         if (rs_kept_policy(&m->dims.kept, L, i) != RS_BLOCK_STORE)
             m->family->block_fwd(m->state, m->dev, i, w, loras, rs_denoiser_stream_at(m, i + 1), x,
                                  walk->conds, RS_PASS_RECOMPUTE);
         m->family->block_bwd(m->state, m->dev, i, w, loras, m->dx, x, walk->conds, i > first);
+        rs_offload_done(m, i);
         rs_wstream_release(m->weights, i);
         if (m->dims.samples == 1)
             rs_denoiser_sum_gradients(m, loras);

@@ -37,6 +37,15 @@ typedef struct rs_dims {
     rs_dtype activation; /* rs_device_activation_dtype */
 } rs_dims;
 
+/* What blocks first .. first + n - 1 keep, `bytes` each. In memory, block first + k is at k mod the
+ * number of places there: n of them, or if it is offloaded those of a ring (device/spill.h). */
+typedef struct rs_kept_part {
+    void *memory;
+    size_t bytes;
+    int64_t first, n;
+} rs_kept_part;
+enum { RS_FAMILY_PARTS = 2 };
+
 typedef enum rs_pass {
     RS_PASS_PLAIN,    /* forward only */
     RS_PASS_KEEP,     /* forward of training: keeps what the block's policy says */
@@ -70,6 +79,8 @@ struct rs_family {
     void (*bind)(void *state, rs_carver *c, const rs_dims *dims);
     /* After a real bind: constant tables (RoPE). */
     void (*setup)(void *state, rs_device *d);
+    /* What a binding for training keeps of its blocks, besides their inputs. */
+    void (*kept)(const void *state, rs_kept_part parts[RS_FAMILY_PARTS]);
     /* S: rows of the residual stream of one sample on this rank under these dims. */
     int64_t (*tokens)(const void *state, const rs_dims *dims);
 

@@ -29,9 +29,11 @@ typedef enum rs_block_policy {
 
 /* Blocks by policy: the last `store` ones, the `attention` ones in front of them, and the others.
  * The last block is always stored, in the buffers that the others are computed again in. More than
- * there are means all. Bits do not depend on it. */
+ * there are means all. offload: what is kept, block inputs too, is in page-locked host memory until
+ * the backward, and of two blocks on the device. Bits depend on neither. */
 typedef struct rs_kept {
     int64_t store, attention;
+    bool offload;
 } rs_kept;
 #define RS_KEPT_ALL       ((rs_kept){.store = INT64_MAX})
 #define RS_KEPT_ATTENTION ((rs_kept){.attention = INT64_MAX})
@@ -103,6 +105,8 @@ size_t rs_denoiser_plan_lane(const rs_denoiser *m, int64_t F, int64_t H, int64_t
                              int width);
 /* The same for training n samples at once (rs_denoiser_bind_many). */
 size_t rs_denoiser_plan_many(const rs_denoiser *m, int n, int64_t F, int64_t H, int64_t W);
+/* Bytes of page-locked host memory that go with them: 0 unless offloaded. */
+size_t rs_denoiser_plan_away(const rs_denoiser *m, int n, int64_t F, int64_t H, int64_t W);
 /* Allocate for one latent size and mode; replaces an earlier binding. Conditions stay valid for
  * their own size. An adapter of a larger rank, or a condition with more image rows, than before
  * makes the binding grow by itself. RS_INPUT if H or W does not divide by the patch, or if there

@@ -20,7 +20,6 @@ typedef struct course {
     rs_denoiser *m;
     session *sessions;
     int n, most;
-    int64_t size[4]; /* of the items whose conditions are held */
 } course;
 
 static bool active(const session *s)
@@ -109,12 +108,7 @@ static rs_status ready(session *s, rs_denoiser *m)
 static int ready_all(course *c, session **group, int n)
 {
     int left = 0;
-    const rs_train_item *first = next_item(group[0]);
-    if (memcmp(c->size, first->x0.shape, sizeof c->size) != 0) {
-        for (int i = 0; i < c->n; i++)
-            drop_conds(&c->sessions[i]);
-        memcpy(c->size, first->x0.shape, sizeof c->size);
-    }
+    const int64_t *size = next_item(group[0])->x0.shape;
     for (int k = 0; k < n; k++) {
         rs_status st = ready(group[k], c->m);
         if (st != RS_OK)
@@ -124,7 +118,7 @@ static int ready_all(course *c, session **group, int n)
     }
     if (left == 0)
         return 0;
-    rs_status st = rs_denoiser_bind_many(c->m, left, c->size[1], c->size[2], c->size[3]);
+    rs_status st = rs_denoiser_bind_many(c->m, left, size[1], size[2], size[3]);
     for (int k = 0; k < left && st != RS_OK; k++)
         fail_job(group[k], st);
     return st == RS_OK ? left : 0;

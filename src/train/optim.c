@@ -6,17 +6,14 @@
 static rs_status grad_sumsq(rs_adapter *a, double *total)
 {
     int64_t n = 2 * a->n;
-    void *sums;
-    RS_TRY(rs_device_alloc(a->dev, &sums, (size_t)n * sizeof(float)));
-    rs_tensor all = rs_tensor_of(sums, RS_DTYPE_F32, RS_SHAPE(n));
+    rs_tensor all = a->sums;
     for (int64_t i = 0; i < a->n; i++) {
         RS_OP(a->dev, sumsq, .out = rs_tensor_slice(all, 2 * i, 2 * i + 1), .x = a->items[i].ga);
         RS_OP(a->dev, sumsq, .out = rs_tensor_slice(all, 2 * i + 1, 2 * i + 2),
               .x = a->items[i].gb);
     }
     float *host = rs_alloc((size_t)n, sizeof *host);
-    rs_device_get(a->dev, host, sums, (size_t)n * sizeof *host);
-    rs_device_free(a->dev, sums);
+    rs_device_get(a->dev, host, all.data, (size_t)n * sizeof *host);
     *total = 0;
     for (int64_t i = 0; i < n; i++)
         *total += (double)host[i];

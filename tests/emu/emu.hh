@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <mutex>
 
+#include "tests/emu/emu_count.h"
 #include "tests/emu/emu_launch.hh"
 #include "tests/emu/emu_warp.hh"
 
@@ -27,6 +28,7 @@ struct lock {
     int depth = 0;
 };
 extern lock g_lock;
+extern emu_counts g_counts; /* under the lock */
 struct guard {
     lock &l;
     explicit guard(lock &which) : l(which)

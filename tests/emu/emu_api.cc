@@ -14,6 +14,8 @@
 
 namespace emu
 {
+emu_counts g_counts;
+
 namespace
 {
 thread_local cudaError_t t_error;
@@ -144,6 +146,12 @@ cudaError_t set_error(cudaError_t e)
 using namespace emu;
 
 extern "C" {
+void emu_count(emu_counts *out)
+{
+    guard g(g_lock);
+    *out = g_counts;
+}
+
 cudaError_t cudaGetLastError(void)
 {
     cudaError_t e = t_error;

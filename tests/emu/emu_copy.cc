@@ -89,6 +89,8 @@ cudaError_t copy_2d(copy_item *c, cudaMemcpyKind kind, cudaStream_t s, bool wait
         c->staged.assign((const char *)c->src, (const char *)c->src + in);
         c->src = c->staged.data();
     }
+    g_counts.copies++;
+    g_counts.waits += wait;
     enqueue(s, c);
     return wait || pageable_out ? synchronize(s) : cudaSuccess;
 }
@@ -123,6 +125,7 @@ cudaError_t launch(const cudaLaunchConfig_t *cfg, const void *function, bound_ke
         delete kernel;
         return set_error(e);
     }
+    g_counts.launches++;
     grid_item *i = new grid_item;
     i->job = {function,
               kernel,
@@ -173,6 +176,7 @@ cudaError_t cudaMemsetAsync(void *p, int value, size_t bytes, cudaStream_t s)
     if (bytes == 0)
         return cudaSuccess;
     check_device_range("cudaMemset", p, bytes);
+    g_counts.copies++;
     fill_item *f = new fill_item;
     f->dst = p;
     f->value = value;

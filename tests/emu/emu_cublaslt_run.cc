@@ -189,6 +189,7 @@ void blas_launch(const blas_product &p, cudaStream_t s)
 {
     product_item *i = new product_item;
     i->p = p;
+    g_counts.products++;
     enqueue(s, i);
 }
 } // namespace emu

@@ -250,6 +250,7 @@ extern "C" {
 cudaError_t cudaMalloc(void **out, size_t bytes)
 {
     guard g(g_lock);
+    g_counts.allocations++;
     return set_error(device_alloc(out, bytes));
 }
 
@@ -258,6 +259,7 @@ cudaError_t cudaFree(void *p)
     guard g(g_lock);
     if (!p)
         return cudaSuccess;
+    g_counts.allocations++;
     cudaDeviceSynchronize();
     device_free(p);
     return cudaSuccess;
@@ -275,6 +277,7 @@ cudaError_t cudaMemGetInfo(size_t *free, size_t *total)
 cudaError_t cudaHostAlloc(void **out, size_t bytes, unsigned)
 {
     guard g(g_lock);
+    g_counts.pinned++;
     void *p = aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095);
     if (!p)
         return set_error(cudaErrorMemoryAllocation);
@@ -297,6 +300,7 @@ cudaError_t cudaFreeHost(void *p)
         return cudaSuccess;
     if (!g_pinned.count((char *)p) || !g_pinned_is_ours[(char *)p])
         return set_error(cudaErrorInvalidValue);
+    g_counts.pinned++;
     cudaDeviceSynchronize();
     g_pinned.erase((char *)p);
     g_pinned_is_ours.erase((char *)p);

@@ -315,6 +315,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t h)
 cudaError_t cudaStreamSynchronize(cudaStream_t h)
 {
     guard g(g_lock);
+    g_counts.waits++;
     synchronize(h);
     check_redzones("cudaStreamSynchronize");
     return cudaSuccess;
@@ -335,6 +336,7 @@ cudaError_t cudaStreamQuery(cudaStream_t h)
 cudaError_t cudaDeviceSynchronize(void)
 {
     guard g(g_lock);
+    g_counts.waits++;
     for (size_t i = 0; i < g_streams.size(); i++)
         synchronize((cudaStream_t)(i ? g_streams[i] : nullptr));
     check_redzones("cudaDeviceSynchronize");
@@ -368,6 +370,7 @@ cudaError_t cudaEventRecord(cudaEvent_t h, cudaStream_t s)
 {
     guard g(g_lock);
     event *e = event_of(h);
+    g_counts.events++;
     mark_item *m = new mark_item;
     m->e = e;
     e->on = stream_of(s);
@@ -383,6 +386,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t h, cudaEvent_t ev, unsigned)
     guard g(g_lock);
     event *e = event_of(ev);
     stream *s = stream_of(h);
+    g_counts.events++;
     if (!e->ever || !e->on)
         return cudaSuccess; /* never recorded: nothing to wait for, as in CUDA */
     wait_on(s, e->on, e->seq, (char *)e);
@@ -408,6 +412,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t h)
 {
     guard g(g_lock);
     event *e = event_of(h);
+    g_counts.waits++;
     if (e->ever && e->on)
         demand(e->on, e->seq);
     tsan_acquire(e);

@@ -74,7 +74,7 @@ typedef struct t_dit {
     rs_denoiser_cond *cond;
     rs_adapter *a, *frozen;
     rs_tensor x, target, v;
-    size_t held; /* by the device itself */
+    size_t own; /* device bytes of the backend itself */
 } t_dit;
 
 static inline void t_dit_cond(t_dit *t)
@@ -88,15 +88,13 @@ static inline void t_dit_cond(t_dit *t)
     T_OK(rs_denoiser_cond_create(&t->cond, t->m, y, text, image));
 }
 
-static const char *t_dit_backend; /* NULL: the CPU's */
-
 static inline t_dit t_open_dit_in(const char *dir, int threads, const rs_denoiser_opts *opts,
                                   rs_precision precision)
 {
     t_dit t = {0};
-    rs_device_opts o = {.backend = t_dit_backend, .threads = threads, .precision = precision};
+    rs_device_opts o = {.backend = t_backend(), .threads = threads, .precision = precision};
     T_OK(rs_device_open(&t.d, &o));
-    t.held = rs_device_bytes(t.d);
+    t.own = rs_device_bytes(t.d);
     T_OK(rs_denoiser_open(&t.m, t.d, dir, opts));
     t_dit_cond(&t);
     t.x = t_values("x", RS_SHAPE(16, T_F, T_H, T_W));
@@ -117,7 +115,7 @@ static inline void t_close_dit(t_dit *t)
     rs_adapter_destroy(&t->frozen);
     rs_denoiser_cond_destroy(&t->cond);
     rs_denoiser_close(&t->m);
-    T_EQ_I(rs_device_bytes(t->d), t->held);
+    T_EQ_I(rs_device_bytes(t->d), t->own);
     rs_device_destroy(&t->d);
 }
 

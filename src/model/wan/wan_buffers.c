@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "device/spill.h"
 #include "model/wan/wan_state.h"
 
 static rs_tensor carve(rs_carver *c, int64_t rows, int64_t cols)
@@ -75,7 +76,7 @@ static void alias_acts(wan_state *s)
 
 typedef void carve_fn(wan_acts *a, rs_carver *c, const wan_state *s);
 
-/* Room for n blocks of what `fn` carves. */
+/* Room for n blocks of what `fn` carves, or for those on the device if they are offloaded. */
 static rs_tensor carve_blocks(rs_carver *c, carve_fn *fn, const wan_state *s, int64_t n)
 {
     rs_carver plan = {0};
@@ -83,6 +84,8 @@ static rs_tensor carve_blocks(rs_carver *c, carve_fn *fn, const wan_state *s, in
     if (n <= 0)
         return (rs_tensor){0};
     fn(&a, &plan, s);
+    if (s->dims.kept.offload)
+        n = rs_spill_slots(n);
     return rs_carve(c, RS_DTYPE_U8, RS_SHAPE(n, (int64_t)plan.used));
 }
 
@@ -90,7 +93,8 @@ static rs_tensor carve_blocks(rs_carver *c, carve_fn *fn, const wan_state *s, in
 static void find_block(wan_acts *a, carve_fn *fn, const wan_state *s, rs_tensor blocks, int64_t k)
 {
     size_t bytes = (size_t)blocks.shape[1];
-    rs_carver c = {.base = (char *)blocks.data + (size_t)k * bytes, .cap = bytes};
+    rs_carver c = {.base = (char *)blocks.data + (size_t)(k % blocks.shape[0]) * bytes,
+                   .cap = bytes};
     fn(a, &c, s);
 }
 
@@ -203,6 +207,21 @@ void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims)
     carve_acts(&s->acts, c, s);
     s->stored = carve_blocks(c, carve_acts, s, dims->kept.store - 1);
     s->attention = carve_blocks(c, carve_attention, s, dims->kept.attention);
+}
+
+static rs_kept_part part_of(rs_tensor blocks, int64_t first, int64_t n)
+{
+    return rs_has(blocks) ? (rs_kept_part){blocks.data, (size_t)blocks.shape[1], first, n}
+                          : (rs_kept_part){0};
+}
+
+void rs_wan_kept(const void *state, rs_kept_part parts[RS_FAMILY_PARTS])
+{
+    const wan_state *s = state;
+    const rs_kept *k = &s->dims.kept;
+    int64_t stored = s->cfg.blocks - k->store;
+    parts[0] = part_of(s->stored, stored, k->store - 1);
+    parts[1] = part_of(s->attention, stored - k->attention, k->attention);
 }
 
 wan_acts rs_wan_acts_of(const wan_state *s, int i)

@@ -60,6 +60,7 @@ const rs_family rs_family_wan21 = {
     .describe = describe,
     .bind = rs_wan_bind,
     .setup = rs_wan_setup,
+    .kept = rs_wan_kept,
     .tokens = rs_wan_tokens,
     .count = rs_wan_count,
     .bind_cond = rs_wan_bind_cond,

@@ -67,7 +67,7 @@ typedef struct wan_state {
     rs_tensor head_mod;       /* (n*2,D) */
     wan_acts acts;            /* shared by the blocks that have none of their own */
     rs_tensor stored;         /* (n, bytes) a set of acts for each stored block but the last */
-    rs_tensor attention;      /* (n, bytes) o1 and lse1 of blocks that keep these */
+    rs_tensor attention;      /* (n, bytes) o1 and lse1 of blocks that keep these; both: rings */
     rs_tensor t[WAN_SCRATCH]; /* (n*S,D) */
     rs_tensor f[WAN_WIDE];    /* (n*S,Fd) */
     rs_tensor dhidden;        /* (3*n*S,R) */
@@ -95,6 +95,7 @@ int64_t rs_wan_tokens(const void *state, const rs_dims *dims); /* wan_family.c *
 /* wan_buffers.c */
 void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims);
 void rs_wan_setup(void *state, rs_device *d);
+void rs_wan_kept(const void *state, rs_kept_part parts[RS_FAMILY_PARTS]);
 void rs_wan_bind_cond(const void *state, void *cond, rs_carver *c, rs_dtype activation,
                       int64_t text_rows, int64_t image_rows);
 /* The acts of block i in a pass of training; the shared ones for i = -1. */
