@@ -223,7 +223,7 @@ void rs_check_rmsnorm_fwd(const rs_rmsnorm_fwd_args *a)
 {
     int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
     NEED("rmsnorm_fwd", is_act_mat(a->x, r, c) && is_act_mat(a->y, r, c), a->y, a->x);
-    NEED("rmsnorm_fwd", same_type(a->y, a->x), a->y, a->x);
+    NEED("rmsnorm_fwd", branches(a->x, a->y), a->y, a->x);
     NEED("rmsnorm_fwd", is_vec(a->weight, c) && is_act(a->act), a->x, a->weight);
     if (!rs_has(a->table_f) && !rs_has(a->table_h) && !rs_has(a->table_w))
         return;
@@ -317,7 +317,7 @@ void rs_check_unpatchify(const rs_unpatchify_args *a)
 void rs_check_conv3d(const rs_conv3d_args *a)
 {
     const rs_tensor x = a->x, y = a->y, w = a->weight;
-    NEED("conv3d", flat_act(x) && flat_act(y) && same_type(y, x) && x.ndim == 4 && y.ndim == 4, y,
+    NEED("conv3d", flat_act(x) && flat_act(y) && branches(y, x) && x.ndim == 4 && y.ndim == 4, y,
          x);
     NEED("conv3d", flat_act(w) && w.ndim == 5, w);
     int64_t up = a->upsample ? 2 : 1;
