@@ -62,9 +62,11 @@ endfunction()
 rs_emu_host_program(gemm_types ${CMAKE_CURRENT_LIST_DIR}/test_gemm_types.c)
 rs_emu_host_program(data ${CMAKE_CURRENT_LIST_DIR}/test_data.c)
 rs_emu_host_program(cudnn ${CMAKE_CURRENT_LIST_DIR}/test_cudnn.c)
+rs_emu_host_program(vae ${CMAKE_CURRENT_LIST_DIR}/test_vae.c)
 rs_emu_host_program(device ${CMAKE_SOURCE_DIR}/tests/unit/test_device.c)
 rs_emu_host_program(weights ${CMAKE_SOURCE_DIR}/tests/model/test_weights.c)
 rs_emu_test(gemm_types emu_gemm_types)
+rs_emu_test(vae emu_vae)
 rs_emu_test(data bash ${CMAKE_CURRENT_LIST_DIR}/test_data.sh $<TARGET_FILE:emu_data>)
 # Not emulated: cuDNN itself, without a GPU. Its libraries are beside the headers, if anywhere.
 rs_emu_test(cudnn bash ${CMAKE_CURRENT_LIST_DIR}/test_cudnn.sh $<TARGET_FILE:emu_cudnn>
