@@ -33,6 +33,7 @@ typedef enum rs_opstore {
     RS_STORE_MIXED, /* branches BF16, the residual stream and matrices F32 */
     RS_STORE_BF16,  /* branches, stream and matrices BF16 */
     RS_STORE_BACK,  /* stream BF16, branches F32: ops that convert */
+    RS_STORE_MODEL, /* branches and matrices BF16, stream F32: where an op has both */
     RS_STORES
 } rs_opstore;
 

@@ -1,10 +1,13 @@
 /* The attention ops of the CUDA backend: arguments, the row dots of the backward, and which
- * implementation takes a call. */
+ * implementation takes a call.
+ *
+ * The dots read 2 * Sq * N*D * size bytes once and write Sq * N * 4; the floor is that over the
+ * measured copy bandwidth. cuDNN's backward makes its own. */
 #include <math.h>
 
 #include "kernels/attention/attention_cuda.h"
 #include "kernels/attention/attention_cudnn.h"
-#include "kernels/attention/attention_tile.cuh"
+#include "kernels/cuda/pack.cuh"
 
 static bool aligned(rs_tensor t)
 {
@@ -37,31 +40,45 @@ void rs_cuda_attention_fwd(rs_cuctx *c, const rs_attention_fwd_args *a)
         rs_att_fwd_any(c, p, d, bf16);
 }
 
-/* dot[n][i] = sum over the head's columns of dO * O: reads both once. A warp per query and head. */
-template <typename T>
+/* dot[n][i] = sum over the head's columns of dO * O. `lanes` neighbours of a warp share a query and
+ * head; those behind the last one take part in the sums too. */
+template <bool VEC, typename T>
 static __global__ void dots_kernel(float *dot, const T *g, int64_t ldg, const T *o, int64_t ldo,
-                                   int64_t sq, int64_t heads, int d)
+                                   int64_t sq, int64_t heads, int d, int lanes)
 {
-    int64_t at = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) / 32;
-    int lane = (int)threadIdx.x & 31;
-    if (at >= sq * heads)
-        return;
-    int64_t i = at / heads, n = at % heads;
+    constexpr int V = rs_width<T>::value;
+    int64_t at = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) / lanes;
+    const int lane = (int)threadIdx.x % lanes;
+    const bool there = at < sq * heads;
+    const int64_t i = there ? at / heads : 0, n = there ? at % heads : 0;
     float s = 0;
-    for (int col = lane; col < d; col += 32)
-        s += (float)g[i * ldg + n * d + col] * (float)o[i * ldo + n * d + col];
-    for (int step = 16; step > 0; step >>= 1)
+    for (int col = lane * V; col < d; col += lanes * V) {
+        float x[V], y[V];
+        rs_load<VEC>(x, g + i * ldg + n * d + col, d - col);
+        rs_load<VEC>(y, o + i * ldo + n * d + col, d - col);
+#pragma unroll
+        for (int j = 0; j < V; j++)
+            s += x[j] * y[j];
+    }
+    for (int step = lanes / 2; step > 0; step >>= 1)
         s += __shfl_xor_sync(0xffffffffu, s, step);
-    if (lane == 0)
+    if (lane == 0 && there)
         dot[n * sq + i] = s;
 }
 
 template <typename T>
 static void dots(rs_cuctx *c, const rs_att_call &p, const rs_attention_bwd_args *a, int64_t d)
 {
-    rs_launch(c, "attention_bwd dots", dots_kernel<T>, dim3(rs_blocks(p.sq * p.heads, 8)),
-              dim3(256), 0, p.dot, (const T *)p.d_o, p.lddo, (const T *)a->o.data, a->o.ld, p.sq,
-              p.heads, (int)d);
+    constexpr int V = rs_width<T>::value;
+    int lanes = 1;
+    while (lanes < 32 && lanes * V < d)
+        lanes *= 2;
+    rs_flagged(rs_vec(V, d, a->d_o, a->o), [&](auto vec) {
+        rs_launch(c, "attention_bwd dots", dots_kernel<decltype(vec)::value, T>,
+                  dim3(rs_blocks(p.sq * p.heads, 256 / lanes)), dim3(256), 0, p.dot,
+                  (const T *)p.d_o, p.lddo, (const T *)a->o.data, a->o.ld, p.sq, p.heads, (int)d,
+                  lanes);
+    });
 }
 
 static size_t dots_bytes(const rs_att_call &p)

@@ -3,8 +3,12 @@
  *   dkdv  a block has 64 keys of one head, queries pass by in tiles of 32
  *   dq    a block has 64 queries of one head, keys pass by in tiles of 32
  * Each recomputes the probabilities from lse: seven products instead of the five that the formulas
- * need (10 Sq Sk D operations a head become 14). Bytes: 2 (5 Sq D + 4 Sk D) a head, and what the
- * passing tiles cost again in the L2 cache. */
+ * need (10 Sq Sk D operations a head become 14), which is the floor on tensor cores; five products
+ * are what a kernel could do that adds dq up in memory, in any order or in turns. Bytes, with the
+ * dots: 2 (7 Sq D + 6 Sk D) a head, and what the passing tiles cost again in the L2 cache.
+ *
+ * The two differ in what they keep, in the side whose lse and dots count, and in their sums: one
+ * template for both would be longer than what they share, which is attention_tile.cuh. */
 #include "kernels/attention/attention_cuda.h"
 #include "kernels/attention/attention_tile.cuh"
 

@@ -6,9 +6,9 @@
  * are zero. With `upsample` X is x read at doubled resolution (nearest: x[t][i/2][j/2]); pads refer
  * to the doubled grid. Output size, u = 2 with `upsample` and 1 without:
  *   T' = (T-1)/st + 1;  H' = (H*u + pad_top + pad_bottom - kh)/sy + 1;  W' likewise.
- * x, prev, residual and y are of one type, F32 or, on devices that store activations so, BF16; the
- * weight is F32 or BF16. Never builds an im2col. Weights are brought into this order by
- * rs_conv3d_pack. */
+ * x and prev are of one type, F32 or, on devices that store activations so, BF16; y and residual
+ * are of that type or F32; the weight is F32 or BF16. Never builds an im2col. Weights are brought
+ * into this order by rs_conv3d_pack. */
 #ifndef RS_KERNELS_CONV3D_H
 #define RS_KERNELS_CONV3D_H
 

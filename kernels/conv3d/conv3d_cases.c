@@ -38,6 +38,18 @@ static const rs_opcase CASES[] = {
     {.name = "up_wide", .dim = {1, 4, 5, 3, 2, 1, 5, 4}, .flags = UPSAMPLE},
     {.name = "up_pads", .dim = {1, 4, 5, 6, 3, 1, 3, 3}, .value = {1 + 120}, .flags = UPSAMPLE},
     {.name = "up_stride", .dim = {1, 6, 7, 6, 3, 1, 3, 3}, .value = {0, 132}, .flags = UPSAMPLE},
+    {.name = "tiles", .dim = {2, 17, 18, 40, 104, 3, 3, 3}, .flags = BIAS | PREV | RESIDUAL},
+    {.name = "tiles_first", .dim = {4, 3, 17, 32, 32, 3, 3, 3}, .flags = BIAS},
+    {.name = "tiles_plane", .dim = {2, 9, 18, 64, 96, 1, 3, 3}, .flags = RESIDUAL},
+    {.name = "tiles_time", .dim = {3, 5, 18, 72, 48, 3, 1, 1}, .flags = BIAS | PREV},
+    {.name = "tiles_point", .dim = {1, 17, 5, 104, 192, 1, 1, 1}, .flags = BIAS},
+    {.name = "tiles_pair", .dim = {1, 6, 18, 40, 32, 2, 1, 2}, .flags = PREV},
+    {.name = "tiles_down",
+     .dim = {2, 19, 38, 24, 32, 1, 3, 3},
+     .value = {1 + 101, 122},
+     .flags = BIAS},
+    {.name = "tiles_stride", .dim = {5, 7, 20, 16, 16, 3, 1, 3}, .value = {0, 213}, .flags = PREV},
+    {.name = "tiles_up", .dim = {1, 9, 10, 32, 16, 1, 3, 3}, .flags = UPSAMPLE | BIAS},
     {.name = "vae_8", .dim = {2, 16, 24, 8, 8, 3, 3, 3}, .flags = BIAS | PREV},
     {.name = "vae_96", .dim = {1, 5, 20, 96, 96, 3, 3, 3}, .flags = BIAS | PREV},
     {.name = "many_panels", .dim = {1, 3, 9, 70, 200, 3, 3, 3}, .flags = BIAS | PREV},
@@ -222,7 +234,7 @@ static void make(rs_opplan *p, const rs_opcase *c)
     int64_t o[3];
     geometry(a->pad, a->stride, o, c);
     a->upsample = c->flags & UPSAMPLE;
-    rs_optensor *y = rs_op_branch(rs_op_out(p, "y", &a->y, 0, RS_SHAPE(o[0], o[1], o[2], d[CO])));
+    rs_optensor *y = rs_op_stream(rs_op_out(p, "y", &a->y, 0, RS_SHAPE(o[0], o[1], o[2], d[CO])));
     y->reduction = (double)(d[KT] * d[KH] * d[KW] * d[CI]);
     rs_op_branch(rs_op_in(p, "x", &a->x, 0, RS_SHAPE(d[T], d[H], d[W], d[CI])));
     rs_op_in(p, "weight", &a->weight, 0, RS_SHAPE(d[KT], d[KH], d[KW], d[CI], d[CO]))->kind =
@@ -232,7 +244,7 @@ static void make(rs_opplan *p, const rs_opcase *c)
     if (c->flags & BIAS)
         rs_op_in(p, "bias", &a->bias, 0, RS_SHAPE(d[CO]));
     if (c->flags & RESIDUAL)
-        rs_op_branch(rs_op_in(p, "residual", &a->residual, 0, RS_SHAPE(o[0], o[1], o[2], d[CO])));
+        rs_op_stream(rs_op_in(p, "residual", &a->residual, 0, RS_SHAPE(o[0], o[1], o[2], d[CO])));
     a->bf16 = c->flags & BF16;
     if (a->bf16 && (a->upsample || d[KW] == 3))
         y->steps += 1 << 16; /* taps added up are rounded: to bf16, in roundings of fp32 */

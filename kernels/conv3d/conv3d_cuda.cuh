@@ -9,14 +9,14 @@
 enum { RS_CONV_CHUNK = 8 }; /* neighbouring terms, or channels, moved at once */
 
 template <typename X, typename W> struct rs_conv {
-    X *y;
+    void *y; /* F32, or BF16 */
     const X *x;
     const X *prev;
     const W *weight;
     const float *bias;
-    const X *residual;
-    int64_t pixels; /* of y */
-    int64_t terms;  /* kt*kh*kw*ci */
+    const void *residual; /* as y */
+    int64_t pixels;       /* of y */
+    int64_t terms;        /* kt*kh*kw*ci */
     int ci, co;
     int kt, kh, kw;
     int h, w;       /* of x */
@@ -26,7 +26,9 @@ template <typename X, typename W> struct rs_conv {
     int top, left;  /* padding */
     bool wide_x;    /* chunks of x lie in one pixel and on 16 bytes */
     bool wide_w;    /* so do chunks of the weight's rows */
+    bool wide_y;    /* and chunks of y, residual and bias */
     bool pairs;     /* neighbouring channels of y may be written together */
+    bool y_bf16;
 };
 
 /* Where a sum is: tap and input channel. dt = kt behind its end. */
@@ -115,14 +117,11 @@ static __device__ inline void rs_conv_fetch_w(rs_raw<W, RS_CONV_CHUNK> &v, const
 }
 
 /* Two neighbouring output channels of pixel m, with bias and residual. */
-template <typename X, typename W>
-static __device__ inline void rs_conv_finish(const rs_conv<X, W> &c, int64_t m, int n, float a,
-                                             float b)
+template <typename Y, typename C>
+static __device__ inline void rs_conv_finish_as(const C &c, int64_t m, int n, float a, float b)
 {
-    if (m >= c.pixels)
-        return;
     float v[2] = {a, b};
-    X out[2];
+    Y out[2];
     int64_t at = m * c.co + n;
 #pragma unroll
     for (int j = 0; j < 2; j++)
@@ -130,18 +129,29 @@ static __device__ inline void rs_conv_finish(const rs_conv<X, W> &c, int64_t m, 
             if (c.bias)
                 v[j] += c.bias[n + j];
             if (c.residual)
-                v[j] += rs_widen(c.residual[at + j]);
+                v[j] += rs_widen(((const Y *)c.residual)[at + j]);
             rs_narrow(&out[j], v[j]);
             if (!c.pairs)
-                c.y[at + j] = out[j];
+                ((Y *)c.y)[at + j] = out[j];
         }
     if (c.pairs && n < c.co) {
-        typedef struct alignas(2 * sizeof(X)) {
-            X v[2];
+        typedef struct alignas(2 * sizeof(Y)) {
+            Y v[2];
         } pair;
         pair both = {{out[0], out[1]}};
-        *reinterpret_cast<pair *>(c.y + at) = both;
+        *reinterpret_cast<pair *>((Y *)c.y + at) = both;
     }
+}
+
+template <typename C>
+static __device__ inline void rs_conv_finish(const C &c, int64_t m, int n, float a, float b)
+{
+    if (m >= c.pixels)
+        return;
+    if (c.y_bf16)
+        rs_conv_finish_as<rs_bf16>(c, m, n, a, b);
+    else
+        rs_conv_finish_as<float>(c, m, n, a, b);
 }
 
 /* Tile of this block, of `bm` rows and `bn` columns: first row, first column. Tiles of the same

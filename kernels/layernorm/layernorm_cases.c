@@ -3,7 +3,7 @@
 /* dim: rows C. value: mean of x (its deviation is 0.6), factor on x, eps (0: 1e-6). */
 enum { ROWS, C };
 enum { MEAN, FACTOR, EPS };
-enum { WEIGHT = 1, BIAS = 2, SCALE = 4, SHIFT = 8, ACCUMULATE = 16 };
+enum { WEIGHT = 1, BIAS = 2, SCALE = 4, SHIFT = 8, ACCUMULATE = 16, BRANCH = 32, GATE = 64 };
 
 static const rs_opcase FWD[] = {
     {.name = "one", .dim = {1, 1}},
@@ -22,9 +22,33 @@ static const rs_opcase FWD[] = {
     {.name = "huge_values", .dim = {3, 200}, .value = {0, 1e12}},
     {.name = "clip_eps", .dim = {30, 1280}, .value = {0, 0, 1e-5}, .flags = WEIGHT | BIAS},
     {.name = "many_rows", .dim = {1000, 40}, .flags = SCALE | SHIFT},
+    {.name = "branch", .dim = {9, 384}, .flags = SCALE | SHIFT | BRANCH | GATE},
+    {.name = "branch_odd", .dim = {5, 33}, .flags = WEIGHT | BIAS | BRANCH},
+    {.name = "branch_on_x", .dim = {7, 130}, .flags = SCALE | BRANCH | GATE, .alias = "sum=x"},
+    {.name = "branch_on_o",
+     .dim = {6, 264},
+     .flags = SCALE | SHIFT | BRANCH | GATE,
+     .alias = "y=o"},
+    {.name = "branch_5120",
+     .dim = {3, 5120},
+     .value = {-3},
+     .flags = WEIGHT | BIAS | BRANCH | GATE,
+     .fine = true},
+    {.name = "branch_long", .dim = {2, 8200}, .flags = SCALE | SHIFT | BRANCH | GATE},
+    {.name = "branch_many", .dim = {300, 40}, .flags = SCALE | SHIFT | BRANCH | GATE},
     {.name = "wan_1536", .dim = {4096, 1536}, .flags = SCALE | SHIFT, .large = true},
     {.name = "wan_5120", .dim = {1560, 5120}, .flags = SCALE | SHIFT, .large = true},
+    {.name = "wan_5120_branch",
+     .dim = {1560, 5120},
+     .flags = SCALE | SHIFT | BRANCH | GATE,
+     .alias = "sum=x",
+     .large = true},
     {.name = "cache_384", .dim = {256, 384}, .flags = SCALE | SHIFT, .large = true},
+    {.name = "cache_384_branch",
+     .dim = {256, 384},
+     .flags = SCALE | SHIFT | BRANCH | GATE,
+     .alias = "sum=x",
+     .large = true},
 };
 
 static void fill_x(rs_optensor *x, const rs_opcase *c)
@@ -53,6 +77,12 @@ static void make_fwd(rs_opplan *p, const rs_opcase *c)
         rs_op_in(p, "scale", &a->scale, 0, RS_SHAPE(n));
     if (c->flags & SHIFT)
         rs_op_in(p, "shift", &a->shift, 0, RS_SHAPE(n));
+    if (c->flags & BRANCH) {
+        rs_op_stream(rs_op_out(p, "sum", &a->sum, 0, RS_SHAPE(c->dim[ROWS], n)));
+        rs_op_branch(rs_op_in(p, "o", &a->o, 0, RS_SHAPE(c->dim[ROWS], n)));
+    }
+    if (c->flags & GATE)
+        rs_op_in(p, "gate", &a->gate, 0, RS_SHAPE(n));
 }
 
 RS_OPSPEC_REF(layernorm_fwd)
@@ -62,7 +92,7 @@ const rs_opspec rs_opspec_layernorm_fwd = {
     .n = RS_COUNT_OF(FWD),
     .make = make_fwd,
     .ref = ref_layernorm_fwd,
-    .option = {"weight", "bias", "scale", "shift"},
+    .option = {"weight", "bias", "scale", "shift", "o", "gate", "sum"},
 };
 
 static const rs_opcase BWD[] = {
@@ -78,8 +108,22 @@ static const rs_opcase BWD[] = {
     {.name = "small_values", .dim = {3, 200}, .value = {0, 0.1}, .flags = WEIGHT},
     {.name = "c5120", .dim = {5, 5120}, .flags = SCALE},
     {.name = "many_rows", .dim = {1000, 40}, .flags = SCALE},
+    {.name = "next", .dim = {9, 384}, .flags = SCALE | ACCUMULATE | BRANCH | GATE},
+    {.name = "next_odd", .dim = {5, 33}, .flags = WEIGHT | BRANCH},
+    {.name = "next_on_dy",
+     .dim = {6, 264},
+     .flags = WEIGHT | ACCUMULATE | BRANCH | GATE,
+     .alias = "next=dy"},
+    {.name = "next_plain_on_dy", .dim = {4, 70}, .flags = BRANCH, .alias = "next=dy"},
+    {.name = "next_5120", .dim = {3, 5120}, .flags = SCALE | ACCUMULATE | BRANCH},
+    {.name = "next_long", .dim = {2, 8200}, .flags = SCALE | ACCUMULATE | BRANCH | GATE},
     {.name = "wan_1536", .dim = {4096, 1536}, .flags = SCALE | ACCUMULATE, .large = true},
     {.name = "wan_5120", .dim = {1560, 5120}, .flags = SCALE | ACCUMULATE, .large = true},
+    {.name = "wan_5120_next",
+     .dim = {1560, 5120},
+     .flags = WEIGHT | ACCUMULATE | BRANCH | GATE,
+     .alias = "next=dy",
+     .large = true},
 };
 
 static void make_bwd(rs_opplan *p, const rs_opcase *c)
@@ -96,6 +140,10 @@ static void make_bwd(rs_opplan *p, const rs_opcase *c)
         rs_op_in(p, "weight", &a->weight, 0, RS_SHAPE(n));
     if (c->flags & SCALE)
         rs_op_in(p, "scale", &a->scale, 0, RS_SHAPE(n));
+    if (c->flags & BRANCH)
+        rs_op_branch(rs_op_out(p, "next", &a->next, 0, RS_SHAPE(c->dim[ROWS], n)))->steps = 9;
+    if (c->flags & GATE)
+        rs_op_in(p, "gate", &a->gate, 0, RS_SHAPE(n));
     if (a->accumulate)
         rs_op_feature(p, "accumulate");
 }
@@ -123,7 +171,7 @@ const rs_opspec rs_opspec_layernorm_bwd = {
     .n = RS_COUNT_OF(BWD),
     .make = make_bwd,
     .ref = ref_layernorm_bwd,
-    .option = {"weight", "scale", "accumulate"},
+    .option = {"weight", "scale", "accumulate", "next", "gate"},
     .loss = loss_bwd,
     .grad = {{"dx", "x"}},
 };

@@ -50,6 +50,20 @@ static const float *maybe(rs_tensor t)
     return rs_has(t) ? rs_f32(t) : NULL;
 }
 
+/* y = x + g*o, g may be NULL. */
+RS_INLINE void add_row(float *y, const float *x, const float *g, const float *o, int64_t c)
+{
+    if (g) {
+        RS_IVDEP
+        for (int64_t i = 0; i < c; i++)
+            y[i] = x[i] + g[i] * o[i];
+    } else {
+        RS_IVDEP
+        for (int64_t i = 0; i < c; i++)
+            y[i] = x[i] + o[i];
+    }
+}
+
 RS_INLINE void fwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 {
     (void)thread;
@@ -61,6 +75,11 @@ RS_INLINE void fwd_body(const void *args, int64_t lo, int64_t hi, int thread)
     for (int64_t r = lo; r < hi; r++) {
         const float *x = rs_f32(a->x) + r * c;
         float *y = rs_f32(a->y) + r * c;
+        if (rs_has(a->o)) {
+            float *sum = rs_f32(a->sum) + r * c;
+            add_row(sum, x, maybe(a->gate), rs_f32(a->o) + r * c, c);
+            x = sum;
+        }
         row_stats s = stats_of(x, c, a->eps);
         if (w)
             finish_row(y, x, s, WEIGHT, w, b, c);
@@ -94,6 +113,20 @@ RS_INLINE const float *scaled_gradient(const rs_layernorm_bwd_args *a, const flo
     return w || scale ? room : dy;
 }
 
+/* y = x*g, g may be NULL. */
+RS_INLINE void scale_row(float *y, const float *x, const float *g, int64_t c)
+{
+    if (g) {
+        RS_IVDEP
+        for (int64_t i = 0; i < c; i++)
+            y[i] = x[i] * g[i];
+    } else {
+        RS_IVDEP
+        for (int64_t i = 0; i < c; i++)
+            y[i] = x[i];
+    }
+}
+
 RS_INLINE void bwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 {
     const bwd_job *j = args;
@@ -118,6 +151,8 @@ RS_INLINE void bwd_body(const void *args, int64_t lo, int64_t hi, int thread)
             for (int64_t i = 0; i < c; i++)
                 dx[i] = s.rstd * (g[i] - mg - ((x[i] - s.mean) * s.rstd + s.rest) * mgx);
         }
+        if (rs_has(a->next))
+            scale_row(rs_f32(a->next) + r * c, dx, maybe(a->gate), c);
     }
 }
 RS_RANGE_VERSIONS(bwd)

@@ -28,6 +28,13 @@ void rs_ref_layernorm_fwd(const rs_layernorm_fwd_args *a)
     int64_t c = rs_tensor_cols(a->x);
     for (int64_t r = 0; r < rs_tensor_rows(a->x); r++) {
         const double *x = rs_f64(a->x) + r * c;
+        if (rs_has(a->o)) {
+            double *sum = rs_f64(a->sum) + r * c;
+            for (int64_t i = 0; i < c; i++)
+                sum[i] =
+                    x[i] + (rs_has(a->gate) ? rs_f64(a->gate)[i] : 1) * rs_f64(a->o)[r * c + i];
+            x = sum;
+        }
         moments m = moments_of(x, c, (double)a->eps);
         for (int64_t i = 0; i < c; i++)
             rs_f64(a->y)[r * c + i] = (x[i] - m.mean) * m.rstd * factor(a->weight, a->scale, i) +
@@ -52,6 +59,8 @@ void rs_ref_layernorm_bwd(const rs_layernorm_bwd_args *a)
             double g = dy[i] * factor(a->weight, a->scale, i), xh = (x[i] - m.mean) * m.rstd;
             double d = m.rstd * (g - g_mean - xh * gx_mean);
             dx[i] = a->accumulate ? dx[i] + d : d;
+            if (rs_has(a->next))
+                rs_f64(a->next)[r * c + i] = dx[i] * (rs_has(a->gate) ? rs_f64(a->gate)[i] : 1);
         }
     }
 }

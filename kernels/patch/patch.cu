@@ -1,6 +1,8 @@
 /* Moves count * (size x + size tokens) bytes; the floor is that over the measured copy bandwidth. A
  * block owns 32 neighbouring tokens; its threads follow the written side in memory order, and what
- * they read in pieces of a patch's width stays in the cache until the block has used all of it. */
+ * they read in pieces of a patch's width stays in the cache until the block has used all of it.
+ * Elements move one by one, a warp's as 64 or 128 bytes: the latents are a hundredth of one
+ * activation of the model and pass once a step. */
 #include "kernels/cuda/pack.cuh"
 
 enum { TOKENS = 32, THREADS = 256 };

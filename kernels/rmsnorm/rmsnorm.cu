@@ -1,6 +1,6 @@
 /* One row per group of threads, the row stays in registers: memory is read once and written once.
  *
- *   forward   rows * C * 2 * size bytes; the weight (C) comes from the cache
+ *   forward   rows * C * (size x + size y) bytes; the weight (C) comes from the cache
  *   backward  rows * C * 3 * size bytes
  *
  * With a rotation no more: a pass of rope on its own would move another rows * C * 2 * size.
@@ -24,17 +24,17 @@ static __device__ inline const float2 *angles_of(const rs_rotation &p, rs_rows r
     return own;
 }
 
-template <bool KEEP, bool VEC, bool ROTATE, typename T>
-static __global__ void RS_ROW_BOUNDS(VEC, rs_width<T>::value, RS_ROW_ITEMS)
-    fwd_kernel(T *y, int64_t ldy, const T *x, int64_t ldx, const float *weight, rs_rows r,
+template <bool KEEP, bool VEC, bool ROTATE, typename R, typename T>
+static __global__ void RS_ROW_BOUNDS(VEC, (rs_width<R, T>::value), RS_ROW_ITEMS)
+    fwd_kernel(T *y, int64_t ldy, const R *x, int64_t ldx, const float *weight, rs_rows r,
                rs_rotation p, float eps, float floor, rs_act act)
 {
-    constexpr int V = rs_width<T>::value, N = KEEP ? RS_ROW_ITEMS : 1;
+    constexpr int V = rs_width<R, T>::value, N = KEEP ? RS_ROW_ITEMS : 1;
     __shared__ float room[32];
     const rs_place at = rs_place_of(r);
     const int items = rs_row_items<V, KEEP, N>(r);
     const float2 *angle = angles_of<ROTATE>(p, r, at);
-    rs_raw<T, V> v[N];
+    rs_raw<R, V> v[N];
     float sum[1] = {0};
     x += at.row * ldx;
     y += at.row * ldy;
@@ -140,9 +140,10 @@ void rs_cuda_rmsnorm_fwd(rs_cuctx *c, const rs_rmsnorm_fwd_args *a)
     int64_t rows = rs_tensor_rows(a->x), cols = rs_tensor_cols(a->x);
     if (rows * cols == 0)
         return;
-    rs_typed(a->x.dtype, [&](auto t0) {
+    rs_pair(a->x.dtype, a->y.dtype, [&](auto r0, auto t0) {
+        typedef decltype(r0) R;
         typedef decltype(t0) T;
-        constexpr int V = rs_width<T>::value;
+        constexpr int V = rs_width<R, T>::value;
         rs_rows r = rs_rows_of(rows, cols, V, RS_ROW_ITEMS);
         rs_grid g = rs_rows_grid(r);
         bool wide = rs_vec(V, cols, a->x, a->y, a->weight);
@@ -151,9 +152,9 @@ void rs_cuda_rmsnorm_fwd(rs_cuctx *c, const rs_rmsnorm_fwd_args *a)
                 rs_flagged(p.pairs > 0, [&](auto rotate) {
                     rs_launch(c, "rmsnorm_fwd",
                               fwd_kernel<decltype(keep)::value, decltype(vec)::value,
-                                         decltype(rotate)::value, T>,
+                                         decltype(rotate)::value, R, T>,
                               g.grid, g.block, angle_bytes(g, r, p), rs_at<T>(a->y), a->y.ld,
-                              rs_at<const T>(a->x), a->x.ld, rs_at<const float>(a->weight), r, p,
+                              rs_at<const R>(a->x), a->x.ld, rs_at<const float>(a->weight), r, p,
                               a->eps, a->floor, a->act);
                 });
             });

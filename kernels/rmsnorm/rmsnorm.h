@@ -6,7 +6,8 @@
  *   backward (eps mode, act none, input only): g = dy*weight; dx = r*(g - x*r^2*mean(g*x))
  * With rotary tables (all three; act none) y is rotated at last, as by rope_fwd of rope.h, and dy
  * is first rotated back: one pass over memory instead of two where a device can.
- * (ld) on x, y, dx, dy. In place (y = x, dx = dy) allowed. */
+ * The forward's x may be F32 where y is BF16. (ld) on x, y, dx, dy. In place (y = x, dx = dy)
+ * allowed. */
 #ifndef RS_KERNELS_RMSNORM_H
 #define RS_KERNELS_RMSNORM_H
 

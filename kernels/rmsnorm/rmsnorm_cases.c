@@ -61,7 +61,7 @@ static void make_fwd(rs_opplan *p, const rs_opcase *c)
     a->floor = (float)c->value[FLOOR];
     a->act = (rs_act)c->value[ACT];
     rs_op_branch(rs_op_out(p, "y", &a->y, d[PAD_Y], RS_SHAPE(d[ROWS], d[C])));
-    rs_op_branch(rs_op_in(p, "x", &a->x, d[PAD_X], RS_SHAPE(d[ROWS], d[C])))->scale = factor_of(c);
+    rs_op_stream(rs_op_in(p, "x", &a->x, d[PAD_X], RS_SHAPE(d[ROWS], d[C])))->scale = factor_of(c);
     rs_op_in(p, "weight", &a->weight, 0, RS_SHAPE(d[C]))->shift = 1;
     a->heads = d[HEADS];
     a->first = d[FIRST];

@@ -1,7 +1,8 @@
 /* Moves rows * cols * (size x + size y) bytes; the floor is that over the measured copy bandwidth.
  * Tiles of 32x32 through shared memory, so that both sides are touched along their rows. With few
  * rows or columns (pixels of 3 channels) a tile would be mostly empty: then a thread moves one
- * whole short side, and the cache joins the pieces. */
+ * whole short side, and the cache joins the pieces. A warp moves 128 bytes at once (64 of bf16): 16
+ * bytes a thread would want transposes in registers; only the ends of the VAE come here. */
 #include "kernels/cuda/pack.cuh"
 
 enum { TILE = 32, LINES = 8, NARROW = 8 };

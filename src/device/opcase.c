@@ -77,15 +77,15 @@ const char *rs_opcase_dims(char out[RS_OPCASE_DIMS], const rs_opcase *c)
 
 const char *rs_opstore_name(rs_opstore store)
 {
-    static const char *const NAMES[] = {"", "mixed", "bf16", "back"};
+    static const char *const NAMES[] = {"", "mixed", "bf16", "back", "model"};
     return NAMES[store];
 }
 
 static rs_dtype stored_dtype(rs_opkind kind, rs_opstore store)
 {
-    bool bf16 = kind == RS_KIND_BRANCH   ? store == RS_STORE_MIXED || store == RS_STORE_BF16
+    bool bf16 = kind == RS_KIND_BRANCH   ? store != RS_STORE_FP32 && store != RS_STORE_BACK
                 : kind == RS_KIND_STREAM ? store == RS_STORE_BACK || store == RS_STORE_BF16
-                                         : store == RS_STORE_BF16;
+                                         : store == RS_STORE_BF16 || store == RS_STORE_MODEL;
     return bf16 ? RS_DTYPE_BF16 : RS_DTYPE_F32;
 }
 
@@ -120,6 +120,8 @@ bool rs_opcase_stored(rs_opcase *out, const rs_opspec *spec, const rs_opcase *c,
     if (!has[RS_KIND_BRANCH] || (store == RS_STORE_BACK && !spec->converts))
         return false;
     if (store != RS_STORE_BF16 && !has[RS_KIND_STREAM] && !has[RS_KIND_MATRIX])
+        return false;
+    if (store == RS_STORE_MODEL && (!has[RS_KIND_STREAM] || !has[RS_KIND_MATRIX]))
         return false;
     const char *eq = c->alias ? strchr(c->alias, '=') : NULL;
     return !eq || stored_dtype(kind_of(&plan, c->alias, (size_t)(eq - c->alias)), store) ==

@@ -15,7 +15,7 @@ const rs_opspec *rs_opspec_find(const char *op);
 /* The case with its tensors stored in another way; false when that does not exist or is no other
  * one. For devices that take BF16 activations. */
 bool rs_opcase_stored(rs_opcase *out, const rs_opspec *spec, const rs_opcase *c, rs_opstore store);
-/* "", "mixed", "bf16", "back" */
+/* "", "mixed", "bf16", "back", "model" */
 const char *rs_opstore_name(rs_opstore store);
 
 /* Run one case on every given device and hold it against the double reference. Outputs, the gaps

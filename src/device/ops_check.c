@@ -223,6 +223,13 @@ void rs_check_layernorm_fwd(const rs_layernorm_fwd_args *a)
     NEED("layernorm_fwd", opt_vec(a->weight, c) && opt_vec(a->bias, c), a->x, a->weight, a->bias);
     NEED("layernorm_fwd", opt_vec(a->scale, c) && opt_vec(a->shift, c), a->x, a->scale, a->shift);
     NEED("layernorm_fwd", !rs_has(a->weight) || !rs_has(a->scale), a->weight, a->scale);
+    NEED("layernorm_fwd", rs_has(a->o) == rs_has(a->sum), a->o, a->sum);
+    if (!rs_has(a->o))
+        return;
+    NEED("layernorm_fwd", like_act(a->o, a->x) && same_type(a->o, a->y), a->x, a->y, a->o);
+    NEED("layernorm_fwd", like_act(a->sum, a->x) && same_type(a->sum, a->x), a->x, a->sum);
+    NEED("layernorm_fwd", opt_vec(a->gate, c) && a->y.data != a->sum.data && a->y.data != a->x.data,
+         a->y, a->x, a->gate, a->sum);
 }
 
 void rs_check_layernorm_bwd(const rs_layernorm_bwd_args *a)
@@ -233,6 +240,12 @@ void rs_check_layernorm_bwd(const rs_layernorm_bwd_args *a)
     NEED("layernorm_bwd", same_type(a->dx, a->x) && branches(a->x, a->dy), a->dx, a->dy, a->x);
     NEED("layernorm_bwd", opt_vec(a->weight, c) && opt_vec(a->scale, c), a->x, a->weight, a->scale);
     NEED("layernorm_bwd", !rs_has(a->weight) || !rs_has(a->scale), a->weight, a->scale);
+    if (!rs_has(a->next))
+        return;
+    NEED("layernorm_bwd", like_act(a->next, a->x) && same_type(a->next, a->dy), a->x, a->dy,
+         a->next);
+    NEED("layernorm_bwd", opt_vec(a->gate, c) && a->next.data != a->dx.data, a->dx, a->next,
+         a->gate);
 }
 
 static bool is_rope_table(rs_tensor t)
@@ -263,7 +276,7 @@ void rs_check_rmsnorm_fwd(const rs_rmsnorm_fwd_args *a)
 {
     int64_t r = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
     NEED("rmsnorm_fwd", is_act_mat(a->x, r, c) && is_act_mat(a->y, r, c), a->y, a->x);
-    NEED("rmsnorm_fwd", same_type(a->y, a->x), a->y, a->x);
+    NEED("rmsnorm_fwd", branches(a->x, a->y), a->y, a->x);
     NEED("rmsnorm_fwd", is_vec(a->weight, c) && is_act(a->act), a->x, a->weight);
     if (!rs_has(a->table_f) && !rs_has(a->table_h) && !rs_has(a->table_w))
         return;
@@ -357,7 +370,7 @@ void rs_check_unpatchify(const rs_unpatchify_args *a)
 void rs_check_conv3d(const rs_conv3d_args *a)
 {
     const rs_tensor x = a->x, y = a->y, w = a->weight;
-    NEED("conv3d", flat_act(x) && flat_act(y) && same_type(y, x) && x.ndim == 4 && y.ndim == 4, y,
+    NEED("conv3d", flat_act(x) && flat_act(y) && branches(y, x) && x.ndim == 4 && y.ndim == 4, y,
          x);
     NEED("conv3d", flat_act(w) && w.ndim == 5, w);
     int64_t up = a->upsample ? 2 : 1;

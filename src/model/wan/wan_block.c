@@ -21,9 +21,12 @@ static void project(const wan_block *b, int slot, wan_target target, rs_tensor y
     rs_linear_fwd(b->d, &l, y, x, b->a.hidden[target], RS_ACT_NONE, (rs_tensor){0});
 }
 
-/* x1 = x + M2 * O(attention(rope(norm(Q a)), rope(norm(K a)), V a)), a = norm(x)(1 + M1) + M0.
- * Unless `attend` the attention's output is there already. */
-static void self_attention(const wan_block *b, rs_tensor x1, rs_tensor x, bool attend)
+/* The three parts leave what they add to the residual stream, before its gate, in t[0]; the norm in
+ * front of the next part adds it, in the same pass over memory.
+ *
+ * O(attention(rope(norm(Q a)), rope(norm(K a)), V a)), a = norm(x)(1 + M1) + M0. Unless `attend`
+ * the attention's output is there already. */
+static void self_attention(const wan_block *b, rs_tensor x, bool attend)
 {
     wan_state *s = b->s;
     const wan_acts *a = &b->a;
@@ -39,7 +42,6 @@ static void self_attention(const wan_block *b, rs_tensor x1, rs_tensor x, bool a
         rs_wan_attend(b);
     }
     project(b, WAN_B_O1, WAN_T_O1, s->t[0], a->o1);
-    rs_wan_gate_add(b, x1, x, s->t[0], 2);
 }
 
 /* One linear of the context of sample k. */
@@ -122,13 +124,12 @@ static void attend_context(const wan_block *b, int k)
               .bf16 = rs_device_rounds(b->d));
 }
 
-/* x2 = x1 + O(attention(q, text) + attention(q, image)), q = norm(Q norm(x1)) */
-static void cross_attention(const wan_block *b, int i, rs_tensor x2, rs_tensor x1)
+/* x1 = x + M2 * t[0]; O(attention(q, text) + attention(q, image)), q = norm(Q norm(x1)) */
+static void cross_attention(const wan_block *b, int i, rs_tensor x1, rs_tensor x)
 {
     wan_state *s = b->s;
     const wan_acts *a = &b->a;
-    RS_OP(b->d, layernorm_fwd, .y = s->t[0], .x = x1, .weight = b->w[WAN_B_NORM],
-          .bias = b->w[WAN_B_NORM + 1], .eps = s->cfg.eps);
+    rs_wan_add_affine(b, s->t[0], x1, x, s->t[0], 2);
     project(b, WAN_B_Q2, WAN_T_Q2, a->q2, s->t[0]);
     rs_qk_fwd(b->d, s->t[1], a->q2, b->w[WAN_B_NORM_Q2], s->cfg.eps, NULL, 0);
     rs_wan_context(b, i);
@@ -140,15 +141,14 @@ static void cross_attention(const wan_block *b, int i, rs_tensor x2, rs_tensor x
         RS_OP(b->d, gate_add, .y = sum, .x = a->ot, .o = a->oi);
     }
     project(b, WAN_B_O2, WAN_T_O2, s->t[0], sum);
-    RS_OP(b->d, gate_add, .y = x2, .x = x1, .o = s->t[0]);
 }
 
-/* y = x2 + M5 * W2 gelu(W1 c), c = norm(x2)(1 + M4) + M3 */
-static void feed_forward(const wan_block *b, rs_tensor y, rs_tensor x2, rs_pass pass)
+/* x2 = x1 + t[0]; y = x2 + M5 * W2 gelu(W1 c), c = norm(x2)(1 + M4) + M3 */
+static void feed_forward(const wan_block *b, rs_tensor y, rs_tensor x2, rs_tensor x1, rs_pass pass)
 {
     wan_state *s = b->s;
     rs_linear up = rs_wan_linear(b, WAN_B_FFN1, WAN_T_FFN1);
-    rs_wan_norm(b, s->t[0], x2, 3);
+    rs_wan_add_norm(b, s->t[0], x2, x1, s->t[0], 3);
     if (pass == RS_PASS_RECOMPUTE) {
         rs_linear_fwd(b->d, &up, b->a.up, s->t[0], b->a.hidden[WAN_T_FFN1], RS_ACT_NONE,
                       (rs_tensor){0});
@@ -171,7 +171,7 @@ void rs_wan_block_fwd(void *state, rs_device *d, int i, const rs_tensor *weights
     rs_wan_modulate(&b);
     bool kept = pass == RS_PASS_RECOMPUTE &&
                 rs_kept_policy(&s->dims.kept, s->cfg.blocks, i) == RS_BLOCK_ATTENTION;
-    self_attention(&b, x1, x, !kept);
-    cross_attention(&b, i, x2, x1);
-    feed_forward(&b, y, x2, pass);
+    self_attention(&b, x, !kept);
+    cross_attention(&b, i, x1, x);
+    feed_forward(&b, y, x2, x1, pass);
 }

@@ -1,6 +1,9 @@
 /* Backward of one block: gradients of its LoRA factors and of its input. The base is frozen, so
  * gates, scales and norms are constants, and keys and values of the context need no gradient unless
- * an adapter sits on them. `t` and `f` are the scratch buffers of wan_state. */
+ * an adapter sits on them. `t` and `f` are the scratch buffers of wan_state.
+ *
+ * The gradient of the residual stream is wanted by the next part as an activation, times its gate:
+ * the backward of the norm in front leaves it so, in the pass in which it adds its own gradient. */
 #include "model/wan/wan_state.h"
 
 static bool trained(const wan_block *b, wan_target target)
@@ -38,6 +41,13 @@ static void linear_bwd(const wan_block *b, int slot, wan_target target, rs_tenso
     linear_bwd_through(b, slot, target, dx, accumulate, dy, x, NULL);
 }
 
+/* dx as an activation, for the part without a gate: itself where activations are fp32, else what
+ * the norm's backward leaves in t[2]. */
+static rs_tensor narrowed(const wan_state *s, rs_tensor dx)
+{
+    return s->dims.activation == dx.dtype ? dx : s->t[2];
+}
+
 static void norm_affine(const wan_block *b, rs_tensor y, rs_tensor x)
 {
     RS_OP(b->d, layernorm_fwd, .y = y, .x = x, .weight = b->w[WAN_B_NORM],
@@ -59,8 +69,9 @@ static void feed_forward_bwd(const wan_block *b, rs_tensor dx, bool need_dx)
     if (trained(b, WAN_T_FFN1))
         rs_wan_norm(b, s->t[1], b->a.x2, 3);
     linear_bwd(b, WAN_B_FFN1, WAN_T_FFN1, need_dx ? s->t[0] : none, false, s->f[1], s->t[1]);
+    rs_tensor next = narrowed(s, dx);
     if (need_dx)
-        rs_wan_norm_bwd(b, dx, s->t[0], b->a.x2, 3);
+        rs_wan_norm_bwd(b, dx, s->t[0], b->a.x2, 3, next.data == dx.data ? none : next);
 }
 
 /* Attention of sample `of` to one part of its context, and the adapters on its keys and values. */
@@ -181,6 +192,7 @@ static void context_bwd(const wan_block *b, int k)
     context_part_bwd(&image);
 }
 
+/* For what follows, t[0] = M2 * dx. */
 static void cross_attention_bwd(const wan_block *b, int i, rs_tensor dx, bool need_dx)
 {
     wan_state *s = b->s;
@@ -189,7 +201,7 @@ static void cross_attention_bwd(const wan_block *b, int i, rs_tensor dx, bool ne
         sum = s->t[1];
         RS_OP(b->d, gate_add, .y = sum, .x = b->a.ot, .o = b->a.oi);
     }
-    linear_bwd(b, WAN_B_O2, WAN_T_O2, s->t[0], false, dx, sum);
+    linear_bwd(b, WAN_B_O2, WAN_T_O2, s->t[0], false, narrowed(s, dx), sum);
     rs_qk_fwd(b->d, s->t[1], b->a.q2, b->w[WAN_B_NORM_Q2], s->cfg.eps, NULL, 0);
     rs_wan_context(b, i);
     for (int k = 0; k < s->n; k++)
@@ -199,16 +211,14 @@ static void cross_attention_bwd(const wan_block *b, int i, rs_tensor dx, bool ne
         norm_affine(b, s->t[1], b->a.x1);
     linear_bwd(b, WAN_B_Q2, WAN_T_Q2, need_dx ? s->t[0] : none, false, s->t[2], s->t[1]);
     if (need_dx)
-        RS_OP(b->d, layernorm_bwd, .dx = dx, .dy = s->t[0], .x = b->a.x1,
-              .weight = b->w[WAN_B_NORM], .eps = s->cfg.eps, .accumulate = true);
+        rs_wan_affine_bwd(b, dx, s->t[0], b->a.x1, s->t[0], 2);
 }
 
 static void self_attention_bwd(const wan_block *b, rs_tensor dx, rs_tensor x, bool need_dx)
 {
     wan_state *s = b->s;
     const wan_acts *a = &b->a;
-    rs_tensor dq = s->t[0], dk = s->t[4], dv = s->t[5];
-    rs_wan_gate_mul(b, s->t[0], dx, 2);
+    rs_tensor dq = s->t[0], dk = s->t[4], dv = s->t[5], none = {0};
     linear_bwd(b, WAN_B_O1, WAN_T_O1, s->t[1], false, s->t[0], a->o1);
     rs_wan_rotate(b, s->t[2], a->q1, WAN_B_NORM_Q1);
     rs_wan_rotate(b, s->t[3], a->k1, WAN_B_NORM_K1);
@@ -223,7 +233,7 @@ static void self_attention_bwd(const wan_block *b, rs_tensor dx, rs_tensor x, bo
     rs_linears_bwd(b->d, qkv, 3, da, false, s->t[1], s->dhidden,
                    &(rs_row_sum){&s->segments, s->sums}, NULL);
     if (need_dx)
-        rs_wan_norm_bwd(b, dx, da, x, 0);
+        rs_wan_norm_bwd(b, dx, da, x, 0, none);
 }
 
 void rs_wan_block_bwd(void *state, rs_device *d, int i, const rs_tensor *weights,

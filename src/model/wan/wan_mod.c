@@ -29,11 +29,41 @@ void rs_wan_norm(const wan_block *b, rs_tensor y, rs_tensor x, int shift)
               .eps = b->s->cfg.eps);
 }
 
-void rs_wan_norm_bwd(const wan_block *b, rs_tensor dx, rs_tensor dy, rs_tensor x, int shift)
+void rs_wan_add_norm(const wan_block *b, rs_tensor y, rs_tensor sum, rs_tensor x, rs_tensor o,
+                     int shift)
+{
+    for (int k = 0; k < b->s->n; k++)
+        RS_OP(b->d, layernorm_fwd, .y = rs_wan_part(b, y, k), .sum = rs_wan_part(b, sum, k),
+              .x = rs_wan_part(b, x, k), .o = rs_wan_part(b, o, k),
+              .scale = rs_wan_mod(b, k, shift + 1), .shift = rs_wan_mod(b, k, shift),
+              .eps = b->s->cfg.eps);
+}
+
+void rs_wan_add_affine(const wan_block *b, rs_tensor y, rs_tensor sum, rs_tensor x, rs_tensor o,
+                       int row)
+{
+    for (int k = 0; k < b->s->n; k++)
+        RS_OP(b->d, layernorm_fwd, .y = rs_wan_part(b, y, k), .sum = rs_wan_part(b, sum, k),
+              .x = rs_wan_part(b, x, k), .o = rs_wan_part(b, o, k), .gate = rs_wan_mod(b, k, row),
+              .weight = b->w[WAN_B_NORM], .bias = b->w[WAN_B_NORM + 1], .eps = b->s->cfg.eps);
+}
+
+void rs_wan_norm_bwd(const wan_block *b, rs_tensor dx, rs_tensor dy, rs_tensor x, int shift,
+                     rs_tensor next)
 {
     for (int k = 0; k < b->s->n; k++)
         RS_OP(b->d, layernorm_bwd, .dx = rs_wan_part(b, dx, k), .dy = rs_wan_part(b, dy, k),
-              .x = rs_wan_part(b, x, k), .scale = rs_wan_mod(b, k, shift + 1), .eps = b->s->cfg.eps,
+              .x = rs_wan_part(b, x, k), .scale = rs_wan_mod(b, k, shift + 1),
+              .next = rs_wan_part(b, next, k), .eps = b->s->cfg.eps, .accumulate = true);
+}
+
+void rs_wan_affine_bwd(const wan_block *b, rs_tensor dx, rs_tensor dy, rs_tensor x, rs_tensor next,
+                       int row)
+{
+    for (int k = 0; k < b->s->n; k++)
+        RS_OP(b->d, layernorm_bwd, .dx = rs_wan_part(b, dx, k), .dy = rs_wan_part(b, dy, k),
+              .x = rs_wan_part(b, x, k), .weight = b->w[WAN_B_NORM],
+              .next = rs_wan_part(b, next, k), .gate = rs_wan_mod(b, k, row), .eps = b->s->cfg.eps,
               .accumulate = true);
 }
 

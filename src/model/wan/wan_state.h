@@ -142,9 +142,20 @@ typedef struct wan_kv {
 /* wan_mod.c: what works row by row, with each sample's own modulation and positions. */
 void rs_wan_modulate(const wan_block *b);                 /* modulation of this block */
 rs_tensor rs_wan_mod(const wan_block *b, int k, int row); /* (D) row of sample k's modulation */
-/* y = norm(x)(1 + M[shift + 1]) + M[shift]; and dx (+)= its gradient from dy. */
+/* y = norm(x)(1 + M[shift + 1]) + M[shift]; and dx += its gradient from dy, of which `next`
+ * (optional) is a copy in the type of activations. */
 void rs_wan_norm(const wan_block *b, rs_tensor y, rs_tensor x, int shift);
-void rs_wan_norm_bwd(const wan_block *b, rs_tensor dx, rs_tensor dy, rs_tensor x, int shift);
+void rs_wan_norm_bwd(const wan_block *b, rs_tensor dx, rs_tensor dy, rs_tensor x, int shift,
+                     rs_tensor next);
+/* The same of sum = x + o. y may be o, sum may be x. */
+void rs_wan_add_norm(const wan_block *b, rs_tensor y, rs_tensor sum, rs_tensor x, rs_tensor o,
+                     int shift);
+/* The norm with weight and bias of sum = x + M[row] * o; and dx += its gradient from dy,
+ * next = dx * M[row]. next may be dy. */
+void rs_wan_add_affine(const wan_block *b, rs_tensor y, rs_tensor sum, rs_tensor x, rs_tensor o,
+                       int row);
+void rs_wan_affine_bwd(const wan_block *b, rs_tensor dx, rs_tensor dy, rs_tensor x, rs_tensor next,
+                       int row);
 void rs_wan_gate_add(const wan_block *b, rs_tensor y, rs_tensor x, rs_tensor o, int row);
 void rs_wan_gate_mul(const wan_block *b, rs_tensor y, rs_tensor x, int row);
 /* rs_qk_fwd and rs_qk_bwd with the rows' own positions. */

@@ -136,7 +136,8 @@ static void bind_work(void *object, rs_carver *c)
     input_shape(k->vae, b, 0, 1, s);
     const rs_vae_net *net = net_of(k->vae, b);
     for (int64_t i = 0; i < net->n; i++) {
-        rs_vae_layer_caches(&net->layers[i], c, s[1], s[2]);
+        rs_vae_layer_caches(&net->layers[i], c, rs_device_activation_dtype(k->vae->dev), s[1],
+                            s[2]);
         rs_vae_layer_shape(&net->layers[i], true, &s[0], &s[1], &s[2]);
     }
 }

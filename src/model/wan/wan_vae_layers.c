@@ -2,7 +2,10 @@
  *
  * A causal convolution needs the two frames before its chunk: each keeps them in its cache. Layers
  * that change the frame rate treat frame 0 of the clip apart: down_time and up_time pass it through
- * unchanged, and up_time's convolution sees zeros in its place. */
+ * unchanged, and up_time's convolution sees zeros in its place.
+ *
+ * What goes from layer to layer is fp32 on every device. Between a norm and the convolution behind
+ * it a device's activation type does: one that is bf16 is what the convolution would round to. */
 #include <math.h>
 
 #include "base/num.h"
@@ -17,6 +20,15 @@ static rs_tensor view(const rs_vae_run *r, int buffer, int64_t t, int64_t h, int
     rs_tensor flat = r->buffer[buffer];
     RS_ASSERT(t * h * w * c <= rs_tensor_count(flat));
     return rs_tensor_of(flat.data, RS_DTYPE_F32, RS_SHAPE(t, h, w, c));
+}
+
+/* The same in the type of activations. */
+static rs_tensor view_act(const rs_vae_run *r, int buffer, int64_t t, int64_t h, int64_t w,
+                          int64_t c)
+{
+    rs_tensor x = view(r, buffer, t, h, w, c);
+    x.dtype = rs_device_activation_dtype(r->dev);
+    return x;
 }
 
 static int other(const rs_vae_run *r, int k)
@@ -101,29 +113,35 @@ static void run_linear(rs_vae_run *r, rs_vae_layer *l)
 static void run_head(rs_vae_run *r, rs_vae_layer *l)
 {
     const int64_t *s = r->x.shape;
-    norm_silu(r, r->x, r->x, l->w[0]);
-    rs_tensor y = view(r, other(r, 1), s[0], s[1], s[2], l->cout);
-    causal(r, y, r->x, l->cache[0], l->w[1], l->w[2], (rs_tensor){0});
-    set(r, other(r, 1), y);
+    bool narrow = rs_device_activation_dtype(r->dev) != RS_DTYPE_F32; /* else in place */
+    int iy = other(r, 1), ia = narrow ? other(r, 2) : r->at;
+    rs_tensor a = view_act(r, ia, s[0], s[1], s[2], l->cin);
+    norm_silu(r, a, r->x, l->w[0]);
+    rs_tensor y = view(r, iy, s[0], s[1], s[2], l->cout);
+    causal(r, y, a, l->cache[0], l->w[1], l->w[2], (rs_tensor){0});
+    set(r, iy, y);
 }
 
 static void run_res(rs_vae_run *r, rs_vae_layer *l)
 {
     const int64_t *s = r->x.shape;
     int ia = other(r, 1), ib = other(r, 2);
-    rs_tensor a = view(r, ia, s[0], s[1], s[2], l->cin);
+    rs_tensor a = view_act(r, ia, s[0], s[1], s[2], l->cin);
     rs_tensor b = view(r, ib, s[0], s[1], s[2], l->cout);
     norm_silu(r, a, r->x, l->w[0]);
     causal(r, b, a, l->cache[0], l->w[1], l->w[2], (rs_tensor){0});
-    norm_silu(r, b, b, l->w[3]);
+    /* In place where the type allows it; the other of the two is free for y. */
+    int ic = a.dtype == b.dtype ? ib : ia, iy = a.dtype == b.dtype ? ia : ib;
+    rs_tensor n = view_act(r, ic, s[0], s[1], s[2], l->cout);
+    norm_silu(r, n, b, l->w[3]);
     if (l->cin == l->cout) {
-        causal(r, r->x, b, l->cache[1], l->w[4], l->w[5], r->x);
+        causal(r, r->x, n, l->cache[1], l->w[4], l->w[5], r->x);
         return;
     }
-    rs_tensor y = view(r, ia, s[0], s[1], s[2], l->cout);
+    rs_tensor y = view(r, iy, s[0], s[1], s[2], l->cout);
     pointwise(r, y, r->x, l->w[6], l->w[7], 0.0f);
-    causal(r, y, b, l->cache[1], l->w[4], l->w[5], y);
-    set(r, ia, y);
+    causal(r, y, n, l->cache[1], l->w[4], l->w[5], y);
+    set(r, iy, y);
 }
 
 static void run_attn(rs_vae_run *r, rs_vae_layer *l)
@@ -219,10 +237,14 @@ static void run_up(rs_vae_run *r, rs_vae_layer *l)
     if (l->kind == RS_VAE_UP_TIME)
         double_frames(r, l);
     const int64_t *s = r->x.shape;
-    rs_tensor y = view(r, other(r, 1), s[0], 2 * s[1], 2 * s[2], l->cout);
-    RS_OP(r->dev, conv3d, .y = y, .x = r->x, .weight = l->w[0], .bias = l->w[1],
-          .stride = {1, 1, 1}, .pad = {1, 1, 1, 1}, .upsample = true,
-          .bf16 = rs_device_rounds(r->dev));
+    rs_tensor y = view(r, other(r, 1), s[0], 2 * s[1], 2 * s[2], l->cout), x = r->x;
+    /* Four products a pixel of it: worth a pass over the small image. (Halving is not.) */
+    if (rs_device_activation_dtype(r->dev) != RS_DTYPE_F32) {
+        x = view_act(r, other(r, 2), s[0], s[1], s[2], l->cin);
+        RS_OP(r->dev, copy, .y = x, .x = r->x);
+    }
+    RS_OP(r->dev, conv3d, .y = y, .x = x, .weight = l->w[0], .bias = l->w[1], .stride = {1, 1, 1},
+          .pad = {1, 1, 1, 1}, .upsample = true, .bf16 = rs_device_rounds(r->dev));
     set(r, other(r, 1), y);
 }
 

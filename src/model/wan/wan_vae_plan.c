@@ -28,7 +28,7 @@ int64_t rs_vae_layer_need(const rs_vae_layer *l, bool first, int64_t frames, int
     return rs_max_i64(need, frames * h * w * l->cout);
 }
 
-void rs_vae_layer_caches(rs_vae_layer *l, rs_carver *c, int64_t h, int64_t w)
+void rs_vae_layer_caches(rs_vae_layer *l, rs_carver *c, rs_dtype act, int64_t h, int64_t w)
 {
     static const rs_vae_kind k_none[] = {RS_VAE_LINEAR, RS_VAE_ATTN, RS_VAE_DOWN, RS_VAE_UP};
     for (size_t i = 0; i < sizeof k_none / sizeof k_none[0]; i++)
@@ -38,9 +38,10 @@ void rs_vae_layer_caches(rs_vae_layer *l, rs_carver *c, int64_t h, int64_t w)
         h /= 2;
         w /= 2;
     }
-    l->cache[0] = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(2, h, w, l->cin));
+    bool normed = l->kind == RS_VAE_RES || l->kind == RS_VAE_HEAD;
+    l->cache[0] = rs_carve(c, normed ? act : RS_DTYPE_F32, RS_SHAPE(2, h, w, l->cin));
     if (l->kind == RS_VAE_RES)
-        l->cache[1] = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(2, h, w, l->cout));
+        l->cache[1] = rs_carve(c, act, RS_SHAPE(2, h, w, l->cout));
 }
 
 /* Multiply-adds per pixel of one part's convolution; norms and biases count nothing. */

@@ -98,8 +98,8 @@ void rs_vae_layer_run(rs_vae_run *r, rs_vae_layer *l);
 void rs_vae_layer_shape(const rs_vae_layer *l, bool first, int64_t *frames, int64_t *h, int64_t *w);
 int64_t rs_vae_layer_need(const rs_vae_layer *l, bool first, int64_t frames, int64_t h, int64_t w);
 int64_t rs_vae_layer_macs(const rs_vae_layer *l, bool first, int64_t frames, int64_t h, int64_t w);
-/* Carve the layer's caches for inputs of h x w. */
-void rs_vae_layer_caches(rs_vae_layer *l, rs_carver *c, int64_t h, int64_t w);
+/* Carve the layer's caches for inputs of h x w; act: the type of activations. */
+void rs_vae_layer_caches(rs_vae_layer *l, rs_carver *c, rs_dtype act, int64_t h, int64_t w);
 
 /* What the work memory is bound to. */
 typedef struct rs_vae_binding {

@@ -1,5 +1,8 @@
 /* Wan VAE: weights from a checkpoint into the layout that the layers run on: convolutions as
- * (kt,k,k,Ci,Co), 1x1x1 convolutions as matrices (Co,Ci), everything else flat. */
+ * (kt,k,k,Ci,Co), 1x1x1 convolutions as matrices (Co,Ci), everything else flat. Convolutions are
+ * stored in the device's activation type: where that is bf16, they would be rounded in every use.
+ */
+#include "base/dtype.h"
 #include "model/wan/wan_vae_priv.h"
 #include "weights/stream.h"
 
@@ -14,7 +17,7 @@ static bool split(const rs_vae_layer *l, const rs_vae_part *p)
     return l->kind == RS_VAE_UP_TIME && p->co == RS_VAE_IN2 && packed(p);
 }
 
-static rs_tensor carve_part(rs_vae_layer *l, const rs_vae_part *p, rs_carver *c)
+static rs_tensor carve_part(rs_vae_layer *l, const rs_vae_part *p, rs_dtype type, rs_carver *c)
 {
     int64_t shape[RS_MAX_DIM];
     rs_vae_part_shape(shape, l, p);
@@ -24,27 +27,27 @@ static rs_tensor carve_part(rs_vae_layer *l, const rs_vae_part *p, rs_carver *c)
     if (!packed(p))
         return rs_carve(c, RS_DTYPE_F32, RS_SHAPE(co, ci));
     if (!split(l, p))
-        return rs_carve(c, RS_DTYPE_F32, RS_SHAPE(p->kt, p->k, p->k, ci, co));
-    l->time_odd = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(p->kt, p->k, p->k, ci, co / 2));
-    return rs_carve(c, RS_DTYPE_F32, RS_SHAPE(p->kt, p->k, p->k, ci, co / 2));
+        return rs_carve(c, type, RS_SHAPE(p->kt, p->k, p->k, ci, co));
+    l->time_odd = rs_carve(c, type, RS_SHAPE(p->kt, p->k, p->k, ci, co / 2));
+    return rs_carve(c, type, RS_SHAPE(p->kt, p->k, p->k, ci, co / 2));
 }
 
-static void bind_net(rs_vae_net *net, rs_carver *c)
+static void bind_net(rs_vae_net *net, rs_dtype type, rs_carver *c)
 {
     for (int64_t i = 0; i < net->n; i++) {
         rs_vae_layer *l = &net->layers[i];
         int n;
         const rs_vae_part *parts = rs_vae_parts(l, &n);
         for (int k = 0; k < n; k++)
-            l->w[k] = carve_part(l, &parts[k], c);
+            l->w[k] = carve_part(l, &parts[k], type, c);
     }
 }
 
 static void bind_weights(void *object, rs_carver *c)
 {
     rs_vae *v = object;
-    bind_net(&v->encoder, c);
-    bind_net(&v->decoder, c);
+    bind_net(&v->encoder, rs_device_activation_dtype(v->dev), c);
+    bind_net(&v->decoder, rs_device_activation_dtype(v->dev), c);
     rs_tensor *stats[] = {&v->encode_mul, &v->encode_add, &v->decode_mul, &v->decode_add};
     for (int i = 0; i < 4; i++)
         *stats[i] = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(v->config.z_dim));
@@ -59,18 +62,23 @@ size_t rs_vae_weight_bytes(rs_vae *v)
     return plan.used;
 }
 
-/* Host memory for one tensor before and after packing. */
+/* Host memory for one tensor before and after packing, and in its type. */
 typedef struct staging {
     rs_device *dev;
     float *raw, *done;
+    void *stored;
 } staging;
 
 static void load_packed(staging *s, rs_tensor dst, const float *raw)
 {
     rs_tensor host = dst;
+    host.dtype = RS_DTYPE_F32;
     host.data = s->done;
     rs_conv3d_pack(host, raw);
-    rs_device_put(s->dev, dst.data, s->done, rs_tensor_bytes(dst));
+    if (dst.dtype != RS_DTYPE_F32)
+        rs_convert_from_f32(s->stored, dst.dtype, s->done, rs_tensor_count(dst));
+    rs_device_put(s->dev, dst.data, dst.dtype == RS_DTYPE_F32 ? s->done : s->stored,
+                  rs_tensor_bytes(dst));
 }
 
 static void load_part(staging *s, rs_vae_layer *l, const rs_vae_part *p, rs_tensor dst,
@@ -136,12 +144,13 @@ rs_status rs_vae_weights_load(rs_vae *v, const char *path, const rs_layout *layo
     staging s = {.dev = v->dev};
     RS_TRY_OUT(rs_wstream_open(&stream, v->dev, path, layout, RS_HOME_AUTO));
     RS_TRY_OUT(rs_pool_bind(&v->weights, v->dev, bind_weights, v));
-    s.raw = rs_alloc_large(2 * most);
+    s.raw = rs_alloc_large(3 * most);
     if (!s.raw) {
-        st = RS_FAIL(NOMEM, "%s: no room for %zu bytes to pack weights in", path, 2 * most);
+        st = RS_FAIL(NOMEM, "%s: no room for %zu bytes to pack weights in", path, 3 * most);
         goto out;
     }
     s.done = s.raw + most / sizeof(float);
+    s.stored = s.done + most / sizeof(float);
     load_net(&s, &v->encoder, rs_wstream_globals(stream));
     load_net(&s, &v->decoder, rs_wstream_globals(stream));
     load_stats(v);
