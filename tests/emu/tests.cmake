@@ -65,9 +65,9 @@ rs_emu_host_program(cudnn ${CMAKE_CURRENT_LIST_DIR}/test_cudnn.c)
 rs_emu_host_program(linears ${CMAKE_SOURCE_DIR}/tests/model/test_linears.c)
 rs_emu_host_program(device ${CMAKE_SOURCE_DIR}/tests/unit/test_device.c)
 rs_emu_host_program(weights ${CMAKE_SOURCE_DIR}/tests/model/test_weights.c)
-rs_emu_test(gemm_types emu_gemm_types)
+rs_emu_test(gemm_types ${CMAKE_COMMAND} -E env EMU_SM=90 $<TARGET_FILE:emu_gemm_types>)
 rs_emu_test(linears emu_linears)
-rs_emu_test(gemm_plain ${CMAKE_COMMAND} -E env EMU_BLAS_PLAIN=1 $<TARGET_FILE:emu_gemm_types>)
+rs_emu_test(gemm_plain ${CMAKE_COMMAND} -E env EMU_SM=90 EMU_BLAS_PLAIN=1 $<TARGET_FILE:emu_gemm_types>)
 rs_emu_test(data bash ${CMAKE_CURRENT_LIST_DIR}/test_data.sh $<TARGET_FILE:emu_data>)
 # Not emulated: cuDNN itself, without a GPU. Its libraries are beside the headers, if anywhere.
 rs_emu_test(cudnn bash ${CMAKE_CURRENT_LIST_DIR}/test_cudnn.sh $<TARGET_FILE:emu_cudnn>
