@@ -270,12 +270,14 @@ static void run_rows8(rs_cuctx *c, const rs_gemm_args *g, int64_t m0, int64_t m1
         finish(c, &x);
 }
 
-/* y = a b: b widened, as many columns as fit at a time; ends in a second pass. */
+/* y = a b: b widened, as many columns as fit at a time into the second side; an a of fp32 is
+ * converted for each of them. Ends in a second pass. */
 static void run_widened(rs_cuctx *c, const rs_gemm_args *g)
 {
     int64_t k = rs_tensor_rows(g->b), n = rs_tensor_cols(g->b);
-    char *side = (char *)c->workspace + RS_BLAS_SCRATCH;
-    int64_t pieces = rs_ceil_div(n * k * 2, 2 * (int64_t)SIDE_BYTES);
+    char *side = (char *)c->workspace + RS_BLAS_SCRATCH + SIDE_BYTES;
+    int64_t step_m = step_of(g->a, RS_DTYPE_BF16, rs_tensor_rows(g->a), k);
+    int64_t pieces = rs_ceil_div(n * k * 2, (int64_t)SIDE_BYTES);
     int64_t step = rs_ceil_div(rs_ceil_div(n, pieces), 64) * 64;
     for (int64_t n0 = 0; n0 < n; n0 += step) {
         rs_gemm_args x = *g;
@@ -288,7 +290,7 @@ static void run_widened(rs_cuctx *c, const rs_gemm_args *g)
         x.y = rs_tensor_cols_view(g->y, n0, n1);
         x.act = RS_ACT_NONE;
         x.act_at = rs_tensor();
-        run_blas(c, &x, RS_DTYPE_BF16, false);
+        run_pieces(c, &x, RS_DTYPE_BF16, false, step_m, n1 - n0);
     }
     finish(c, g);
 }

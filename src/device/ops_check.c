@@ -115,7 +115,8 @@ void rs_check_gemm(const rs_gemm_args *g)
         NEED("gemm", bound(g->b) && rs_tensor_contiguous(g->b) && rs_fp8_fits(g->b), g->b);
         NEED("gemm", g->b.shape[0] == (g->trans_b ? n : k), g->y, g->b);
         NEED("gemm", g->b.shape[1] == (g->trans_b ? k : n), g->y, g->b);
-        NEED("gemm", g->y.dtype == RS_DTYPE_BF16 && g->a.dtype == RS_DTYPE_BF16, g->y, g->a);
+        NEED("gemm", g->y.dtype == RS_DTYPE_BF16, g->y);
+        NEED("gemm", g->a.dtype == RS_DTYPE_BF16 || !g->trans_b, g->y, g->a);
         NEED("gemm", !g->trans_a && g->bf16, g->a);
     } else {
         NEED("gemm", g->trans_b ? is_act_mat(g->b, n, k) : is_act_mat(g->b, k, n), g->y, g->a,
