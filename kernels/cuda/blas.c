@@ -29,7 +29,7 @@ static const char *lt_text(cublasStatus_t s)
 
 static cudaDataType cuda_type(rs_dtype t)
 {
-    return t == RS_DTYPE_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+    return t == RS_DTYPE_U8 ? CUDA_R_8F_E4M3 : t == RS_DTYPE_BF16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
 static int epilogue_of(const rs_blas_product *p)
@@ -52,7 +52,8 @@ static bool words(const void *p, int64_t ld, int64_t cols, rs_dtype t)
 bool rs_blas_takes(const rs_blas_product *p)
 {
     int64_t cols_a = p->trans_a ? p->m : p->k, cols_b = p->trans_b ? p->k : p->n;
-    RS_ASSERT(p->type == p->out || p->type == RS_DTYPE_BF16);
+    RS_ASSERT(p->type == p->out || p->type != RS_DTYPE_F32);
+    RS_ASSERT(p->type != RS_DTYPE_U8 || (p->trans_b && !p->trans_a));
     RS_ASSERT((!p->gelu && !p->slope_at) || p->out == RS_DTYPE_BF16);
     RS_ASSERT(!p->slope_at || (!p->gelu && !p->bias));
     return words(p->a, p->lda, cols_a, p->type) && words(p->b, p->ldb, cols_b, p->type) &&
@@ -77,6 +78,21 @@ static cublasStatus_t set(problem *x, cublasLtMatmulDescAttributes_t what, const
     return cublasLtMatmulDescSetAttribute(x->desc, what, v, n);
 }
 
+/* A scale per row of either operand; cuBLASLt's A is our b. Sums keep fp32's bits
+ * (CUBLASLT_MATMUL_DESC_FAST_ACCUM stays 0). */
+static cublasStatus_t describe_scales(problem *x, const rs_blas_product *p)
+{
+    int32_t mode = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+    cublasStatus_t s = set(x, CUBLASLT_MATMUL_DESC_A_SCALE_MODE, &mode, sizeof mode);
+    if (s == CUBLAS_STATUS_SUCCESS)
+        s = set(x, CUBLASLT_MATMUL_DESC_B_SCALE_MODE, &mode, sizeof mode);
+    if (s == CUBLAS_STATUS_SUCCESS)
+        s = set(x, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &p->scale_b, sizeof p->scale_b);
+    if (s == CUBLAS_STATUS_SUCCESS)
+        s = set(x, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &p->scale_a, sizeof p->scale_a);
+    return s;
+}
+
 static cublasStatus_t describe(problem *x, const rs_blas_product *p)
 {
     int32_t ta = p->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N;
@@ -96,7 +112,7 @@ static cublasStatus_t describe(problem *x, const rs_blas_product *p)
         s = set(x, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &aux, sizeof aux);
     if (s == CUBLAS_STATUS_SUCCESS && aux)
         s = set(x, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &p->n, sizeof p->n);
-    return s;
+    return s == CUBLAS_STATUS_SUCCESS && p->type == RS_DTYPE_U8 ? describe_scales(x, p) : s;
 }
 
 static cublasStatus_t problem_make(problem *x, const rs_blas_product *p)
@@ -345,6 +361,11 @@ const char *rs_blas_describe(const rs_blas *b)
 void rs_blas_record(rs_blas *b)
 {
     b->record = true;
+}
+
+size_t rs_blas_version(void)
+{
+    return cublasLtGetVersion();
 }
 
 const char *rs_blas_library(rs_arena *a)

@@ -33,8 +33,9 @@ typedef struct rs_blas_product {
     const void *a, *b;
     void *y;
     int64_t lda, ldb, ldy;
-    rs_dtype type; /* of a and b: F32 or BF16 */
-    rs_dtype out;  /* of y, bias and pre: F32, or BF16 where type is */
+    rs_dtype type; /* of a and b: F32, BF16, or U8: e4m3, trans_b only, with scales of both */
+    const float *scale_a, *scale_b; /* (m), (n) */
+    rs_dtype out;                   /* of y, bias and pre: F32, or BF16 where type is not F32 */
     bool trans_a, trans_b;
     float alpha, beta;
     const void *bias; /* (n) or NULL */
@@ -51,6 +52,8 @@ rs_status rs_blas_open(rs_blas **out, const rs_cuctx *c, const char *name,
 void rs_blas_close(rs_blas **b); /* accepts a NULL rs_blas, nulls the pointer */
 /* "cublasLt 13.1.0, gemm table 0123abcd" or "... advised": what bits depend on. */
 const char *rs_blas_describe(const rs_blas *b);
+enum { RS_BLAS_FP8 = 120900 }; /* from this version on there are scales per row */
+size_t rs_blas_version(void);
 const char *rs_blas_library(rs_arena *a); /* "cublasLt 130100"; needs no device */
 
 /* Whether cuBLASLt shall make this product: all addresses, rows and contiguous dimensions are

@@ -7,13 +7,14 @@
 #include "base/str.h"
 #include "kernels/cuda/blas_priv.h"
 
-static const char *const TYPES[] = {[RS_DTYPE_F32] = "F32", [RS_DTYPE_BF16] = "BF16"};
+static const char *const TYPES[] = {
+    [RS_DTYPE_F32] = "F32", [RS_DTYPE_BF16] = "BF16", [RS_DTYPE_U8] = "E4M3"};
 static const char *const TRANS[] = {"nn", "tn", "nt", "tt"};
 
 static int index_of(const char *word, const char *const *names, int n)
 {
     for (int i = 0; i < n; i++)
-        if (strcmp(names[i], word) == 0)
+        if (names[i] && strcmp(names[i], word) == 0)
             return i;
     return -1;
 }
@@ -44,7 +45,7 @@ static bool parse_row(rs_blas *b, const char *line)
         return false;
     key.n = n;
     key.k = k;
-    key.type = index_of(type, TYPES, 2);
+    key.type = index_of(type, TYPES, RS_DTYPE_U8 + 1);
     key.out = index_of(out, TYPES, 2);
     key.trans = index_of(trans, TRANS, 4);
     if (key.type < 0 || key.out < 0 || key.trans < 0 || rs_blas_find(b, &key))

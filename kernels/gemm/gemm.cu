@@ -10,6 +10,7 @@
  * over y. gemm_own.cuh makes the rest.
  * Neither choice depends on M, so a row's bits do not. */
 #include "kernels/cuda/blas.h"
+#include "base/fp8.h"
 #include "base/num.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/gemm/gemm_own.cuh"
@@ -173,6 +174,14 @@ static int64_t step_of(rs_tensor t, rs_dtype type, int64_t rows, int64_t k)
     return t.dtype == type || rows <= fit ? rows : fit / 64 * 64;
 }
 
+/* What a fused product leaves to a second pass. */
+static void finish(rs_cuctx *c, const rs_gemm_args *g)
+{
+    gemm_end o = end_of(g);
+    if (o.pre || o.act != RS_ACT_NONE)
+        rs_launch(c, "gemm", finish_kernel, dim3(rs_blocks(o.m * o.n, 1024)), dim3(256), 0, o);
+}
+
 static void run_blas(rs_cuctx *c, const rs_gemm_args *g, rs_dtype type, bool fuse)
 {
     rs_blas_product p = product_of(c, g, type, fuse);
@@ -185,9 +194,8 @@ static void run_blas(rs_cuctx *c, const rs_gemm_args *g, rs_dtype type, bool fus
     if (rs_has(g->bias) && p.bias != g->bias.data)
         convert(c, (void *)p.bias, RS_DTYPE_BF16, g->bias.data, RS_DTYPE_F32, p.n, 1, p.n);
     rs_blas_run(c, &p);
-    gemm_end o = end_of(g);
-    if (!fuse && (o.pre || o.act != RS_ACT_NONE))
-        rs_launch(c, "gemm", finish_kernel, dim3(rs_blocks(o.m * o.n, 1024)), dim3(256), 0, o);
+    if (!fuse)
+        finish(c, g);
 }
 
 /* By pieces of b (columns of y) and a (rows of y), where they are converted. */
@@ -212,9 +220,104 @@ static void run_pieces(rs_cuctx *c, const rs_gemm_args *g, rs_dtype type, bool f
         }
 }
 
+/* ---- b in 8 bits ---- */
+
+/* Columns [first,first+cols) of a matrix of e4m3 with a scale per row, as bf16. */
+static __global__ void widen8_kernel(__nv_bfloat16 *y, const uint8_t *b, const float *scale,
+                                     int64_t ld, int64_t first, int64_t rows, int64_t cols)
+{
+    int64_t n = rows * cols, step = (int64_t)gridDim.x * blockDim.x * 4;
+    for (int64_t i = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * 4; i < n; i += step) {
+        int64_t row = i / cols;
+        uint32_t w = *reinterpret_cast<const uint32_t *>(b + row * ld + first + i % cols);
+        float s = scale[row], v[4];
+        for (int e = 0; e < 4; e++) {
+            uint32_t u = w >> 8 * e & 0xffu, mag = u & 0x7fu;
+            /* as fp32 with the exponent of e4m3, then 2^120 larger; exact, NaN apart */
+            v[e] = __uint_as_float(mag << 20) * 0x1p120f * s;
+            v[e] = u & 0x80u ? -v[e] : v[e];
+        }
+        __nv_bfloat162 *to = reinterpret_cast<__nv_bfloat162 *>(y + i);
+        to[0] = __floats2bfloat162_rn(v[0], v[1]);
+        to[1] = __floats2bfloat162_rn(v[2], v[3]);
+    }
+}
+
+/* Rows [m0,m1) of y = a b^T: a's to 8 bits in the workspace, then one product. */
+static void run_rows8(rs_cuctx *c, const rs_gemm_args *g, int64_t m0, int64_t m1, bool fuse)
+{
+    rs_gemm_args x = *g;
+    char *side = (char *)c->workspace + RS_BLAS_SCRATCH;
+    int64_t rows = m1 - m0, k = rs_tensor_cols(g->a);
+    const int64_t shape[2] = {rows, k};
+    x.y = rs_tensor_rows_view(g->y, m0, m1);
+    x.a = rs_tensor_rows_view(g->a, m0, m1);
+    if (rs_has(g->pre))
+        x.pre = rs_tensor_rows_view(g->pre, m0, m1);
+    rs_quant8_args q = {};
+    q.x = x.a;
+    q.y = rs_tensor_of(side, RS_DTYPE_U8, 2, shape);
+    q.scale = rs_tensor_of(rs_fp8_scales(q.y), RS_DTYPE_F32, 1, shape);
+    rs_cuda_quant8(c, &q);
+    x.a = q.y;
+    rs_blas_product p = product_of(c, &x, RS_DTYPE_U8, fuse);
+    p.scale_a = (const float *)q.scale.data;
+    p.scale_b = rs_fp8_scales(g->b);
+    if (m0 == 0 && rs_has(g->bias))
+        convert(c, (void *)p.bias, RS_DTYPE_BF16, g->bias.data, RS_DTYPE_F32, p.n, 1, p.n);
+    rs_blas_run(c, &p);
+    if (!fuse)
+        finish(c, &x);
+}
+
+/* y = a b: b widened, as many columns as fit at a time into the second side; an a of fp32 is
+ * converted for each of them. Ends in a second pass. */
+static void run_widened(rs_cuctx *c, const rs_gemm_args *g)
+{
+    int64_t k = rs_tensor_rows(g->b), n = rs_tensor_cols(g->b);
+    char *side = (char *)c->workspace + RS_BLAS_SCRATCH + SIDE_BYTES;
+    int64_t step_m = step_of(g->a, RS_DTYPE_BF16, rs_tensor_rows(g->a), k);
+    int64_t pieces = rs_ceil_div(n * k * 2, (int64_t)SIDE_BYTES);
+    int64_t step = rs_ceil_div(rs_ceil_div(n, pieces), 64) * 64;
+    for (int64_t n0 = 0; n0 < n; n0 += step) {
+        rs_gemm_args x = *g;
+        int64_t n1 = rs_min_i64(n, n0 + step);
+        const int64_t shape[2] = {k, n1 - n0};
+        rs_launch(c, "gemm", widen8_kernel, dim3(rs_blocks(k * (n1 - n0), 4096)), dim3(256), 0,
+                  (__nv_bfloat16 *)side, (const uint8_t *)g->b.data, rs_fp8_scales(g->b), n, n0, k,
+                  n1 - n0);
+        x.b = rs_tensor_of(side, RS_DTYPE_BF16, 2, shape);
+        x.y = rs_tensor_cols_view(g->y, n0, n1);
+        x.act = RS_ACT_NONE;
+        x.act_at = rs_tensor();
+        run_pieces(c, &x, RS_DTYPE_BF16, false, step_m, n1 - n0);
+    }
+    finish(c, g);
+}
+
+static void run_fp8(rs_cuctx *c, const rs_gemm_args *g)
+{
+    int64_t m = rs_tensor_rows(g->y), k = rs_tensor_cols(g->a);
+    int64_t fit = (2 * (int64_t)SIDE_BYTES - 64) / (k + 4) / 64 * 64;
+    RS_ASSERT(terms_of(g).parts == 0 && fit > 0);
+    if (!g->trans_b) {
+        RS_ASSERT(!rs_has(g->pre) && !rs_has(g->bias));
+        run_widened(c, g);
+        return;
+    }
+    rs_blas_product p = product_of(c, g, RS_DTYPE_U8, fused(g));
+    bool fuse = fused(g) && rs_blas_has(c, &p);
+    for (int64_t m0 = 0; m0 < m; m0 += fit)
+        run_rows8(c, g, m0, rs_min_i64(m, m0 + fit), fuse);
+}
+
 void rs_cuda_gemm(rs_cuctx *c, const rs_gemm_args *g)
 {
     gemm_end o = end_of(g);
+    if (g->b.dtype == RS_DTYPE_U8 && o.m > 0) {
+        run_fp8(c, g);
+        return;
+    }
     rs_dtype type = o.round ? RS_DTYPE_BF16 : RS_DTYPE_F32;
     if (o.m == 0 || o.n == 0)
         return;

@@ -21,6 +21,12 @@
  * Backward of an activation behind the linear below: with act_at, y is v * act'(act_at) instead of
  * act(v), v being what stands in the brackets.
  *
+ * b may be a matrix of 8-bit floats with a scale per row of its memory (base/fp8.h, U8; a frozen
+ * linear's weights) where rs_device_fp8 says so, with a BF16 y (and a, forward). Times trans_b
+ * (forward) the rows of a are brought to 8 bits too, each with its own scale (quant8), and the
+ * products are of these; without (gradient to the input) b is widened to bf16 and a stays what it
+ * is. Products that end with an activation then round before it.
+ *
  * y0 is the previous content of y when beta != 0, otherwise y is not read. When `pre` is given it
  * receives the value before the activation. bias (N) is added to every row. Accumulation fp32.
  * An element of y depends on its row of a and its column of b only, in value and in bits: not on M,

@@ -79,7 +79,7 @@ static __device__ inline void gemm_fill(float (*s)[ROWS + 1], gemm_side t, int64
 template <int BM, int BN, int TM, int TN>
 static __device__ inline void gemm_add(float (&sum)[TM][TN], float (*sa)[BM + 1],
                                        float (*sb)[BN + 1], gemm_side a, gemm_side b, int64_t lo,
-                                       int64_t hi, int64_t k_all, gemm_end o)
+                                       int64_t hi, int64_t k_all, const gemm_end &o)
 {
     int tn = (int)threadIdx.x % (BN / TN), tm = (int)threadIdx.x / (BN / TN);
     int64_t m0 = (int64_t)blockIdx.x * BM, n0 = (int64_t)blockIdx.y * BN;
@@ -99,7 +99,8 @@ static __device__ inline void gemm_add(float (&sum)[TM][TN], float (*sa)[BM + 1]
 
 template <int BM, int BN, int TM, int TN>
 static __global__ void __launch_bounds__(GEMM_THREADS)
-    gemm_kernel(gemm_side a, gemm_side b, gemm_end o, gemm_terms t)
+    gemm_kernel(gemm_side a, gemm_side b, const __grid_constant__ gemm_end o,
+                const __grid_constant__ gemm_terms t)
 {
     static_assert((BM / TM) * (BN / TN) == GEMM_THREADS, "one thread per piece of a tile");
     __shared__ float sa[GEMM_BK][BM + 1], sb[GEMM_BK][BN + 1];

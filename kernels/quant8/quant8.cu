@@ -42,16 +42,16 @@ static __device__ inline void quant8_put(uint8_t *y, const float (&v)[QUANT_V], 
 #pragma unroll
     for (int i = 0; i < QUANT_V; i++)
         b[i] = quant8_of(v[i] * inverse);
-    if (VEC) {
+    if constexpr (VEC) {
         if (n > 0)
             *reinterpret_cast<uint2 *>(y) = make_uint2(b[0] | b[1] << 8 | b[2] << 16 | b[3] << 24,
                                                        b[4] | b[5] << 8 | b[6] << 16 | b[7] << 24);
-        return;
-    }
+    } else {
 #pragma unroll
-    for (int i = 0; i < QUANT_V; i++)
-        if (i < n)
-            y[i] = (uint8_t)b[i];
+        for (int i = 0; i < QUANT_V; i++)
+            if (i < n)
+                y[i] = (uint8_t)b[i];
+    }
 }
 
 template <bool VEC, bool KEEP, typename T>

@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
 #include "base/tensor.h"
 
 static const float RS_FP8_MOST = 448.0f;
@@ -66,4 +69,7 @@ static inline bool rs_fp8_fits(rs_tensor matrix)
     return matrix.ndim == 2 && matrix.shape[0] % 16 == 0 && matrix.shape[1] % 16 == 0;
 }
 
+#ifdef __cplusplus
+}
+#endif
 #endif

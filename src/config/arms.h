@@ -21,8 +21,8 @@
  *       margin: 0.25
  *
  * An arm's settings are those of the file, then --set, then its own. What belongs to the run as a
- * whole cannot differ: name, output, catalog, catalog_root, model.precision, cluster, log. Names of
- * files start from the experiment's folder. */
+ * whole cannot differ: name, output, catalog, catalog_root, model.precision, model.fp8, cluster,
+ * log. Names of files start from the experiment's folder. */
 #ifndef RS_CONFIG_ARMS_H
 #define RS_CONFIG_ARMS_H
 

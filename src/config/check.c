@@ -91,6 +91,13 @@ static void check_blend(const rs_config *cfg, const rule_ctx *r)
                         rs_cfg_sampler_text(cfg->edit.sampler));
 }
 
+static void check_fp8(const rs_config *cfg, const rule_ctx *r)
+{
+    if (cfg->model.fp8 && cfg->model.precision != RS_CFG_PRECISION_BF16)
+        rs_problems_add(r->problems, place(r, "model.fp8"), "model.fp8",
+                        "needs model.precision bf16: it is about weights only");
+}
+
 static void check_command(const rs_config *cfg, const rule_ctx *r)
 {
     char **words;
@@ -114,5 +121,6 @@ void rs_cfg_check(const rs_config *cfg, rs_problems *problems, const rs_where *w
     check_paste_back(cfg, &r);
     check_window(cfg, &r);
     check_blend(cfg, &r);
+    check_fp8(cfg, &r);
     check_command(cfg, &r);
 }

@@ -176,7 +176,12 @@
     X(model, PATH, path, "", "", "model folder in the Diffusers layout", BESIDE_REQUIRED)          \
     X(model, ENUM, precision, "fp32", "",                                                          \
       "of large products in transformer, encoders and VAE; what is small or kept stays fp32",      \
-      precision)
+      precision)                                                                                   \
+    X(model, BOOL, fp8, "false", "",                                                               \
+      "keep the linears of the transformer's blocks in 8 bits: half the memory and traffic, "      \
+      "faster "                                                                                    \
+      "forward products, less exact (docs/decisions.md); bf16 on Hopper GPUs only",                \
+      ANY)
 
 #define RS_CFG_ROWS_clip(X)                                                                        \
     X(clip, INT, frames, "49", "frames", "clip length, 4n+1", RANGE(1, 401))                       \

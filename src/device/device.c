@@ -32,8 +32,14 @@ rs_status rs_device_open(rs_device **out, const rs_device_opts *opts)
         return RS_FAIL(DEVICE, "backend '%s' is not built in", name);
     if (opts->threads < 0)
         return RS_FAIL(DEVICE, "backend '%s': %d threads", name, opts->threads);
+    if (opts->fp8 && opts->precision != RS_PRECISION_BF16)
+        return RS_FAIL(CONFIG, "model.fp8 needs model.precision: bf16");
+    if (opts->fp8 && b == &rs_backend_cpu && !opts->plan_gpu)
+        return RS_FAIL(CONFIG, "model.fp8 needs a GPU (cluster.backend cuda): the CPU backend has "
+                               "no products of 8-bit operands");
     rs_device *d = rs_alloc(1, sizeof *d);
     d->backend = b;
+    d->fp8 = opts->fp8;
     d->precision = opts->precision;
     d->activation = RS_DTYPE_F32;
     pthread_mutex_init(&d->failing, NULL);
@@ -85,6 +91,11 @@ rs_dtype rs_device_activation_dtype(const rs_device *d)
 bool rs_device_gemm_terms(const rs_device *d)
 {
     return d->gemm_terms;
+}
+
+bool rs_device_fp8(const rs_device *d)
+{
+    return d->fp8;
 }
 
 rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored)

@@ -30,10 +30,11 @@ typedef struct rs_device_opts {
     int local_rank;         /* among the ranks of this host, which share its devices out */
     const char *gemm_table; /* cuda: recorded algorithms (kernels/cuda/blas.h), or NULL */
     rs_precision precision;
+    bool fp8;      /* cuda, bf16: matrices that may be are kept in 8 bits (rs_device_fp8) */
     bool plan_gpu; /* cpu: says of types and memory what a GPU would; for plans, no ops */
 } rs_device_opts;
 
-/* RS_DEVICE if the backend is not built in or has no hardware. */
+/* RS_DEVICE if the backend is not built in or has no hardware. RS_CONFIG: it has no fp8. */
 rs_status rs_device_open(rs_device **out, const rs_device_opts *opts) RS_NODISCARD;
 void rs_device_destroy(rs_device **d);
 const char *rs_device_backend(const rs_device *d); /* "cpu", "cuda" */
@@ -51,6 +52,9 @@ rs_dtype rs_device_activation_dtype(const rs_device *d);
  * b of gemm and nothing else. Everything else is F32. A bf16 matrix is never widened; an fp32 one
  * is not narrowed on the CPU, where it is used in the file's mapping. */
 rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored);
+/* Whether matrices of a transformer's blocks shall be e4m3 with a scale per row (base/fp8.h), which
+ * gemm then takes as operand b: half of bf16's memory and traffic. */
+bool rs_device_fp8(const rs_device *d);
 /* Whether gemm adds low-rank terms; where not, they are products of their own. */
 bool rs_device_gemm_terms(const rs_device *d);
 /* Device memory is host memory: files are used where they are mapped. */

@@ -51,6 +51,19 @@ static rs_status device_facts(cuda_state *s)
     return RS_OK;
 }
 
+/* Products with a scale per row of 8-bit operands: cuBLASLt has them since 12.9, for Hopper. */
+static rs_status has_fp8(const cuda_state *s)
+{
+    if (s->ctx.sm != 90)
+        return RS_FAIL(CONFIG,
+                       "model.fp8: cuBLASLt scales 8-bit rows on compute capability 9.0 (Hopper) "
+                       "only; %s has %d.%d",
+                       s->name, s->ctx.sm / 10, s->ctx.sm % 10);
+    if (rs_blas_version() < RS_BLAS_FP8)
+        return RS_FAIL(CONFIG, "model.fp8 needs cuBLASLt 12.9; this is %zu", rs_blas_version());
+    return RS_OK;
+}
+
 static bool grow_workspace(void *owner, size_t bytes)
 {
     rs_device *d = owner;
@@ -133,9 +146,10 @@ static void describe(rs_device *d, const cuda_state *s)
     const rs_cuctx *c = &s->ctx;
     const char *attention = c->fast ? "cudnn-fast-" : c->dnn ? "cudnn-" : "own-";
     snprintf(d->fingerprint, sizeof d->fingerprint,
-             "cuda sm_%d (%.80s) %s, runtime %d.%d, %s, attention=%s%zu", c->sm, s->name,
-             rs_precision_name(d->precision), runtime / 1000, runtime % 1000 / 10,
-             rs_blas_describe(c->blas), attention, c->dnn ? rs_dnn_version(c->dnn) : (size_t)80);
+             "cuda sm_%d (%.80s) %s%s, runtime %d.%d, %s, attention=%s%zu", c->sm, s->name,
+             rs_precision_name(d->precision), d->fp8 ? " fp8" : "", runtime / 1000,
+             runtime % 1000 / 10, rs_blas_describe(c->blas), attention,
+             c->dnn ? rs_dnn_version(c->dnn) : (size_t)80);
     RS_LOG(DETAIL, "%s; driver for CUDA %d.%d", d->fingerprint, driver / 1000, driver % 1000 / 10);
 }
 
@@ -156,6 +170,8 @@ static rs_status cuda_open(rs_device *d, const rs_device_opts *opts)
     if (opts->local_rank == n)
         RS_LOG(WARN, "this host has %d CUDA devices for more ranks: they share them", n);
     rs_status st = device_facts(s);
+    if (st == RS_OK && opts->fp8)
+        st = has_fp8(s);
     if (st == RS_OK)
         st = open_streams(s, opts->gemm_table);
     if (st != RS_OK) {

@@ -2,6 +2,7 @@
  * bug: assert with the op's name, the rule and the shapes. */
 #include <stdio.h>
 
+#include "base/fp8.h"
 #include "device/device_priv.h"
 
 _Noreturn static void broken(const char *op, const char *rule, const rs_tensor *t, size_t n)
@@ -110,7 +111,17 @@ void rs_check_gemm(const rs_gemm_args *g)
     int64_t k = g->trans_a ? rs_tensor_rows(g->a) : rs_tensor_cols(g->a);
     NEED("gemm", rows_act(g->y), g->y, g->a, g->b);
     NEED("gemm", g->trans_a ? is_act_mat(g->a, k, m) : is_act_mat(g->a, m, k), g->y, g->a, g->b);
-    NEED("gemm", g->trans_b ? is_act_mat(g->b, n, k) : is_act_mat(g->b, k, n), g->y, g->a, g->b);
+    if (g->b.dtype == RS_DTYPE_U8) {
+        NEED("gemm", bound(g->b) && rs_tensor_contiguous(g->b) && rs_fp8_fits(g->b), g->b);
+        NEED("gemm", g->b.shape[0] == (g->trans_b ? n : k), g->y, g->b);
+        NEED("gemm", g->b.shape[1] == (g->trans_b ? k : n), g->y, g->b);
+        NEED("gemm", g->y.dtype == RS_DTYPE_BF16, g->y);
+        NEED("gemm", g->a.dtype == RS_DTYPE_BF16 || !g->trans_b, g->y, g->a);
+        NEED("gemm", !g->trans_a && g->bf16, g->a);
+    } else {
+        NEED("gemm", g->trans_b ? is_act_mat(g->b, n, k) : is_act_mat(g->b, k, n), g->y, g->a,
+             g->b);
+    }
     NEED("gemm", opt_vec(g->bias, n), g->y, g->bias);
     NEED("gemm", !rs_has(g->pre) || (flat_act(g->pre) && rs_tensor_count(g->pre) == m * n), g->y,
          g->pre);

@@ -66,8 +66,10 @@ static rs_status open_parts(maker *k)
     const float one = 1;
     rs_denoiser_opts describe = {.describe = true};
     const char *dir = c->model.path;
-    RS_TRY(rs_device_open(
-        &k->dev, &(rs_device_opts){.threads = 1, .precision = k->precision, .plan_gpu = k->gpu}));
+    RS_TRY(rs_device_open(&k->dev, &(rs_device_opts){.threads = 1,
+                                                     .precision = k->precision,
+                                                     .fp8 = k->gpu && c->model.fp8,
+                                                     .plan_gpu = k->gpu}));
     RS_TRY(rs_vae_describe(&k->vae, k->dev, dir));
     RS_TRY(rs_denoiser_open(&k->m, k->dev, dir, &describe));
     const rs_denoiser_info *i = rs_denoiser_get_info(k->m);

@@ -89,7 +89,8 @@ static rs_status open_device(rs_device **dev, const rs_config *cfg, int cores)
     int64_t threads = cfg->cluster.threads ? cfg->cluster.threads : cores;
     rs_device_opts o = {.threads = rs_i32(threads),
                         .local_rank = rs_comm_local_rank(),
-                        .precision = rs_plan_precision(cfg)};
+                        .precision = rs_plan_precision(cfg),
+                        .fp8 = cfg->model.fp8};
     const char *table = cfg->cluster.gemm_table, *why = NULL;
     rs_arena *a = rs_arena_create();
     rs_status st = rs_device_choose(&o.backend, &why, rs_cfg_backend_text(cfg->cluster.backend), a);

@@ -29,6 +29,8 @@ rs_status rs_tenancy_settings(char hex[RS_HASH_HEX], const rs_run *run, const rs
     rs_config_hash_section(&h, run->cfg, "seed");
     rs_config_hash_section(&h, run->cfg, "catalog_root");
     rs_config_hash_section(&h, run->cfg, "model.precision");
+    if (run->cfg->model.fp8)
+        rs_config_hash_section(&h, run->cfg, "model.fp8");
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++)
         if (!is_free(sections[i], strlen(sections[i])) && strcmp(sections[i], "model") != 0)
             rs_config_hash_section(&h, run->cfg, sections[i]);

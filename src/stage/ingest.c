@@ -32,6 +32,8 @@ static rs_status hash(rs_hash *h, const rs_run *run, const rs_job *job)
         rs_config_hash_section(h, run->cfg, sections[i]);
     if (run->cfg->model.precision != RS_CFG_PRECISION_FP32) /* of every later stage too */
         rs_config_hash_section(h, run->cfg, "model.precision");
+    if (run->cfg->model.fp8)
+        rs_config_hash_section(h, run->cfg, "model.fp8");
     rs_hash_string(h, run->vae_id);
     rs_hash_string(h, run->encoders_id);
     rs_hash_string(h, v->prompt);

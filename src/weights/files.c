@@ -2,6 +2,7 @@
 
 #include <fnmatch.h>
 
+#include "base/fp8.h"
 #include "base/fsio.h"
 #include "weights/names.h"
 
@@ -29,7 +30,7 @@ static size_t padded(size_t bytes)
 /* Adds a group of tensors. Returns the device bytes of those that are not used in place, *image: of
  * all as they are stored, *whole: of all as they are needed. */
 static size_t add_group(rs_weight_files *f, size_t *image, size_t *whole, const rs_device *d,
-                        const rs_tensor *t, const bool *matrix, int64_t n)
+                        const rs_tensor *t, const bool *matrix, int64_t n, bool fp8)
 {
     size_t bytes = 0;
     *image = *whole = 0;
@@ -38,6 +39,10 @@ static size_t add_group(rs_weight_files *f, size_t *image, size_t *whole, const 
             continue;
         rs_dtype type = matrix[i] ? rs_device_matrix_dtype(d, t[i].dtype) : RS_DTYPE_F32;
         size_t need = padded((size_t)rs_tensor_count(t[i]) * rs_dtype_size(type));
+        if (fp8 && matrix[i] && rs_fp8_fits(t[i])) {
+            type = RS_DTYPE_U8;
+            need = padded(rs_fp8_bytes(t[i].shape[0], t[i].shape[1]));
+        }
         f->stored += (int64_t)rs_tensor_bytes(t[i]);
         *image += padded(rs_tensor_bytes(t[i]));
         *whole += need;
@@ -58,13 +63,13 @@ static void look(rs_weight_files *f, rs_arena *a, const rs_device *d, rs_weight_
         if (l->rows[i].block < 0 && l->rows[i].raw)
             map->globals[l->rows[i].slot].ndim = 0; /* stays in the file */
     f->outside = add_group(f, &image, &f->whole, d, map->globals, rs_layout_matrices(l, a, false),
-                           l->global_slots);
+                           l->global_slots, false);
     f->in_place = true; /* is about the blocks */
     f->outside_whole = f->whole;
     const bool *matrix = rs_layout_matrices(l, a, true);
     for (int b = 0; b < l->blocks; b++) {
         size_t block = add_group(f, &image, &whole, d, &map->blocks[(int64_t)b * l->block_slots],
-                                 matrix, l->block_slots);
+                                 matrix, l->block_slots, l->fp8 && rs_device_fp8(d));
         f->block = block > f->block ? block : f->block;
         f->image = image > f->image ? image : f->image;
         f->block_whole = whole > f->block_whole ? whole : f->block_whole;
@@ -74,12 +79,14 @@ static void look(rs_weight_files *f, rs_arena *a, const rs_device *d, rs_weight_
 }
 
 /* Without files: as if they were bf16. */
-static void assume(rs_weight_files *f, const rs_layout *l)
+static void assume(rs_weight_files *f, const rs_device *d, const rs_layout *l)
 {
     *f = (rs_weight_files){.in_place = true};
     for (int64_t i = 0; i < l->n; i++) {
         const rs_weight_row *r = &l->rows[i];
         size_t n = (size_t)rs_weight_row_params(r), bf16 = padded(n * 2), fp32 = padded(n * 4);
+        if (r->block >= 0 && r->matrix && l->fp8 && rs_device_fp8(d) && r->ndim == 2)
+            bf16 = padded(rs_fp8_bytes(r->shape[0], r->shape[1]));
         if (r->block < 0 && r->raw)
             continue;
         f->whole += (r->matrix ? bf16 : fp32) * (r->block < 0 ? 1 : (size_t)l->blocks);
@@ -100,7 +107,7 @@ rs_status rs_weights_look(rs_weight_files *out, const rs_device *d, const char *
     rs_weights_file *file = NULL;
     rs_weight_map map;
     bool present;
-    assume(out, layout);
+    assume(out, d, layout);
     RS_TRY_OUT(any_weights(&present, a, path));
     if (!present)
         goto out;

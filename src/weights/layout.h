@@ -32,6 +32,7 @@ typedef struct rs_layout {
     int blocks;      /* number of repeated blocks; 0 for a component without */
     int block_slots; /* slots per block, and outside the blocks: one more than the largest used */
     int global_slots;
+    bool fp8; /* matrices of the blocks may be kept in 8 bits (rs_device_fp8) */
 } rs_layout;
 
 /* Append a row (names must outlive the layout: literals or arena strings). */

@@ -16,7 +16,7 @@ static bool matrices_in_place(const rs_wstream *w)
     for (int b = 0; b < w->layout->blocks; b++) {
         rs_wgroup g = rs_wstream_group(w, b);
         for (int i = 0; i < g.n; i++)
-            if (g.matrix[i] && rs_has(g.t[i]) && !rs_wstream_in_place(w, g.t[i], true))
+            if (g.matrix[i] && rs_has(g.t[i]) && !rs_wstream_in_place(w, g, i))
                 return false;
     }
     return true;

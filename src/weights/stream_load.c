@@ -1,22 +1,29 @@
 #include <string.h>
 
+#include "base/fp8.h"
 #include "base/num.h"
 #include "weights/stream_priv.h"
 
-static rs_dtype needed(const rs_wstream *w, rs_tensor t, bool matrix)
+/* U8: e4m3 with a scale per row. */
+static rs_dtype needed(const rs_wstream *w, rs_wgroup g, int i)
 {
-    return matrix ? rs_device_matrix_dtype(w->dev, t.dtype) : RS_DTYPE_F32;
+    if (g.fp8 && g.matrix[i] && rs_fp8_fits(g.t[i]))
+        return RS_DTYPE_U8;
+    return g.matrix[i] ? rs_device_matrix_dtype(w->dev, g.t[i].dtype) : RS_DTYPE_F32;
 }
 
-bool rs_wstream_in_place(const rs_wstream *w, rs_tensor t, bool matrix)
+bool rs_wstream_in_place(const rs_wstream *w, rs_wgroup g, int i)
 {
-    return t.dtype == needed(w, t, matrix) && (uintptr_t)t.data % rs_dtype_size(t.dtype) == 0 &&
+    const rs_tensor t = g.t[i];
+    return t.dtype == needed(w, g, i) && (uintptr_t)t.data % rs_dtype_size(t.dtype) == 0 &&
            rs_device_host_memory(w->dev);
 }
 
 static size_t padded(rs_tensor t, rs_dtype dtype)
 {
-    return ((size_t)rs_tensor_count(t) * rs_dtype_size(dtype) + 63) / 64 * 64;
+    size_t bytes = dtype == RS_DTYPE_U8 ? rs_fp8_bytes(rs_tensor_rows(t), rs_tensor_cols(t))
+                                        : (size_t)rs_tensor_count(t) * rs_dtype_size(dtype);
+    return (bytes + 63) / 64 * 64;
 }
 
 static void put(rs_wstream *w, bool host, void *dst, const void *src, size_t bytes)
@@ -25,6 +32,28 @@ static void put(rs_wstream *w, bool host, void *dst, const void *src, size_t byt
         memcpy(dst, src, bytes);
     else
         rs_device_put(w->dev, dst, src, bytes);
+}
+
+/* Rows brought to 8 bits on the host, as many at a time as the stage has fp32 for, then their
+ * scales. */
+static void convert_fp8(rs_wstream *w, bool host, char *dst, rs_tensor src, float *stage)
+{
+    enum { PART = RS_WSTAGE / 2 };
+    int64_t rows = rs_tensor_rows(src), cols = rs_tensor_cols(src), many = PART / cols;
+    size_t from = rs_dtype_size(src.dtype);
+    float *scales = rs_alloc((size_t)rows, sizeof *scales);
+    RS_ASSERTF(many > 0, "weights: rows of %lld for 8 bits", (long long)cols);
+    for (int64_t i = 0; i < rows; i += many) {
+        int64_t n = rs_min_i64(many, rows - i);
+        uint8_t *to = (uint8_t *)(stage + PART);
+        rs_convert_to_f32(stage, (const char *)src.data + (size_t)(i * cols) * from, src.dtype,
+                          n * cols);
+        for (int64_t k = 0; k < n; k++)
+            scales[i + k] = rs_fp8_row(to + k * cols, stage + k * cols, cols);
+        put(w, host, dst + i * cols, to, (size_t)(n * cols));
+    }
+    put(w, host, dst + rs_fp8_scales_at(rows, cols), scales, (size_t)rows * sizeof *scales);
+    rs_dealloc(scales);
 }
 
 /* Stored tensor -> memory, of the device or the host, of a type. */
@@ -36,6 +65,10 @@ static void convert(rs_wstream *w, bool host, void *dst, rs_dtype dtype, rs_tens
     size_t from = rs_dtype_size(src.dtype), to = rs_dtype_size(dtype);
     if (src.dtype == dtype) {
         put(w, host, dst, src.data, (size_t)n * to);
+        return;
+    }
+    if (dtype == RS_DTYPE_U8) {
+        convert_fp8(w, host, dst, src, stage);
         return;
     }
     for (int64_t i = 0; i < n; i += PART) {
@@ -50,7 +83,7 @@ void rs_wstream_read_group(rs_wstream *w, char *to, rs_wgroup g, float *stage)
 {
     for (int i = 0; i < g.n; i++)
         if (rs_has(g.t[i])) {
-            rs_dtype dtype = needed(w, g.t[i], g.matrix[i]);
+            rs_dtype dtype = needed(w, g, i);
             convert(w, true, to, dtype, g.t[i], stage);
             to += padded(g.t[i], dtype);
         }
@@ -62,7 +95,7 @@ void rs_wstream_place_group(const rs_wstream *w, rs_tensor *out, rs_wgroup g, ch
         out[i] = g.t[i];
         if (!rs_has(g.t[i]))
             continue;
-        rs_dtype dtype = needed(w, g.t[i], g.matrix[i]);
+        rs_dtype dtype = needed(w, g, i);
         out[i] = rs_tensor_of(base, dtype, g.t[i].ndim, g.t[i].shape);
         base += padded(g.t[i], dtype);
     }
@@ -74,9 +107,9 @@ void rs_wstream_load_group(rs_wstream *w, rs_tensor *out, rs_wgroup g, char **at
     for (int i = 0; i < g.n; i++) {
         const rs_tensor src = g.t[i];
         out[i] = src;
-        if (!rs_has(src) || (may_map && rs_wstream_in_place(w, src, g.matrix[i])))
+        if (!rs_has(src) || (may_map && rs_wstream_in_place(w, g, i)))
             continue;
-        rs_dtype dtype = needed(w, src, g.matrix[i]);
+        rs_dtype dtype = needed(w, g, i);
         convert(w, false, *at, dtype, src, stage);
         out[i] = rs_tensor_of(*at, dtype, src.ndim, src.shape);
         *at += padded(src, dtype);
@@ -87,14 +120,15 @@ size_t rs_wstream_group_bytes(const rs_wstream *w, rs_wgroup g, bool may_map)
 {
     size_t bytes = 0;
     for (int i = 0; i < g.n; i++)
-        if (rs_has(g.t[i]) && !(may_map && rs_wstream_in_place(w, g.t[i], g.matrix[i])))
-            bytes += padded(g.t[i], needed(w, g.t[i], g.matrix[i]));
+        if (rs_has(g.t[i]) && !(may_map && rs_wstream_in_place(w, g, i)))
+            bytes += padded(g.t[i], needed(w, g, i));
     return bytes;
 }
 
 rs_wgroup rs_wstream_group(const rs_wstream *w, int block)
 {
-    return (rs_wgroup){rs_wstream_file_block(w, block), w->block_matrix, w->layout->block_slots};
+    return (rs_wgroup){rs_wstream_file_block(w, block), w->block_matrix, w->layout->block_slots,
+                       w->layout->fp8 && rs_device_fp8(w->dev)};
 }
 
 const rs_tensor *rs_wstream_file_block(const rs_wstream *w, int block)
@@ -122,7 +156,7 @@ rs_status rs_wstream_load_globals(rs_wstream *w)
     for (int64_t i = 0; i < l->n; i++)
         if (l->rows[i].block < 0 && l->rows[i].raw)
             src[l->rows[i].slot].ndim = 0;
-    rs_wgroup g = {src, w->global_matrix, l->global_slots};
+    rs_wgroup g = {src, w->global_matrix, l->global_slots, false};
     RS_TRY(rs_wstream_memory(w, &w->global_memory, rs_wstream_group_bytes(w, g, may_map)));
     char *at = w->global_memory;
     rs_wstream_load_group(w, w->globals, g, &at, may_map, w->stage[0]);

@@ -82,15 +82,17 @@ struct rs_wstream {
 
 /* ---- stream_load.c ---- */
 
-/* Whether a stored tensor is used where it is: it has the type that it needs, and memory of files
- * is memory of the device. */
-bool rs_wstream_in_place(const rs_wstream *w, rs_tensor t, bool matrix);
 /* Tensors as they are stored, and which of them are matrices. */
 typedef struct rs_wgroup {
     const rs_tensor *t;
     const bool *matrix;
     int n;
+    bool fp8; /* matrices that may be are e4m3 with a scale per row (base/fp8.h) */
 } rs_wgroup;
+
+/* Whether stored tensor i is used where it is: it has the type that it needs, and memory of files
+ * is memory of the device. */
+bool rs_wstream_in_place(const rs_wstream *w, rs_wgroup g, int i);
 
 /* Device tensors for a group: in place where allowed, else converted into memory from *at on.
  * stage: RS_WSTAGE floats. */

@@ -172,7 +172,7 @@ rs_status rs_wshard_end(rs_wshard *s, rs_wstream *w, int block, rs_wentry *e)
         rs_wstream_place_group(w, e->slots, rs_wstream_group(w, block), image);
     } else {
         place_tensors(s->src, w, block, image);
-        rs_wgroup g = {s->src, w->block_matrix, w->layout->block_slots};
+        rs_wgroup g = {s->src, w->block_matrix, w->layout->block_slots, false};
         rs_wstream_load_group(w, e->slots, g, &at, true, w->stage[1]);
     }
     pthread_mutex_lock(&w->lock);

@@ -20,7 +20,8 @@ struct blas_product {
     bool ta, tb;
     float alpha, beta;
     int batch;
-    int epilogue; /* cublasLtEpilogue_t */
+    int epilogue;                   /* cublasLtEpilogue_t */
+    const float *scale_a, *scale_b; /* of 8-bit operands: per row of d, per column */
     const void *bias;
     void *aux;
     int64_t aux_ld, aux_stride;

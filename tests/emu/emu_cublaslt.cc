@@ -64,7 +64,11 @@ size_t desc_size(int name)
     case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
     case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE:
     case CUBLASLT_MATMUL_DESC_POINTER_MODE:
+    case CUBLASLT_MATMUL_DESC_A_SCALE_MODE:
+    case CUBLASLT_MATMUL_DESC_B_SCALE_MODE:
         return 4;
+    case CUBLASLT_MATMUL_DESC_A_SCALE_POINTER:
+    case CUBLASLT_MATMUL_DESC_B_SCALE_POINTER:
     case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
     case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER:
     case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
@@ -137,6 +141,27 @@ int batch_of(const layout *l)
     return l->get<int32_t>(CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, 1);
 }
 
+/* 8-bit operands as Hopper takes them: both with K contiguous, dimensions in 16 bytes, a scale per
+ * row of either. */
+cublasStatus_t eight_bits(const blas_product *p, const desc *d, const layout *a, const layout *b,
+                          const layout *y)
+{
+    if (a->type != CUDA_R_8F_E4M3)
+        return CUBLAS_STATUS_SUCCESS;
+    if (setting("EMU_SM", 80) != 90)
+        return unsupported("scales per row are for compute capability 9.0");
+    if (y->type != CUDA_R_16BF || !p->ta || p->tb)
+        return unsupported("8-bit operands: A transposed, B not, bf16 results");
+    if (a->rows % 16 != 0 || a->cols % 16 != 0 || a->ld % 16 != 0 || b->ld % 16 != 0)
+        return unsupported("8-bit operands: multiples of 16");
+    if (d->get<int32_t>(CUBLASLT_MATMUL_DESC_A_SCALE_MODE, 0) !=
+            CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F ||
+        d->get<int32_t>(CUBLASLT_MATMUL_DESC_B_SCALE_MODE, 0) !=
+            CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F)
+        return unsupported("8-bit operands with other scales than one per row");
+    return CUBLAS_STATUS_SUCCESS;
+}
+
 /* Everything but data: shapes, types, epilogue. */
 cublasStatus_t shapes(blas_product *p, const desc *d, const layout *a, const layout *b,
                       const layout *c, const layout *y)
@@ -146,8 +171,8 @@ cublasStatus_t shapes(blas_product *p, const desc *d, const layout *a, const lay
     if (d->compute != CUBLAS_COMPUTE_32F || d->scale != CUDA_R_32F)
         return unsupported("only CUBLAS_COMPUTE_32F with fp32 scales");
     if (a->type != b->type || c->type != y->type ||
-        (a->type != CUDA_R_32F && a->type != CUDA_R_16BF) ||
-        (y->type != a->type && !(a->type == CUDA_R_16BF && y->type == CUDA_R_32F)))
+        (a->type != CUDA_R_32F && a->type != CUDA_R_16BF && a->type != CUDA_R_8F_E4M3) ||
+        (y->type != a->type && a->type == CUDA_R_32F))
         return unsupported("these types together");
     p->ta = d->get<int32_t>(CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_N) == CUBLAS_OP_T;
     p->tb = d->get<int32_t>(CUBLASLT_MATMUL_DESC_TRANSB, CUBLAS_OP_N) == CUBLAS_OP_T;
@@ -158,6 +183,9 @@ cublasStatus_t shapes(blas_product *p, const desc *d, const layout *a, const lay
     for (const layout *l : {a, b, c, y})
         if (l->ld < l->rows || batch_of(l) != batch_of(y))
             return invalid("leading dimension or batch");
+    cublasStatus_t eight = eight_bits(p, d, a, b, y);
+    if (eight != CUBLAS_STATUS_SUCCESS)
+        return eight;
     p->batch = batch_of(y);
     p->epilogue = (int)d->get<uint32_t>(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_DEFAULT);
     switch (p->epilogue) {
@@ -234,6 +262,12 @@ cublasStatus_t with_data(blas_product *p, const desc *d, const algorithm &x)
     p->aux_stride = d->get<int64_t>(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE, 0);
     if (blas_has_bias(p->epilogue))
         check_device_range("cublasLt bias", p->bias, (size_t)p->d.rows * blas_size(p->d.type));
+    if (p->a.type == CUDA_R_8F_E4M3) {
+        p->scale_a = d->get<const float *>(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, nullptr);
+        p->scale_b = d->get<const float *>(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, nullptr);
+        check_device_range("cublasLt scales of A", p->scale_a, (size_t)p->d.rows * 4);
+        check_device_range("cublasLt scales of B", p->scale_b, (size_t)p->d.cols * 4);
+    }
     bool aux = blas_writes_aux(p->epilogue) || p->epilogue == CUBLASLT_EPILOGUE_DGELU;
     if (!aux)
         return CUBLAS_STATUS_SUCCESS;

@@ -12,7 +12,7 @@ namespace emu
 {
 size_t blas_size(cudaDataType t)
 {
-    return t == CUDA_R_16BF ? 2 : 4;
+    return t == CUDA_R_8F_E4M3 ? 1 : t == CUDA_R_16BF ? 2 : 4;
 }
 
 bool blas_has_bias(int e)
@@ -49,8 +49,23 @@ uint16_t to_bf16(float f)
     return (uint16_t)((w + 0x7fff + (w >> 16 & 1)) >> 16);
 }
 
+float from_e4m3(uint8_t v)
+{
+    int e = v >> 3 & 15, m = v & 7;
+    float x = e ? ldexpf((float)(8 + m), e - 10) : ldexpf((float)m, -9);
+    x = (v & 0x7f) == 0x7f ? NAN : x;
+    return v & 0x80 ? -x : x;
+}
+
 void load(float *out, const void *at, int64_t n, cudaDataType t)
 {
+    if (t == CUDA_R_8F_E4M3) {
+        std::vector<uint8_t> b((size_t)n);
+        memcpy(b.data(), at, (size_t)n);
+        for (int64_t i = 0; i < n; i++)
+            out[i] = from_e4m3(b[(size_t)i]);
+        return;
+    }
     if (t == CUDA_R_32F) {
         memcpy(out, at, (size_t)n * sizeof *out);
         return;
@@ -128,7 +143,7 @@ float gelu_slope(float x)
 
 struct product_item final : item {
     blas_product p;
-    std::vector<float> sum, part, old, bias, aux;
+    std::vector<float> sum, part, old, bias, aux, scale_a, scale_b;
 
     void epilogue(int batch, int64_t col)
     {
@@ -137,6 +152,8 @@ struct product_item final : item {
                                (size_t)(batch * p.aux_stride + col * p.aux_ld) * blas_size(p.d.type)
                          : nullptr;
         for (int64_t i = 0; i < m; i++) {
+            if (p.scale_a)
+                sum[(size_t)i] *= scale_a[(size_t)i] * scale_b[(size_t)col];
             float v = p.alpha * sum[(size_t)i];
             if (p.beta != 0)
                 v += p.beta * old[(size_t)i];
@@ -178,6 +195,11 @@ struct product_item final : item {
             memset(p.workspace, POISON, p.workspace_used);
         if (blas_has_bias(p.epilogue))
             load(bias.data(), p.bias, p.d.rows, p.d.type);
+        if (p.scale_a) {
+            scale_a.resize(m), scale_b.resize((size_t)p.d.cols);
+            load(scale_a.data(), p.scale_a, p.d.rows, CUDA_R_32F);
+            load(scale_b.data(), p.scale_b, p.d.cols, CUDA_R_32F);
+        }
         for (int i = 0; i < p.batch; i++)
             one(i);
         return true;

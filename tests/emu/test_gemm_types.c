@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/fp8.h"
 #include "base/rng.h"
 #include "device/device.h"
 #include "harness/test.h"
@@ -158,5 +159,87 @@ static void t_rows_do_not_see_each_other(void)
     rs_device_destroy(&d);
 }
 
-static const rs_test_case k_cases[] = {T_CASE(t_mixes), T_CASE(t_rows_do_not_see_each_other)};
+/* ---- weights in 8 bits ---- */
+
+/* The values that a matrix of weights has in 8 bits, and its memory. */
+static rs_tensor weights8(rs_device *d, float **values, int64_t n, int64_t k)
+{
+    void *memory;
+    uint8_t *host = rs_arena_alloc(t_arena(), rs_fp8_bytes(n, k), 1);
+    rs_tensor t = rs_tensor_of(host, RS_DTYPE_U8, RS_SHAPE(n, k));
+    *values = RS_NEW(t_arena(), float, n *k);
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j < k; j++)
+            (*values)[i * k + j] = value(7, i * k + j) * (float)(1 + i % 5);
+        float scale = rs_fp8_row(host + i * k, *values + i * k, k);
+        rs_fp8_scales(t)[i] = scale;
+        for (int64_t j = 0; j < k; j++)
+            (*values)[i * k + j] = rs_f32_from_fp8(host[i * k + j]) * scale;
+    }
+    T_OK(rs_device_alloc(d, &memory, rs_fp8_bytes(n, k)));
+    rs_device_put(d, memory, host, rs_fp8_bytes(n, k));
+    t.data = memory;
+    return t;
+}
+
+/* What is held against the products: the operands as 8 bits leave them, in double. */
+static void check8(rs_device *d, const mix *x)
+{
+    float *w, *a, *y0, *bias, *at, *q = RS_NEW(t_arena(), float, x->k);
+    int64_t rows = x->trans_b ? x->n : x->k, cols = x->trans_b ? x->k : x->n;
+    uint8_t *bytes = RS_NEW(t_arena(), uint8_t, x->k);
+    rs_tensor tb = weights8(d, &w, rows, cols), ta = make(d, &a, 1, x->m, x->k, true);
+    rs_tensor ty = make(d, &y0, 3, x->m, x->n, true), tat = make(d, &at, 5, x->m, x->n, true);
+    rs_tensor tbias = make(d, &bias, 4, 1, x->n, false);
+    double *y = RS_NEW(t_arena(), double, x->m * x->n), *v = RS_NEW(t_arena(), double, x->m * x->n);
+    for (int64_t i = 0; i < x->m; i++) {
+        float scale = x->trans_b ? rs_fp8_row(bytes, a + i * x->k, x->k) : 1;
+        for (int64_t k = 0; k < x->k; k++)
+            q[k] = x->trans_b ? rs_f32_from_fp8(bytes[k]) * scale : a[i * x->k + k];
+        for (int64_t j = 0; j < x->n; j++) {
+            double sum = x->bias ? (double)rounded(bias[j], true) : 0;
+            for (int64_t k = 0; k < x->k; k++)
+                sum += (double)q[k] *
+                       (double)(x->trans_b ? w[j * x->k + k] : rounded(w[k * x->n + j], true));
+            sum += (double)x->beta * (double)y0[i * x->n + j];
+            v[i * x->n + j] = sum;
+            y[i * x->n + j] = x->slope ? sum * rs_ref_slope_of((double)at[i * x->n + j], x->act)
+                                       : rs_ref_act_of(sum, x->act);
+        }
+    }
+    const rs_tensor none = {0};
+    RS_OP(d, gemm, .y = ty, .a = ta, .b = tb, .bias = x->bias ? tbias : none,
+          .pre = x->pre ? tat : none, .act_at = x->slope ? tat : none, .trans_b = x->trans_b,
+          .bf16 = true, .beta = x->beta, .act = x->act);
+    T_OK(rs_device_check(d));
+    near(x, "y", back(d, ty), y, x->m * x->n, true);
+    if (x->pre)
+        near(x, "pre", back(d, tat), v, x->m * x->n, true);
+    void *all[] = {ta.data, tb.data, ty.data, tbias.data, tat.data};
+    for (int i = 0; i < 5; i++)
+        rs_device_free(d, all[i]);
+}
+
+static void t_weights_in_8_bits(void)
+{
+    static const mix k_mixes[] = {
+        {"forward8", 72, 96, 64, 1, 0, 1, 1, 0, 1, 1, 0, 0, 0, RS_ACT_NONE, 0},
+        {"added8", 72, 96, 64, 1, 0, 1, 1, 0, 1, 1, 0, 0, 1, RS_ACT_NONE, 0},
+        {"up8", 72, 96, 64, 1, 0, 1, 1, 0, 1, 1, 1, 0, 1, RS_ACT_GELU_TANH, 0},
+        {"pieces8", 2060, 32, 16384, 1, 0, 1, 1, 0, 1, 1, 1, 0, 0, RS_ACT_GELU_TANH, 0},
+        {"back8", 72, 96, 64, 1, 0, 1, 1, 0, 0, 0, 0, 0, 1, RS_ACT_NONE, 0},
+        {"dgelu8", 72, 96, 64, 1, 0, 1, 1, 0, 0, 0, 0, 0, 1, RS_ACT_GELU_TANH, 1},
+        {"columns8", 16, 1040, 16384, 1, 0, 1, 1, 0, 0, 0, 0, 0, 0, RS_ACT_GELU_TANH, 1},
+    };
+    rs_device *d;
+    T_OK(rs_device_open(
+        &d, &(rs_device_opts){
+                .backend = "cuda", .threads = 1, .precision = RS_PRECISION_BF16, .fp8 = true}));
+    for (size_t i = 0; i < sizeof k_mixes / sizeof *k_mixes; i++)
+        check8(d, &k_mixes[i]);
+    rs_device_destroy(&d);
+}
+
+static const rs_test_case k_cases[] = {T_CASE(t_mixes), T_CASE(t_rows_do_not_see_each_other),
+                                       T_CASE(t_weights_in_8_bits)};
 RS_TEST_MAIN(k_cases)

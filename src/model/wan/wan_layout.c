@@ -212,7 +212,7 @@ rs_status rs_dit_layout(rs_layout *out, rs_arena *a, const rs_json *config, bool
 {
     rs_wan_config c;
     RS_TRY(rs_wan_config_read(&c, config, original));
-    *out = (rs_layout){.blocks = (int)c.blocks};
+    *out = (rs_layout){.blocks = (int)c.blocks, .fp8 = true};
     add_globals(&(builder){out, a, -1}, &c);
     add_block(&(builder){out, a, 0}, &c);
     return RS_OK;
