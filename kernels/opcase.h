@@ -73,7 +73,7 @@ typedef struct rs_optensor {
     rs_opkind kind;   /* (default FIXED) */
 } rs_optensor;
 
-enum { RS_OPPLAN_TENSORS = 16, RS_OPPLAN_FEATURES = 16, RS_OPPLAN_ARGS = 1536 };
+enum { RS_OPPLAN_TENSORS = 16, RS_OPPLAN_FEATURES = 16, RS_OPPLAN_ARGS = 2048 };
 
 typedef struct rs_opplan {
     _Alignas(64) char args[RS_OPPLAN_ARGS]; /* the op's argument struct */
@@ -110,7 +110,7 @@ typedef struct rs_opgrad {
     const char *in;
 } rs_opgrad;
 
-enum { RS_OPSPEC_GRADS = 4, RS_OPSPEC_OPTIONS = 16 };
+enum { RS_OPSPEC_GRADS = 4, RS_OPSPEC_OPTIONS = 24 };
 
 /* Everything about one op; <op>_cases.c defines `const rs_opspec rs_opspec_<op>`. */
 typedef struct rs_opspec {

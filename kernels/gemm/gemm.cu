@@ -66,6 +66,11 @@ static gemm_end end_of(const rs_gemm_args *g)
     o.y = g->y.data;
     o.pre = rs_has(g->pre) ? g->pre.data : nullptr;
     o.bias = rs_has(g->bias) ? (const float *)g->bias.data : nullptr;
+    o.res = rs_has(g->res) ? (const float *)g->res.data : nullptr;
+    o.gate = rs_has(g->gate) ? (const float *)g->gate.data : nullptr;
+    o.rows_of_gate = rs_max_i64(1, rs_tensor_rows(g->y) / (g->parts > 0 ? g->parts : 1));
+    o.ldres = g->res.ld;
+    o.ldgate = g->gate.ld;
     o.ldy = g->y.ld;
     o.m = rs_tensor_rows(g->y);
     o.n = rs_tensor_cols(g->y);
@@ -215,7 +220,7 @@ void rs_cuda_gemm(rs_cuctx *c, const rs_gemm_args *g)
     int64_t step_m = step_of(g->a, type, o.m, o.k), step_n = step_of(g->b, type, o.n, o.k);
     bool whole = step_n == o.n || !rs_has(g->pre); /* pre has no columns of its own */
     rs_blas_product p = product_of(c, g, type);
-    if (o.k == 0 || terms_of(g).parts > 0 || !can_end(g, type) || !whole || step_m == 0 ||
+    if (o.k == 0 || o.res || terms_of(g).parts > 0 || !can_end(g, type) || !whole || step_m == 0 ||
         step_n == 0 || (o.n * 2 > (int64_t)BIAS_BYTES && o.y_bf16) || !rs_blas_takes(&p))
         run_own(c, g);
     else

@@ -44,6 +44,8 @@ void rs_ref_gemm(const rs_gemm_args *g)
                        (rs_has(g->bias) ? rs_f64(g->bias)[j] : 0);
             if (rs_has(g->pre))
                 rs_f64(g->pre)[i * n + j] = v;
-            *y = act_of(v, g->act);
+            v = act_of(v, g->act);
+            double gate = rs_has(g->gate) ? rs_f64(g->gate)[part * g->gate.ld + j] : 1;
+            *y = rs_has(g->res) ? rs_f64(g->res)[i * g->res.ld + j] + gate * v : v;
         }
 }

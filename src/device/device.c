@@ -87,6 +87,11 @@ bool rs_device_gemm_terms(const rs_device *d)
     return d->gemm_terms;
 }
 
+bool rs_device_gemm_residual(const rs_device *d)
+{
+    return d->gemm_residual;
+}
+
 rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored)
 {
     if (stored == RS_DTYPE_BF16)

@@ -53,6 +53,8 @@ rs_dtype rs_device_activation_dtype(const rs_device *d);
 rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored);
 /* Whether gemm adds low-rank terms; where not, they are products of their own. */
 bool rs_device_gemm_terms(const rs_device *d);
+/* Whether gemm adds a gated residual; where not, gate_add does. */
+bool rs_device_gemm_residual(const rs_device *d);
 /* Device memory is host memory: files are used where they are mapped. */
 bool rs_device_host_memory(const rs_device *d);
 /* What bits depend on: precision, kernel variants, CPU features, library versions. Borrowed, one

@@ -54,10 +54,11 @@ static bool has_first_terms(const rs_lora_terms *l)
 typedef struct pass {
     rs_device *d;
     const rs_linear *l;
-    int64_t M;           /* rows of a sample */
-    rs_tensor y, in;     /* result and operand of the frozen product */
-    rs_tensor low;       /* operands of terms, R wide */
-    bool forward, added; /* y = B low, or A low; y has something that is added to */
+    int64_t M;              /* rows of a sample */
+    rs_tensor y, in;        /* result and operand of the frozen product */
+    rs_tensor low;          /* operands of terms, R wide */
+    bool forward, added;    /* y = B low, or A low; y has something that is added to */
+    const rs_residual *res; /* NULL: none */
 } pass;
 
 static rs_tensor factor(const pass *p, const rs_lora_term *t)
@@ -112,6 +113,10 @@ static void product(const pass *p, int lo, int hi, bool added, rs_act act, rs_te
                       .act = act,
                       .pre = samples(pre, p->M, lo, hi),
                       .parts = hi - lo};
+    if (p->res) {
+        g.res = samples(p->res->x, p->M, lo, hi);
+        g.gate = samples(p->res->gate, 1, lo, hi);
+    }
     for (int k = lo; k < hi; k++) {
         const rs_lora_term *t = last_term(&p->l->lora[k]);
         if (!t)
@@ -150,18 +155,53 @@ static void run_pass(const pass *p, rs_act act, rs_tensor pre)
     }
 }
 
+static void forward(const pass *p, rs_act act, rs_tensor pre)
+{
+    for (int k = 0; k < p->l->n; k++) {
+        const rs_lora_term *last = last_term(&p->l->lora[k]);
+        add_first_terms(p, k);
+        if (last)
+            make_low(p, k, last);
+    }
+    run_pass(p, act, pre);
+}
+
 void rs_linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, rs_tensor hidden,
                    rs_act act, rs_tensor pre)
 {
-    pass p = {d, l, rs_tensor_rows(x) / l->n, y, x, hidden, true, false};
+    pass p = {d, l, rs_tensor_rows(x) / l->n, y, x, hidden, true, false, NULL};
     RS_ASSERT(p.M * l->n == rs_tensor_rows(x));
-    for (int k = 0; k < l->n; k++) {
-        const rs_lora_term *last = last_term(&l->lora[k]);
-        add_first_terms(&p, k);
-        if (last)
-            make_low(&p, k, last);
+    forward(&p, act, pre);
+}
+
+/* Terms in front of a last one are added up in y, where the residual may lie. */
+static bool goes_along(rs_device *d, const rs_linear *l)
+{
+    for (int k = 0; k < l->n; k++)
+        if (has_first_terms(&l->lora[k]))
+            return false;
+    return rs_device_gemm_residual(d) && rs_device_gemm_terms(d);
+}
+
+void rs_linear_residual(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x,
+                        rs_tensor hidden, const rs_residual *r)
+{
+    pass p = {d, l, rs_tensor_rows(x) / l->n, y, x, hidden, true, false, r};
+    RS_ASSERT(p.M * l->n == rs_tensor_rows(x));
+    if (goes_along(d, l)) {
+        forward(&p, RS_ACT_NONE, (rs_tensor){0});
+        return;
     }
-    run_pass(&p, act, pre);
+    p.y = r->branch;
+    p.res = NULL;
+    forward(&p, RS_ACT_NONE, (rs_tensor){0});
+    for (int k = 0; k < l->n; k++) {
+        rs_tensor gate = samples(r->gate, 1, k, k + 1);
+        RS_OP(d, gate_add, .y = samples(y, p.M, k, k + 1), .x = samples(r->x, p.M, k, k + 1),
+              .o = samples(r->branch, p.M, k, k + 1),
+              .gate =
+                  rs_has(gate) ? rs_tensor_reshape(gate, RS_SHAPE(rs_tensor_cols(gate))) : gate);
+    }
 }
 
 void rs_linear_hidden(rs_device *d, const rs_linear *l, rs_tensor x, rs_tensor hidden)
@@ -212,7 +252,7 @@ static void train_term(const pass *p, int k, rs_tensor x, rs_tensor hidden, cons
 void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumulate, rs_tensor dy,
                    rs_tensor x, rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum)
 {
-    pass p = {d, l, rs_tensor_rows(dy) / l->n, dx, dy, dhidden, false, accumulate};
+    pass p = {d, l, rs_tensor_rows(dy) / l->n, dx, dy, dhidden, false, accumulate, NULL};
     RS_ASSERT(p.M * l->n == rs_tensor_rows(dy));
     for (int k = 0; k < l->n; k++) {
         const rs_lora_term *last = last_term(&l->lora[k]);

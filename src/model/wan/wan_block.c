@@ -21,6 +21,15 @@ static void project(const wan_block *b, int slot, wan_target target, rs_tensor y
     rs_linear_fwd(b->d, &l, y, x, b->a.hidden[target], RS_ACT_NONE, (rs_tensor){0});
 }
 
+/* y = x0 + gate * linear(x); t[0] is free. */
+static void project_onto(const wan_block *b, int slot, wan_target target, rs_tensor y, rs_tensor x,
+                         rs_tensor x0, rs_tensor gate)
+{
+    rs_linear l = rs_wan_linear(b, slot, target);
+    rs_linear_residual(b->d, &l, y, x, b->a.hidden[target],
+                       &(rs_residual){.x = x0, .gate = gate, .branch = b->s->t[0]});
+}
+
 /* x1 = x + M2 * O(attention(rope(norm(Q a)), rope(norm(K a)), V a)), a = norm(x)(1 + M1) + M0.
  * Unless `attend` the attention's output is there already. */
 static void self_attention(const wan_block *b, rs_tensor x1, rs_tensor x, bool attend)
@@ -36,8 +45,7 @@ static void self_attention(const wan_block *b, rs_tensor x1, rs_tensor x, bool a
         rs_wan_rotate(b, s->t[2], a->k1, WAN_B_NORM_K1);
         rs_wan_attend(b);
     }
-    project(b, WAN_B_O1, WAN_T_O1, s->t[0], a->o1);
-    rs_wan_gate_add(b, x1, x, s->t[0], 2);
+    project_onto(b, WAN_B_O1, WAN_T_O1, x1, a->o1, x, rs_wan_mod_all(b, 2));
 }
 
 /* One linear of the context of sample k. */
@@ -137,8 +145,7 @@ static void cross_attention(const wan_block *b, int i, rs_tensor x2, rs_tensor x
         sum = s->t[1];
         RS_OP(b->d, gate_add, .y = sum, .x = a->ot, .o = a->oi);
     }
-    project(b, WAN_B_O2, WAN_T_O2, s->t[0], sum);
-    RS_OP(b->d, gate_add, .y = x2, .x = x1, .o = s->t[0]);
+    project_onto(b, WAN_B_O2, WAN_T_O2, x2, sum, x1, (rs_tensor){0});
 }
 
 /* y = x2 + M5 * W2 gelu(W1 c), c = norm(x2)(1 + M4) + M3 */
@@ -155,8 +162,7 @@ static void feed_forward(const wan_block *b, rs_tensor y, rs_tensor x2, rs_pass 
     bool separate = b->a.up.data != s->f[0].data;
     rs_linear_fwd(b->d, &up, s->f[0], s->t[0], b->a.hidden[WAN_T_FFN1], RS_ACT_GELU_TANH,
                   separate ? b->a.up : (rs_tensor){0});
-    project(b, WAN_B_FFN2, WAN_T_FFN2, s->t[0], s->f[0]);
-    rs_wan_gate_add(b, y, x2, s->t[0], 5);
+    project_onto(b, WAN_B_FFN2, WAN_T_FFN2, y, s->f[0], x2, rs_wan_mod_all(b, 5));
 }
 
 void rs_wan_block_fwd(void *state, rs_device *d, int i, const rs_tensor *weights,

@@ -141,10 +141,10 @@ typedef struct wan_kv {
 /* wan_mod.c: what works row by row, with each sample's own modulation and positions. */
 void rs_wan_modulate(const wan_block *b);                 /* modulation of this block */
 rs_tensor rs_wan_mod(const wan_block *b, int k, int row); /* (D) row of sample k's modulation */
+rs_tensor rs_wan_mod_all(const wan_block *b, int row);    /* (n,D) (ld) that of every sample */
 /* y = norm(x)(1 + M[shift + 1]) + M[shift]; and dx (+)= its gradient from dy. */
 void rs_wan_norm(const wan_block *b, rs_tensor y, rs_tensor x, int shift);
 void rs_wan_norm_bwd(const wan_block *b, rs_tensor dx, rs_tensor dy, rs_tensor x, int shift);
-void rs_wan_gate_add(const wan_block *b, rs_tensor y, rs_tensor x, rs_tensor o, int row);
 void rs_wan_gate_mul(const wan_block *b, rs_tensor y, rs_tensor x, int row);
 /* rs_qk_fwd and rs_qk_bwd with the rows' own positions. */
 void rs_wan_rotate(const wan_block *b, rs_tensor y, rs_tensor raw, int slot);
