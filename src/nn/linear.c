@@ -50,6 +50,14 @@ static bool has_first_terms(const rs_lora_terms *l)
     return false;
 }
 
+bool rs_linear_stacks(const rs_linear *l)
+{
+    for (int k = 0; k < l->n; k++)
+        if (has_first_terms(&l->lora[k]))
+            return true;
+    return false;
+}
+
 /* What a pass through one linear works with, forward or backward. */
 typedef struct pass {
     rs_device *d;
@@ -174,13 +182,10 @@ void rs_linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, r
     forward(&p, act, pre);
 }
 
-/* Terms in front of a last one are added up in y, where the residual may lie. */
+/* Terms in front of a last one would be added up in y, where the residual may lie. */
 static bool goes_along(rs_device *d, const rs_linear *l)
 {
-    for (int k = 0; k < l->n; k++)
-        if (has_first_terms(&l->lora[k]))
-            return false;
-    return rs_device_gemm_residual(d) && rs_device_gemm_terms(d);
+    return !rs_linear_stacks(l) && rs_device_gemm_residual(d) && rs_device_gemm_terms(d);
 }
 
 void rs_linear_residual(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x,

@@ -36,6 +36,8 @@ typedef struct rs_linear {
 } rs_linear;
 
 bool rs_linear_trained(const rs_linear *l); /* some term of some sample has gradients */
+/* Some sample has more than one term: all but the last are added to y in passes of their own. */
+bool rs_linear_stacks(const rs_linear *l);
 
 /* y (n*M,out) = act(x (n*M,in) w^T + bias + sum of LoRA terms). pre (n*M,out): optional, receives
  * the value before the activation. hidden: (n*M, at least the largest R), needed when there are

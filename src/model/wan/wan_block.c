@@ -160,9 +160,12 @@ static void feed_forward(const wan_block *b, rs_tensor y, rs_tensor x2, rs_pass 
         return;
     }
     bool separate = b->a.up.data != s->f[0].data;
-    rs_linear_fwd(b->d, &up, s->f[0], s->t[0], b->a.hidden[WAN_T_FFN1], RS_ACT_GELU_TANH,
+    rs_tensor wide = s->f[0];
+    if (!rs_linear_stacks(&up) && rs_device_gemm_terms(b->d)) /* else it is added to, in fp32 */
+        wide.dtype = rs_device_operand_dtype(b->d);
+    rs_linear_fwd(b->d, &up, wide, s->t[0], b->a.hidden[WAN_T_FFN1], RS_ACT_GELU_TANH,
                   separate ? b->a.up : (rs_tensor){0});
-    project_onto(b, WAN_B_FFN2, WAN_T_FFN2, y, s->f[0], x2, rs_wan_mod_all(b, 5));
+    project_onto(b, WAN_B_FFN2, WAN_T_FFN2, y, wide, x2, rs_wan_mod_all(b, 5));
 }
 
 void rs_wan_block_fwd(void *state, rs_device *d, int i, const rs_tensor *weights,
