@@ -27,10 +27,11 @@ BF16_INLINE void tile_body(const int m, const int nv, const bool fetch, int64_t 
         }
     }
     const uint32_t *at = a.a;
+    const int64_t lines = ((int64_t)1 << next.bits) - 1;
     for (int64_t p = 0; p < pairs; p++, at += a.pair, b += NR) {
         __m512bh w[3];
-        if (fetch) /* eight rows, a cache line at a time */
-            __builtin_prefetch(next.rows + (p & 7) * next.row + (p >> 3) * 64, 0, 2);
+        if (fetch)
+            __builtin_prefetch(next.rows + (p & lines) * next.row + (p >> next.bits) * 64, 0, 2);
         RS_UNROLL
         for (int v = 0; v < nv; v++)
             w[v] = (__m512bh)_mm512_loadu_si512(b + v * LANES);

@@ -32,11 +32,12 @@ static inline int64_t rs_pairs_panels(int64_t n, int64_t k)
     return (n + RS_PAIRS_NR - 1) / RS_PAIRS_NR * RS_PAIRS_NR * rs_pairs_of(k);
 }
 
-/* What will be packed next: eight rows, `row` bytes apart, fetched while a tile is computed. A
- * hint, whatever the addresses. */
+/* What will be read next: 2^bits rows, `row` bytes apart, fetched while a tile is computed: a cache
+ * line of each, then the next line of each. A hint, whatever the addresses. */
 typedef struct rs_pairs_next {
     const char *rows;
     int64_t row;
+    int bits;
 } rs_pairs_next;
 
 /* One tile: m up to 8, n up to 48, one panel. */

@@ -144,18 +144,35 @@ BF16 static void pack_a(uint32_t *a, const rs_gemm_block *t, int64_t pairs, int6
 
 /* ---- products ---- */
 
-/* What is packed after tile (i,j): the next rows of A during the first panel, then the next panel
- * of B. */
-static rs_pairs_next fetch_next(const rs_gemm_block *t, int64_t i, int64_t j)
+/* What is read after tile (i,j), a the packed rows: those of A while the first panel passes; during
+ * the last tiles of a panel the next one of B, or the first one of the next block of K. Earlier it
+ * would be displaced by A again. */
+static rs_pairs_next fetch_next(const rs_gemm_block *t, const uint32_t *a, int64_t pairs, int64_t i,
+                                int64_t j)
 {
-    bool rows = j == 0 && !t->a_ready;
-    const rs_gemm_operand *o = rows ? &t->a : &t->b;
-    int64_t size = o->bf16 ? 2 : 4;
-    if (rows && !o->trans && i + MR < t->m)
-        return (rs_pairs_next){rs_gemm_at(o, i + MR, 0), o->ld * size};
-    if (!rows && o->trans && j + NR + i < t->n && i < NR)
-        return (rs_pairs_next){rs_gemm_at(o, j + NR + i, 0), o->ld * size};
-    return (rs_pairs_next){t->work, 0};
+    int64_t late = i - (rs_ceil_div(t->m, MR) * MR - NR);
+    bool last = j + NR >= t->n;
+    int64_t col = last ? 0 : j + NR, k = last ? t->k : 0;
+    if (late >= 0 && t->b.trans)
+        return (rs_pairs_next){rs_gemm_at(&t->b, col + late, k), t->b.ld * (t->b.bf16 ? 2 : 4), 3};
+    if (late >= 0) /* 128 rows in each of 6 tiles */
+        return (rs_pairs_next){rs_gemm_at(&t->b, k + late * (BLOCK_K / NR), col),
+                               t->b.ld * (t->b.bf16 ? 2 : 4), 7};
+    if (j == 0 && t->a_ready)
+        return (rs_pairs_next){(const char *)(a + (i + MR) * pairs), pairs * 4, 3};
+    if (j == 0 && !t->a.trans && i + MR < t->m)
+        return (rs_pairs_next){rs_gemm_at(&t->a, i + MR, 0), t->a.ld * (t->a.bf16 ? 2 : 4), 3};
+    return (rs_pairs_next){(const char *)a, 0, 3};
+}
+
+/* Where the next tile adds to. */
+BF16_INLINE void fetch_sums(const rs_gemm_block *t, int64_t i, int64_t j)
+{
+    bool down = i + MR < t->m;
+    const float *c = t->sum + (down ? i + MR : 0) * t->ld + (down ? j : j + NR);
+    for (int r = 0; r < MR; r++)
+        for (int v = 0; v < NR; v += LANES)
+            __builtin_prefetch(c + r * t->ld + v, 1, 2);
 }
 
 BF16 static void run(const rs_gemm_block *t)
@@ -167,9 +184,10 @@ BF16 static void run(const rs_gemm_block *t)
         for (int64_t i = 0; i < t->m; i += MR) {
             if (j == 0 && !t->a_ready)
                 pack_a(a, t, pairs, i);
+            fetch_sums(t, i, j);
             rs_pairs_tile(rs_min_i64(MR, t->m - i), rs_min_i64(NR, t->n - j), pairs,
                           (rs_pairs_a){a + i * pairs, pairs, 1}, panel, t->sum + i * t->ld + j,
-                          t->ld, t->accumulate, fetch_next(t, i, j));
+                          t->ld, t->accumulate, fetch_next(t, a, pairs, i, j));
         }
     }
 }

@@ -69,6 +69,11 @@ static gemm_end end_of(const rs_gemm_args *g)
     o.pre = rs_has(g->pre) ? g->pre.data : nullptr;
     o.act_at = rs_has(g->act_at) ? g->act_at.data : nullptr;
     o.bias = rs_has(g->bias) ? (const float *)g->bias.data : nullptr;
+    o.res = rs_has(g->res) ? (const float *)g->res.data : nullptr;
+    o.gate = rs_has(g->gate) ? (const float *)g->gate.data : nullptr;
+    o.rows_of_gate = rs_max_i64(1, rs_tensor_rows(g->y) / (g->parts > 0 ? g->parts : 1));
+    o.ldres = g->res.ld;
+    o.ldgate = g->gate.ld;
     o.ldy = g->y.ld;
     o.m = rs_tensor_rows(g->y);
     o.n = rs_tensor_cols(g->y);
@@ -325,7 +330,7 @@ void rs_cuda_gemm(rs_cuctx *c, const rs_gemm_args *g)
     /* pre and act_at have no columns of their own */
     bool whole = step_n == o.n || (!rs_has(g->pre) && !rs_has(g->act_at));
     rs_blas_product p = product_of(c, g, type, fused(g));
-    if (o.k == 0 || terms_of(g).parts > 0 || !can_end(g, type) || !whole || step_m == 0 ||
+    if (o.k == 0 || o.res || terms_of(g).parts > 0 || !can_end(g, type) || !whole || step_m == 0 ||
         step_n == 0 || (o.n * 2 > (int64_t)BIAS_BYTES && o.y_bf16) || !rs_blas_takes(&p))
         run_own(c, g);
     else

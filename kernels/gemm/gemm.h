@@ -9,7 +9,8 @@
  * a and b may each be F32 or BF16. With `bf16` both are rounded to bf16 (to nearest even) before
  * they are multiplied; products and sums are fp32 in either case. Without it BF16 operands are
  * widened, which is exact. Devices that store activations in BF16 also take y and pre of that type
- * (rounded once, after the activation for y, before it for pre).
+ * (rounded once, after the activation for y, before it for pre); the CPU takes such a y where
+ * nothing is added to it (no beta, no res).
  *
  * Low-rank terms are added in the same pass over y (LoRA). The rows are cut into `parts` equal
  * parts; those of part i get, if there is a ta[i],
@@ -26,6 +27,13 @@
  * (forward) the rows of a are brought to 8 bits too, each with its own scale (quant8), and the
  * products are of these; without (gradient to the input) b is widened to bf16 and a stays what it
  * is. Products that end with an activation then round before it.
+ *
+ * A residual is added last, gated by channel: with `res`
+ *
+ *   y = res + gate[i] * act(...)         gate[i] 1 when left out, i the part of the row
+ *
+ * in the same pass over y, and to the same bits as gate_add after it; y may be res (then beta is
+ * 0). Only devices of which rs_device_gemm_residual is true take it.
  *
  * y0 is the previous content of y when beta != 0, otherwise y is not read. When `pre` is given it
  * receives the value before the activation. bias (N) is added to every row. Accumulation fp32.
@@ -57,6 +65,8 @@ typedef struct rs_gemm_args {
     int parts;                   /* 0 means 1 */
     rs_tensor ta[RS_GEMM_PARTS]; /* optional (M/parts,R) (ld) */
     rs_tensor tb[RS_GEMM_PARTS]; /* (R,N), or (N,R) with trans_b (ld) */
+    rs_tensor res;               /* optional (M,N) (ld), F32; y is too then */
+    rs_tensor gate;              /* optional (parts,N) (ld) */
 } rs_gemm_args;
 
 #endif

@@ -16,6 +16,9 @@ enum {
     B_BF16 = 512,
     GAP = 1024,   /* the second part has no term */
     SLOPE = 2048, /* times the activation's slope */
+    RES = 4096,
+    GATE = 8192,
+    Y_BF16 = 16384, /* stored in bf16 */
 };
 
 static const rs_opcase CASES[] = {
@@ -60,6 +63,29 @@ static const rs_opcase CASES[] = {
     {.name = "dgelu_erf", .dim = {45, 71, 33}, .flags = SLOPE | GELU_ERF | TRANS_B | BIAS},
     {.name = "dsilu", .dim = {9, 96, 64}, .flags = SLOPE | SILU},
     {.name = "term_wide", .dim = {9, 10, 11, 0, 0, 0, 900, 1}, .flags = BF16},
+    {.name = "res", .dim = {37, 53, 29, 2}, .flags = TRANS_B | RES},
+    {.name = "gate", .dim = {37, 53, 29}, .flags = TRANS_B | BIAS | RES | GATE},
+    {.name = "gate_place", .dim = {45, 71, 33, 3}, .flags = BIAS | RES | GATE, .alias = "y=res"},
+    {.name = "gates",
+     .dim = {39, 53, 29, 1, 2, 3, 0, 3},
+     .flags = TRANS_B | BIAS | RES | GATE,
+     .alias = "y=res"},
+    {.name = "gates_terms",
+     .dim = {604, 417, 29, 0, 0, 0, 17, 4},
+     .value = {2},
+     .flags = TRANS_B | GAP | RES | GATE},
+    {.name = "gates_bf16",
+     .dim = {1032, 97, 61, 0, 0, 0, 16, 2},
+     .flags = BF16 | B_BF16 | TRANS_B | BIAS | RES | GATE,
+     .alias = "y=res"},
+    {.name = "res_all",
+     .dim = {45, 71, 33, 1, 2, 3},
+     .value = {2, 1},
+     .flags = BIAS | PRE | SILU | RES | GATE},
+    {.name = "narrow", .dim = {37, 53, 29, 3}, .flags = TRANS_B | BIAS | Y_BF16},
+    {.name = "narrow_gelu",
+     .dim = {530, 600, 65},
+     .flags = BF16 | B_BF16 | TRANS_B | BIAS | PRE | GELU | Y_BF16},
     {.name = "nn_bf16", .dim = {37, 53, 29}, .flags = BF16},
     {.name = "tn_bf16", .dim = {37, 53, 29}, .flags = BF16 | TRANS_A},
     {.name = "nt_bf16", .dim = {37, 53, 29}, .flags = BF16 | TRANS_B},
@@ -146,6 +172,10 @@ static const rs_opcase CASES[] = {
      .dim = {1024, 1536, 1536, 0, 0, 0, 16, 1},
      .flags = BF16 | B_BF16 | TRANS_B | BIAS,
      .large = true},
+    {.name = "gate_1536_bf16",
+     .dim = {1024, 1536, 1536},
+     .flags = BF16 | B_BF16 | TRANS_B | BIAS | RES | GATE,
+     .large = true},
     {.name = "lora_grad_1536_bf16",
      .dim = {16, 1536, 1024},
      .flags = BF16 | TRANS_A,
@@ -166,7 +196,7 @@ static void make_terms(rs_opplan *p, rs_gemm_args *g, const rs_opcase *c)
                                                                                  "tb2", "tb3"};
     const int64_t *d = c->dim;
     g->parts = (int)d[PARTS];
-    for (int i = 0; i < g->parts; i++) {
+    for (int i = 0; i < g->parts && d[R] > 0; i++) {
         if (i == 1 && (c->flags & GAP))
             continue;
         rs_op_in(p, TA[i], &g->ta[i], i, RS_SHAPE(d[M] / g->parts, d[R]));
@@ -177,6 +207,15 @@ static void make_terms(rs_opplan *p, rs_gemm_args *g, const rs_opcase *c)
     }
     if (g->parts > 1)
         rs_op_feature(p, "parts");
+}
+
+static void make_residual(rs_opplan *p, rs_gemm_args *g, const rs_opcase *c)
+{
+    const int64_t *d = c->dim;
+    if (c->flags & RES)
+        rs_op_in(p, "res", &g->res, d[PAD_Y], RS_SHAPE(d[M], d[N]));
+    if (c->flags & GATE)
+        rs_op_in(p, "gate", &g->gate, 3, RS_SHAPE(rs_max_i64(1, d[PARTS]), d[N]));
 }
 
 static void make(rs_opplan *p, const rs_opcase *c)
@@ -203,6 +242,8 @@ static void make(rs_opplan *p, const rs_opcase *c)
         rs_op_in(p, "b", &g->b, d[PAD_B], RS_SHAPE(d[N], d[K]));
     else
         rs_op_in(p, "b", &g->b, d[PAD_B], RS_SHAPE(d[K], d[N]));
+    if (c->flags & Y_BF16)
+        g->y.dtype = RS_DTYPE_BF16;
     if (c->flags & A_BF16)
         g->a.dtype = RS_DTYPE_BF16;
     if (c->flags & B_BF16)
@@ -214,6 +255,7 @@ static void make(rs_opplan *p, const rs_opcase *c)
     if (c->flags & SLOPE)
         rs_op_in(p, "act_at", &g->act_at, 0, RS_SHAPE(d[M], d[N]))->scale = 3;
     make_terms(p, g, c);
+    make_residual(p, g, c);
     static const char *const ACTS[] = {"", "gelu_tanh", "gelu_erf", "silu"};
     if (g->act != RS_ACT_NONE)
         rs_op_feature(p, ACTS[g->act]);
@@ -223,6 +265,8 @@ static void make(rs_opplan *p, const rs_opcase *c)
         rs_op_feature(p, "trans_b");
     if (g->bf16)
         rs_op_feature(p, "bf16");
+    if (g->y.dtype == RS_DTYPE_BF16)
+        rs_op_feature(p, "stored_y");
     if (g->a.dtype == RS_DTYPE_BF16)
         rs_op_feature(p, "stored_a");
     if (g->b.dtype == RS_DTYPE_BF16)
@@ -248,6 +292,8 @@ static bool part(int i, void *args)
         g->pre = rs_tensor_rows_view(g->pre, lo, hi);
     if (rs_has(g->act_at))
         g->act_at = rs_tensor_rows_view(g->act_at, lo, hi);
+    if (rs_has(g->res))
+        g->res = rs_tensor_rows_view(g->res, lo, hi);
     return true;
 }
 
@@ -266,5 +312,6 @@ const rs_opspec rs_opspec_gemm = {
     .part = part,
     .flops = flops,
     .option = {"bias", "pre", "trans_a", "trans_b", "alpha", "beta", "gelu_tanh", "gelu_erf",
-               "silu", "bf16", "stored_a", "stored_b", "ta0", "tb0", "parts", "act_at"},
+               "silu", "bf16", "stored_a", "stored_b", "ta0", "tb0", "parts", "act_at", "res",
+               "gate", "stored_y"},
 };

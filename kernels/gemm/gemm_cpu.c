@@ -27,8 +27,9 @@ typedef struct gemm_job {
 /* One finished tile. */
 typedef struct gemm_tile {
     const rs_gemm_args *g;
-    const float *sum; /* (rows, cols), ld TILE_N */
+    float *sum; /* (rows, cols), ld TILE_N */
     int64_t i0, j0, cols;
+    int64_t part; /* rows of y for which there is one row of gate */
 } gemm_tile;
 
 /* v = alpha*sum [+ beta*y] [+ bias]. The conditions are constants in every use: as a masked load of
@@ -47,31 +48,62 @@ RS_INLINE void finish_row(float *v, const float *sum, float alpha, const bool ad
     }
 }
 
+/* y = res + gate*v, or without a gate res + v: as gate_add does it. */
+RS_INLINE void add_residual(float *y, const float *res, const float *gate, const float *v,
+                            int64_t n)
+{
+    if (gate) {
+        RS_IVDEP
+        for (int64_t j = 0; j < n; j++)
+            y[j] = res[j] + gate[j] * v[j];
+    } else {
+        RS_IVDEP
+        for (int64_t j = 0; j < n; j++)
+            y[j] = res[j] + v[j];
+    }
+}
+
+/* A row of y, or of pre, before the activation; old is y as it was. */
+RS_INLINE void linear_row(float *v, const gemm_tile *t, const float *sum, const float *old)
+{
+    const rs_gemm_args *g = t->g;
+    const float *bias = rs_has(g->bias) ? rs_f32(g->bias) + t->j0 : NULL;
+    float alpha = g->alpha == 0 ? 1.0f : g->alpha, beta = g->beta;
+    if (beta != 0 && bias)
+        finish_row(v, sum, alpha, true, beta, old, true, bias, t->cols);
+    else if (beta != 0)
+        finish_row(v, sum, alpha, true, beta, old, false, NULL, t->cols);
+    else if (bias)
+        finish_row(v, sum, alpha, false, 0, NULL, true, bias, t->cols);
+    else
+        finish_row(v, sum, alpha, false, 0, NULL, false, NULL, t->cols);
+}
+
+/* Values that are no more than a step on the way to y take the place of their sums. */
 RS_INLINE void finish_body(const void *args, int64_t lo, int64_t hi, int thread)
 {
     (void)thread;
     const gemm_tile *t = args;
     const rs_gemm_args *g = t->g;
-    const float *bias = rs_has(g->bias) ? rs_f32(g->bias) + t->j0 : NULL;
-    float alpha = g->alpha == 0 ? 1.0f : g->alpha, beta = g->beta;
+    const bool narrow = g->y.dtype == RS_DTYPE_BF16, res = rs_has(g->res);
     for (int64_t i = lo; i < hi; i++) {
-        const float *sum = t->sum + i * TILE_N;
-        float *y = rs_f32(g->y) + (t->i0 + i) * g->y.ld + t->j0, *v = y;
-        if (rs_has(g->pre))
-            v = rs_f32(g->pre) + (t->i0 + i) * rs_tensor_cols(g->y) + t->j0;
-        if (beta != 0 && bias)
-            finish_row(v, sum, alpha, true, beta, y, true, bias, t->cols);
-        else if (beta != 0)
-            finish_row(v, sum, alpha, true, beta, y, false, NULL, t->cols);
-        else if (bias)
-            finish_row(v, sum, alpha, false, 0, NULL, true, bias, t->cols);
-        else
-            finish_row(v, sum, alpha, false, 0, NULL, false, NULL, t->cols);
+        int64_t row = t->i0 + i, at = row * rs_tensor_cols(g->y) + t->j0;
+        float *sum = t->sum + i * TILE_N;
+        float *y = narrow ? NULL : rs_f32(g->y) + row * g->y.ld + t->j0;
+        float *v = narrow || res ? sum : y;
+        float *x = rs_has(g->pre) ? rs_f32(g->pre) + at : v;
+        linear_row(x, t, sum, y);
         if (rs_has(g->act_at))
-            rs_v_act_back(g->act, y, v,
-                          rs_f32(g->act_at) + (t->i0 + i) * rs_tensor_cols(g->y) + t->j0, t->cols);
-        else if (v != y || g->act != RS_ACT_NONE)
-            rs_v_act(g->act, y, v, t->cols);
+            rs_v_act_back(g->act, v, x, rs_f32(g->act_at) + at, t->cols);
+        else if (x != v || g->act != RS_ACT_NONE)
+            rs_v_act(g->act, v, x, t->cols);
+        if (narrow)
+            rs_v_to_bf16((uint16_t *)g->y.data + row * g->y.ld + t->j0, v, t->cols);
+        else if (res)
+            add_residual(y, rs_f32(g->res) + row * g->res.ld + t->j0,
+                         rs_has(g->gate) ? rs_f32(g->gate) + row / t->part * g->gate.ld + t->j0
+                                         : NULL,
+                         v, t->cols);
     }
 }
 RS_RANGE_VERSIONS(finish)
@@ -156,7 +188,8 @@ static void tile_task(void *arg, int64_t task, int thread)
         t->kept[thread] = bi;
     b.packed_a = packed + (size_t)room * e->packed_a;
     add_terms(t, &b, i0, j0);
-    t->finish(&(gemm_tile){g, sum, i0, j0, nb}, 0, mb, thread);
+    int64_t part = t->m / (g->parts > 0 ? g->parts : 1);
+    t->finish(&(gemm_tile){g, sum, i0, j0, nb, part}, 0, mb, thread);
 }
 
 /* Smaller tiles than the cache allows where there would be too few for the threads. Bits stay. */
@@ -180,6 +213,7 @@ static void choose_tiles(gemm_job *t)
 
 void rs_cpu_gemm(rs_kctx *k, const rs_gemm_args *g)
 {
+    RS_ASSERT(g->y.dtype == RS_DTYPE_F32 || (g->beta == 0 && !rs_has(g->res)));
     gemm_job t = {.ctx = k,
                   .e = rs_gemm_engine_get(g->bf16),
                   .g = g,

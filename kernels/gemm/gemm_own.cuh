@@ -17,7 +17,9 @@ struct gemm_side {
 struct gemm_end {
     void *y, *pre;
     const void *act_at; /* of y's type */
-    const float *bias;
+    const float *bias, *res, *gate;
+    int64_t rows_of_gate; /* for so many rows of y one of gate */
+    int64_t ldres, ldgate;
     int64_t ldy, m, n, k;
     float alpha, beta;
     rs_act act;
@@ -127,7 +129,12 @@ static __global__ void __launch_bounds__(GEMM_THREADS)
                 v += o.bias[n];
             if (o.pre)
                 gemm_set(o.pre, m * o.n + n, o.pre_bf16, v);
-            gemm_set(o.y, m * o.ldy + n, o.y_bf16, gemm_act(v, o, m * o.n + n));
+            v = gemm_act(v, o, m * o.n + n);
+            if (o.gate)
+                v *= o.gate[m / o.rows_of_gate * o.ldgate + n];
+            if (o.res)
+                v += o.res[m * o.ldres + n];
+            gemm_set(o.y, m * o.ldy + n, o.y_bf16, v);
         }
 }
 

@@ -28,7 +28,9 @@ void rs_ref_gemm(const rs_gemm_args *g)
                        (rs_has(g->bias) ? rs_f64(g->bias)[j] : 0);
             if (rs_has(g->pre))
                 rs_f64(g->pre)[i * n + j] = v;
-            *y = rs_has(g->act_at) ? v * rs_ref_slope_of(rs_f64(g->act_at)[i * n + j], g->act)
-                                   : rs_ref_act_of(v, g->act);
+            v = rs_has(g->act_at) ? v * rs_ref_slope_of(rs_f64(g->act_at)[i * n + j], g->act)
+                                  : rs_ref_act_of(v, g->act);
+            double gate = rs_has(g->gate) ? rs_f64(g->gate)[part * g->gate.ld + j] : 1;
+            *y = rs_has(g->res) ? rs_f64(g->res)[i * g->res.ld + j] + gate * v : v;
         }
 }

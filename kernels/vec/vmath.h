@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "base/dtype.h"
 #include "kernels/vec/vec.h"
 
 RS_INLINE int32_t rs_v_bits(float x)
@@ -27,6 +28,14 @@ RS_INLINE float rs_v_float(int32_t b)
     float x;
     memcpy(&x, &b, sizeof x);
     return x;
+}
+
+/* y = x rounded to bf16 (to nearest even) over n elements that do not overlap. */
+RS_INLINE void rs_v_to_bf16(uint16_t *y, const float *x, int64_t n)
+{
+    RS_IVDEP
+    for (int64_t i = 0; i < n; i++)
+        y[i] = rs_bf16_from_f32(x[i]);
 }
 
 /* The sign of x with min(|x|, limit). On the bits: a float comparison would become a branch that

@@ -98,6 +98,11 @@ bool rs_device_fp8(const rs_device *d)
     return d->fp8;
 }
 
+bool rs_device_gemm_residual(const rs_device *d)
+{
+    return d->gemm_residual;
+}
+
 rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored)
 {
     if (stored == RS_DTYPE_BF16)

@@ -48,6 +48,12 @@ static inline bool rs_device_rounds(const rs_device *d)
 /* Type of activations and their gradients in device memory, but for the residual stream and what
  * else rs_precision keeps in fp32: F32, or BF16 where the backend stores them so. */
 rs_dtype rs_device_activation_dtype(const rs_device *d);
+/* Type in which a value may be kept that gemm alone reads, as an operand: BF16 where it is rounded
+ * to that anyway, so that no bit changes. */
+static inline rs_dtype rs_device_operand_dtype(const rs_device *d)
+{
+    return rs_device_rounds(d) ? RS_DTYPE_BF16 : rs_device_activation_dtype(d);
+}
 /* Type that a matrix of frozen weights, stored in a file as `stored`, has in device memory: operand
  * b of gemm and nothing else. Everything else is F32. A bf16 matrix is never widened; an fp32 one
  * is not narrowed on the CPU, where it is used in the file's mapping. */
@@ -57,6 +63,8 @@ rs_dtype rs_device_matrix_dtype(const rs_device *d, rs_dtype stored);
 bool rs_device_fp8(const rs_device *d);
 /* Whether gemm adds low-rank terms; where not, they are products of their own. */
 bool rs_device_gemm_terms(const rs_device *d);
+/* Whether gemm adds a gated residual; where not, gate_add does. */
+bool rs_device_gemm_residual(const rs_device *d);
 /* Device memory is host memory: files are used where they are mapped. */
 bool rs_device_host_memory(const rs_device *d);
 /* What bits depend on: precision, kernel variants, CPU features, library versions. Borrowed, one

@@ -25,7 +25,7 @@ static rs_status cpu_open(rs_device *d, const rs_device_opts *opts)
 {
     d->threads = opts->threads > 0 ? opts->threads : usable_cores();
     d->host_memory = !opts->plan_gpu;
-    d->gemm_terms = true;
+    d->gemm_terms = d->gemm_residual = true;
     if (opts->plan_gpu && opts->precision == RS_PRECISION_BF16)
         d->activation = RS_DTYPE_BF16;
     d->state = rs_kctx_create(d->threads);

@@ -75,7 +75,7 @@ struct rs_device {
     int threads;
     rs_precision precision;
     rs_dtype activation; /* F32 unless the backend's open says otherwise */
-    bool gemm_terms, fp8;
+    bool gemm_terms, gemm_residual, fp8;
     bool host_memory; /* device memory is host memory: files are used in place */
     char fingerprint[256];
     rs_device_block *blocks;

@@ -105,6 +105,18 @@ static bool is_act(rs_act act)
     return act >= RS_ACT_NONE && act <= RS_ACT_SILU;
 }
 
+static void check_residual(const rs_gemm_args *g)
+{
+    int64_t m = rs_tensor_rows(g->y), n = rs_tensor_cols(g->y), parts = g->parts > 0 ? g->parts : 1;
+    if (!rs_has(g->res)) {
+        NEED("gemm", !rs_has(g->gate), g->y, g->gate);
+        return;
+    }
+    NEED("gemm", is_mat(g->res, m, n) && rows_f32(g->y), g->y, g->res);
+    NEED("gemm", g->y.data != g->res.data || (g->beta == 0 && g->y.ld == g->res.ld), g->y, g->res);
+    NEED("gemm", !rs_has(g->gate) || is_mat(g->gate, parts, n), g->y, g->gate);
+}
+
 void rs_check_gemm(const rs_gemm_args *g)
 {
     int64_t m = rs_tensor_rows(g->y), n = rs_tensor_cols(g->y);
@@ -141,6 +153,7 @@ void rs_check_gemm(const rs_gemm_args *g)
              tb);
         NEED("gemm", !rs_has(ta) || (g->y.data != ta.data && g->y.data != tb.data), g->y, ta, tb);
     }
+    check_residual(g);
 }
 
 void rs_check_quant8(const rs_quant8_args *a)

@@ -51,6 +51,14 @@ static bool has_first_terms(const rs_lora_terms *l)
     return false;
 }
 
+bool rs_linear_stacks(const rs_linear *l)
+{
+    for (int k = 0; k < l->n; k++)
+        if (has_first_terms(&l->lora[k]))
+            return true;
+    return false;
+}
+
 /* What a pass through linears that share their rows works with: forward one result and one operand,
  * backward one result and an operand of each. */
 typedef struct pass {
@@ -87,6 +95,7 @@ static rs_tensor low_of(const pass *p, int j, int k, const rs_lora_term *t)
 typedef struct ending {
     rs_act act;
     rs_tensor pre, at;
+    const rs_residual *res; /* NULL: none */
 } ending;
 
 /* Terms of sample k in front of the last one, each a pass of its own over y. */
@@ -158,6 +167,10 @@ static void product(const pass *p, int j, int lo, int hi, bool added, ending e)
                       .pre = samples(e.pre, p->M, lo, hi),
                       .act_at = samples(e.at, p->M, lo, hi),
                       .parts = hi - lo};
+    if (e.res) {
+        g.res = samples(e.res->x, p->M, lo, hi);
+        g.gate = samples(e.res->gate, 1, lo, hi);
+    }
     for (int k = lo; k < hi && rs_device_gemm_terms(p->d); k++) {
         const rs_lora_term *t = last_term(&l->lora[k]);
         if (!t)
@@ -217,8 +230,7 @@ static void all_lows(const pass *p, int from, int each, bool all)
         make_lows(p, from, each, lo, (int)rs_min_i64(lo + RS_LORA_PARTS, samples_of(p)), all);
 }
 
-void rs_linears_fwd(rs_device *d, const rs_linear_use *u, int n, rs_tensor x, rs_act act,
-                    rs_tensor pre)
+static void linears_fwd(rs_device *d, const rs_linear_use *u, int n, rs_tensor x, ending e)
 {
     bool added[RS_LINEARS][RS_SAMPLES];
     pass all = {.d = d, .u = u, .n = n, .M = rs_tensor_rows(x) / u->l.n, .x = x, .forward = true};
@@ -236,14 +248,50 @@ void rs_linears_fwd(rs_device *d, const rs_linear_use *u, int n, rs_tensor x, rs
         p.u = &u[j];
         p.n = 1;
         p.y = u[j].y;
-        run_pass(&p, added[j], (ending){.act = act, .pre = pre});
+        run_pass(&p, added[j], e);
     }
+}
+
+void rs_linears_fwd(rs_device *d, const rs_linear_use *u, int n, rs_tensor x, rs_act act,
+                    rs_tensor pre)
+{
+    linears_fwd(d, u, n, x, (ending){.act = act, .pre = pre});
+}
+
+static void linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, rs_tensor hidden,
+                       ending e)
+{
+    linears_fwd(d, &(rs_linear_use){*l, y, hidden}, 1, x, e);
 }
 
 void rs_linear_fwd(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x, rs_tensor hidden,
                    rs_act act, rs_tensor pre)
 {
-    rs_linears_fwd(d, &(rs_linear_use){*l, y, hidden}, 1, x, act, pre);
+    linear_fwd(d, l, y, x, hidden, (ending){.act = act, .pre = pre});
+}
+
+/* Terms in front of a last one would be added up in y, where the residual may lie. */
+static bool goes_along(rs_device *d, const rs_linear *l)
+{
+    return !rs_linear_stacks(l) && rs_device_gemm_residual(d) && rs_device_gemm_terms(d);
+}
+
+void rs_linear_residual(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x,
+                        rs_tensor hidden, const rs_residual *r)
+{
+    if (goes_along(d, l)) {
+        linear_fwd(d, l, y, x, hidden, (ending){.res = r});
+        return;
+    }
+    int64_t M = rs_tensor_rows(x) / l->n;
+    linear_fwd(d, l, r->branch, x, hidden, (ending){0});
+    for (int k = 0; k < l->n; k++) {
+        rs_tensor gate = samples(r->gate, 1, k, k + 1);
+        RS_OP(d, gate_add, .y = samples(y, M, k, k + 1), .x = samples(r->x, M, k, k + 1),
+              .o = samples(r->branch, M, k, k + 1),
+              .gate =
+                  rs_has(gate) ? rs_tensor_reshape(gate, RS_SHAPE(rs_tensor_cols(gate))) : gate);
+    }
 }
 
 void rs_linear_hidden(rs_device *d, const rs_linear *l, rs_tensor x, rs_tensor hidden)

@@ -36,6 +36,8 @@ typedef struct rs_linear {
 } rs_linear;
 
 bool rs_linear_trained(const rs_linear *l); /* some term of some sample has gradients */
+/* Some sample has more than one term: all but the last are added to y in passes of their own. */
+bool rs_linear_stacks(const rs_linear *l);
 
 /* y (n*M,out) = act(x (n*M,in) w^T + bias + sum of LoRA terms). pre (n*M,out): optional, receives
  * the value before the activation. hidden: (n*M, at least the largest R), needed when there are
@@ -52,6 +54,17 @@ typedef struct rs_linear_use {
 } rs_linear_use;
 void rs_linears_fwd(rs_device *d, const rs_linear_use *u, int n, rs_tensor x, rs_act act,
                     rs_tensor pre);
+/* What a linear's result is added to: y = x + gate * result. */
+typedef struct rs_residual {
+    rs_tensor x;      /* (n*M,out) of the residual stream's type, as y */
+    rs_tensor gate;   /* (n,out) (ld), a row for each sample; or ndim 0 */
+    rs_tensor branch; /* (n*M,out): scratch, where the addition is a pass of its own */
+} rs_residual;
+/* y (n*M,out) = r.x + r.gate * (x w^T + bias + LoRA terms); y may be r.x. In gemm's pass where the
+ * device can (rs_device_gemm_residual) and no sample has more than one term; the bits are the same.
+ */
+void rs_linear_residual(rs_device *d, const rs_linear *l, rs_tensor y, rs_tensor x,
+                        rs_tensor hidden, const rs_residual *r);
 /* hidden = scale * A x of the last term of each sample that has one, as the forward leaves it. */
 void rs_linear_hidden(rs_device *d, const rs_linear *l, rs_tensor x, rs_tensor hidden);
 /* How sums over the rows of a sample are formed: per segment, then in the fixed tree (nn/lane.h).

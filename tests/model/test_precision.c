@@ -39,14 +39,18 @@ typedef struct result {
 } result;
 
 static bool g_separate; /* LoRA terms as products of their own, as devices without them do */
+static bool g_gated;    /* and residuals added by gate_add */
+static bool g_one_term; /* a trained adapter only */
 
 static result run(const char *dir, int threads, const rs_denoiser_opts *opts, rs_precision p)
 {
     result r;
     t_dit t = t_open_dit_in(dir, threads, opts, p);
     t.d->gemm_terms = t.d->gemm_terms && !g_separate;
+    t.d->gemm_residual = t.d->gemm_residual && !g_gated;
     t_dit_adapter(&t, 3, 4.0f);
-    t_dit_frozen(&t, 0.7f);
+    if (!g_one_term)
+        t_dit_frozen(&t, 0.7f);
     T_OK(rs_denoiser_bind(t.m, T_F, T_H, T_W, true));
     r.loss = t_dit_loss(&t);
     r.v = t.v;
@@ -112,6 +116,22 @@ static void t_bits_depend_on_nothing_else(void)
         expect_equal(first, run(half, 1, &opts, precision), "resident");
         expect_equal(first, run(full, 1, &opts, precision), "fp32 on disk, resident");
     }
+}
+
+/* A residual goes with its product, or after it: the same bits. Two adapters always take the second
+ * way. */
+static void t_residuals_may_be_added_later(void)
+{
+    const char *dir = t_make_dit("m", t_i2v, RS_DTYPE_BF16);
+    for (int p = 0; p < 2; p++)
+        for (int one = 0; one < 2; one++) {
+            g_one_term = one;
+            result with = run(dir, 2, NULL, (rs_precision)p);
+            g_gated = true;
+            result apart = run(dir, 1, NULL, (rs_precision)p);
+            g_gated = g_one_term = false;
+            expect_equal(with, apart, one ? "one adapter" : "two adapters");
+        }
 }
 
 /* Matrices of a bf16 file are never widened. */
@@ -180,6 +200,7 @@ static const rs_test_case k_cases[] = {
     T_CASE(t_errors_are_those_of_the_format),
     T_CASE(t_terms_may_be_products_of_their_own),
     T_CASE(t_bits_depend_on_nothing_else),
+    T_CASE(t_residuals_may_be_added_later),
     T_CASE(t_weights_take_half),
     T_CASE(t_twenty_steps),
 };

@@ -21,8 +21,18 @@ static void project(const wan_block *b, int slot, wan_target target, rs_tensor y
     rs_linear_fwd(b->d, &l, y, x, b->a.hidden[target], RS_ACT_NONE, (rs_tensor){0});
 }
 
-/* The three parts leave what they add to the residual stream, before its gate, in t[0]; the norm in
- * front of the next part adds it, in the same pass over memory.
+/* y = x0 + gate * linear(x); t[0] is free. */
+static void project_onto(const wan_block *b, int slot, wan_target target, rs_tensor y, rs_tensor x,
+                         rs_tensor x0, rs_tensor gate)
+{
+    rs_linear l = rs_wan_linear(b, slot, target);
+    rs_linear_residual(b->d, &l, y, x, b->a.hidden[target],
+                       &(rs_residual){.x = x0, .gate = gate, .branch = b->s->t[0]});
+}
+
+/* The attentions leave what they add to the residual stream, before its gate, in t[0]; the norm in
+ * front of the next part adds it, in the same pass over memory. The feed-forward, with no norm
+ * behind it, ends with its residual.
  *
  * O(attention(rope(norm(Q a)), rope(norm(K a)), V a)), a = norm(x)(1 + M1) + M0. Unless `attend`
  * the attention's output is there already. */
@@ -155,10 +165,12 @@ static void feed_forward(const wan_block *b, rs_tensor y, rs_tensor x2, rs_tenso
         return;
     }
     bool separate = b->a.up.data != s->f[0].data;
-    rs_linear_fwd(b->d, &up, s->f[0], s->t[0], b->a.hidden[WAN_T_FFN1], RS_ACT_GELU_TANH,
+    rs_tensor wide = s->f[0];
+    if (!rs_linear_stacks(&up) && rs_device_gemm_terms(b->d)) /* else it is added to, in fp32 */
+        wide.dtype = rs_device_operand_dtype(b->d);
+    rs_linear_fwd(b->d, &up, wide, s->t[0], b->a.hidden[WAN_T_FFN1], RS_ACT_GELU_TANH,
                   separate ? b->a.up : (rs_tensor){0});
-    project(b, WAN_B_FFN2, WAN_T_FFN2, s->t[0], s->f[0]);
-    rs_wan_gate_add(b, y, x2, s->t[0], 5);
+    project_onto(b, WAN_B_FFN2, WAN_T_FFN2, y, wide, x2, rs_wan_mod_all(b, 5));
 }
 
 void rs_wan_block_fwd(void *state, rs_device *d, int i, const rs_tensor *weights,

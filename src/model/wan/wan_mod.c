@@ -21,6 +21,13 @@ rs_tensor rs_wan_mod(const wan_block *b, int k, int row)
     return rs_tensor_reshape(rows_of(b->s->mod, 1, 6 * k + row), RS_SHAPE(b->s->cfg.dim));
 }
 
+rs_tensor rs_wan_mod_all(const wan_block *b, int row)
+{
+    int64_t D = b->s->cfg.dim;
+    return rs_tensor_cols_view(rs_tensor_reshape(b->s->mod, RS_SHAPE(b->s->n, 6 * D)), row * D,
+                               (row + 1) * D);
+}
+
 void rs_wan_norm(const wan_block *b, rs_tensor y, rs_tensor x, int shift)
 {
     for (int k = 0; k < b->s->n; k++)
@@ -65,13 +72,6 @@ void rs_wan_affine_bwd(const wan_block *b, rs_tensor dx, rs_tensor dy, rs_tensor
               .x = rs_wan_part(b, x, k), .weight = b->w[WAN_B_NORM],
               .next = rs_wan_part(b, next, k), .gate = rs_wan_mod(b, k, row), .eps = b->s->cfg.eps,
               .accumulate = true);
-}
-
-void rs_wan_gate_add(const wan_block *b, rs_tensor y, rs_tensor x, rs_tensor o, int row)
-{
-    for (int k = 0; k < b->s->n; k++)
-        RS_OP(b->d, gate_add, .y = rs_wan_part(b, y, k), .x = rs_wan_part(b, x, k),
-              .o = rs_wan_part(b, o, k), .gate = rs_wan_mod(b, k, row));
 }
 
 void rs_wan_gate_mul(const wan_block *b, rs_tensor y, rs_tensor x, int row)

@@ -156,7 +156,7 @@ void rs_wan_add_affine(const wan_block *b, rs_tensor y, rs_tensor sum, rs_tensor
                        int row);
 void rs_wan_affine_bwd(const wan_block *b, rs_tensor dx, rs_tensor dy, rs_tensor x, rs_tensor next,
                        int row);
-void rs_wan_gate_add(const wan_block *b, rs_tensor y, rs_tensor x, rs_tensor o, int row);
+rs_tensor rs_wan_mod_all(const wan_block *b, int row); /* (n,D) (ld) that of every sample */
 void rs_wan_gate_mul(const wan_block *b, rs_tensor y, rs_tensor x, int row);
 /* rs_qk_fwd and rs_qk_bwd with the rows' own positions. */
 void rs_wan_rotate(const wan_block *b, rs_tensor y, rs_tensor raw, int slot);
