@@ -184,8 +184,7 @@ void rs_att_plans_free(struct rs_att_plans **p)
 /* What the node and the graph can say: no bias, no counted key, nothing added to. */
 static bool suits(const rs_cuctx *c, const rs_att_call *p, int64_t d)
 {
-    return c->dnn && (d == 64 || d == 128) && !p->bias && p->last_log2 == 0 && !p->accumulate &&
-           p->lse;
+    return c->dnn && (d == 64 || d == 128) && !p->bias && p->last_log2 == 0 && !p->accumulate;
 }
 
 static size_t round_up(size_t n)
@@ -193,9 +192,31 @@ static size_t round_up(size_t n)
     return (n + 255) / 256 * 256;
 }
 
+/* What the backward has in the workspace: row dots, the sums of dQ, cuDNN's own. */
+typedef struct backward_room {
+    size_t dot, acc, all;
+} backward_room;
+
+static backward_room backward_room_of(const rs_att_call *p, int64_t d, const rs_dnn_plan *plan)
+{
+    backward_room r = {.dot = round_up((size_t)(p->heads * p->sq) * sizeof(float))};
+    r.acc = r.dot * (size_t)d;
+    r.all = r.dot + r.acc + (size_t)plan->workspace;
+    return r;
+}
+
+size_t rs_att_dnn_workspace(rs_cuctx *c, const rs_att_call *p, int64_t d, bool backward)
+{
+    bool taken = suits(c, p, d) && (c->fast || !backward);
+    const rs_dnn_plan *plan = taken ? plan_for(c, p, d, backward) : NULL;
+    if (!plan)
+        return 0;
+    return backward ? backward_room_of(p, d, plan).all : (size_t)plan->workspace;
+}
+
 bool rs_att_fwd_dnn(rs_cuctx *c, const rs_att_call *p, int64_t d)
 {
-    const rs_dnn_plan *plan = suits(c, p, d) ? plan_for(c, p, d, false) : NULL;
+    const rs_dnn_plan *plan = p->lse && suits(c, p, d) ? plan_for(c, p, d, false) : NULL;
     if (!plan || !rs_cuda_workspace(c, (size_t)plan->workspace))
         return false;
     float scale = p->scale;
@@ -212,11 +233,11 @@ bool rs_att_bwd_dnn(rs_cuctx *c, const rs_att_call *p, int64_t d)
     const rs_dnn_plan *plan = c->fast && suits(c, p, d) && p->dk ? plan_for(c, p, d, true) : NULL;
     if (!plan)
         return false;
-    size_t dot = round_up((size_t)(p->heads * p->sq) * sizeof(float)), acc = dot * (size_t)d;
-    if (!rs_cuda_workspace(c, dot + acc + (size_t)plan->workspace))
+    backward_room room = backward_room_of(p, d, plan);
+    if (!rs_cuda_workspace(c, room.all))
         return false;
-    char *w = c->workspace;
-    rs_cuda_launched(c, "attention_bwd", cudaMemsetAsync(w + dot, 0, acc, c->compute));
+    char *w = c->workspace, *sums = w + room.dot;
+    rs_cuda_launched(c, "attention_bwd", cudaMemsetAsync(sums, 0, room.acc, c->compute));
     float scale = p->scale, one = 1;
     const int64_t ids[] = {Q, K, V, O, STATS, SCALE, ONE, D_O, DOT, ACC, DQ, DK, DV};
     void *data[] = {(void *)p->q,
@@ -228,12 +249,12 @@ bool rs_att_bwd_dnn(rs_cuctx *c, const rs_att_call *p, int64_t d)
                     &one,
                     (void *)p->d_o,
                     w,
-                    w + dot,
+                    sums,
                     p->dq,
                     p->dk,
                     p->dv};
     char why[RS_DNN_WHY];
-    if (!rs_dnn_run(plan, c->compute, RS_COUNT_OF(ids), ids, data, w + dot + acc, why))
+    if (!rs_dnn_run(plan, c->compute, RS_COUNT_OF(ids), ids, data, sums + room.acc, why))
         rs_cuda_failed(c, "attention_bwd", why);
     return true;
 }
