@@ -127,6 +127,11 @@ static void print_shared(const rs_plan_report *r, rs_arena *a)
     if (z->batch > 1)
         rs_out("  %d appearances at a time take %.3g of their seconds one after the other\n",
                z->batch, p->together[z->batch]);
+    else if (p->exposed[RS_TASK_MOTION] > 0 || p->exposed[RS_TASK_EDIT] > 0)
+        rs_out("  of these steps %s and %s are waits for copies to and from the host, by %.3g "
+               "GB/s\n",
+               time_text(a, p->exposed[RS_TASK_MOTION]), time_text(a, p->exposed[RS_TASK_EDIT]),
+               r->plan->rates.bus * 1e-9);
     if (lanes > 1)
         rs_out("  lanes of %lld ranks\n", (long long)lanes);
     for (int i = 1, w = rs_plan_widest(r->plan->cfg, z); 1 << i <= w; i++)

@@ -36,8 +36,15 @@ static double gather_seconds(const rs_plan_sizes *z, const rs_plan_rates *r)
     return (double)z->block_image * (double)(z->gang - 1) / (double)z->gang / r->link;
 }
 
+/* Of a block: from the host (its weights, if they are there), and either way (what it keeps). */
+static double bus_seconds(const rs_plan_sizes *z, const rs_plan_rates *r, int64_t bytes)
+{
+    return r->bus > 0 ? (double)bytes / (double)z->blocks / r->bus : 0;
+}
+
 /* Gathers go on beside the computation of the block before. Forwards every block is gathered (the
- * first one for the next pass), backwards all but the last two, which are there. A forward makes
+ * first one for the next pass), backwards all but the last two, which are there. So do copies from
+ * the host, and what blocks keep leaves forwards and comes back backwards. A forward makes
  * four exchanges of a lane's rows per block, a backward eight. */
 static cost pass_cost(const predictor *p, const pass *x, int width)
 {
@@ -50,9 +57,12 @@ static cost pass_cost(const predictor *p, const pass *x, int width)
     double forward = rs_plan_seconds(p->r, x->forward) / n + 4 * blocks * exchange;
     double all = rs_plan_seconds(p->r, x->all) / n + (trains ? 12 : 4) * blocks * exchange;
     double gather = gather_seconds(z, p->r);
-    double exposed = blocks * fmax(0, gather - forward / blocks);
+    double weights = bus_seconds(z, p->r, z->home == RS_PLAN_HOST ? z->pinned : 0);
+    double kept = trains ? bus_seconds(z, p->r, z->offloaded) : 0;
+    double in = fmax(gather, weights);
+    double exposed = blocks * fmax(0, fmax(in, kept) - forward / blocks);
     if (trains)
-        exposed += (blocks - 2) * fmax(0, gather - (all - forward) / blocks);
+        exposed += (blocks - 2) * fmax(0, fmax(gather, weights + kept) - (all - forward) / blocks);
     return (cost){.s = all + exposed, .exposed = exposed};
 }
 

@@ -10,8 +10,8 @@
 /* Dense bf16 without sparsity. GEMM: 70 % of the 989.4 TFLOP/s of NVIDIA's data sheet, which is the
  * 1.8 ms per block of 1,560 tokens that the design counts with. Attention: cuDNN 9's fused kernels,
  * 16k tokens, head width 128. Convolutions: half of the GEMM rate, an assumption. Between devices:
- * three quarters of the 450 GB/s that NVLink has each way, an assumption too. Memory: what a
- * program finds free. */
+ * three quarters of the 450 GB/s that NVLink has each way, an assumption too; to the host: what
+ * PCIe 4 gives, half of PCIe 5. Memory: what a program finds free. */
 static const rs_plan_rates k_devices[] = {
     {.device = "h100",
      .source = "GEMM 70 % of the data sheet, attention as cuDNN 9 measures, convolutions and link "
@@ -21,6 +21,7 @@ static const rs_plan_rates k_devices[] = {
      .attention_bwd = 516e12,
      .conv = 346e12,
      .link = 340e9,
+     .bus = 25e9,
      .memory = (int64_t)78 << 30,
      .value_bytes = 2},
     {.device = "h200",
@@ -30,6 +31,7 @@ static const rs_plan_rates k_devices[] = {
      .attention_bwd = 516e12,
      .conv = 346e12,
      .link = 340e9,
+     .bus = 25e9,
      .memory = (int64_t)139 << 30,
      .value_bytes = 2},
     {.device = "rtx4090",
@@ -39,6 +41,7 @@ static const rs_plan_rates k_devices[] = {
      .attention_bwd = 86e12,
      .conv = 58e12,
      .link = 22e9, /* PCIe 4 */
+     .bus = 22e9,
      .memory = (int64_t)23 << 30,
      .value_bytes = 2},
 };

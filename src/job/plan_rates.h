@@ -11,7 +11,8 @@ typedef struct rs_plan_rates {
     const char *source;                          /* of the numbers */
     double gemm, attention, attention_bwd, conv; /* FLOP/s */
     double
-        link; /* bytes/s that a rank gets from its neighbours; 0: not known, counted as at once */
+        link;   /* bytes/s that a rank gets from its neighbours; 0: not known, counted as at once */
+    double bus; /* bytes/s between host and device, each way; 0: not known, as at once */
     int64_t memory;  /* bytes of the device; 0: the machine's */
     int value_bytes; /* of weights and activations */
 } rs_plan_rates;

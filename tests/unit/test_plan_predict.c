@@ -83,6 +83,29 @@ static void t_gathers_count_where_nothing_hides_them(void)
     T_NEAR(predict(&c, &z).clip_step, 300, 1e-9);
 }
 
+/* A block is computed in 10 s forwards and 20 s backwards; the bus carries 10 bytes a second each
+ * way. Weights come in both, what is kept leaves forwards and comes back backwards. */
+static void t_copies_count_where_nothing_hides_them(void)
+{
+    rs_config c = settings();
+    rs_plan_sizes z = sizes();
+    rs_plan_rates r = k_rates;
+    rs_plan_prediction p;
+    z.home = RS_PLAN_HOST;
+    z.pinned = 10 * 120;                          /* 12 s a block */
+    z.offloaded = 10 * 90;                        /* 9 s */
+    T_NEAR(predict(&c, &z).clip_step, 300, 1e-9); /* the bus is not known */
+    r.bus = 10;
+    rs_plan_predict(&p, &c, &z, &r, 0);
+    T_NEAR(p.exposed[RS_TASK_MOTION], 10 * (12 - 10) + 8 * (12 + 9 - 20), 1e-9);
+    T_NEAR(p.clip_step, 328, 1e-9);
+    T_NEAR(p.exposed[RS_TASK_EDIT], 0, 0); /* 20 s a block, and nothing is kept */
+    z.offloaded = 10 * 150;
+    z.home = RS_PLAN_RESIDENT;
+    rs_plan_predict(&p, &c, &z, &r, 0);
+    T_NEAR(p.exposed[RS_TASK_MOTION], 10 * (15 - 10), 1e-9);
+}
+
 /* An exchange of a lane of two: 20 tokens of 20 bytes, half of them here, half of these from the
  * other: 1 s. Four in a forward of a block, eight in a backward. */
 static void t_lanes(void)
@@ -152,6 +175,7 @@ static void t_widest(void)
 static const rs_test_case cases[] = {
     T_CASE(t_a_rank_alone),
     T_CASE(t_gathers_count_where_nothing_hides_them),
+    T_CASE(t_copies_count_where_nothing_hides_them),
     T_CASE(t_lanes),
     T_CASE(t_a_lane_hides_less),
     T_CASE(t_a_batch_gathers_once),
