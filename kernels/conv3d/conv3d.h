@@ -25,7 +25,8 @@ typedef struct rs_conv3d_args {
     int64_t pad[4];     /* top, bottom, left, right */
     bool upsample;
     bool bf16; /* x, prev and weight are rounded to bf16 before they are multiplied; sums are fp32.
-                  On the CPU doubled taps that meet one source line are rounded once added up */
+                  On the CPU doubled taps that meet one source line are rounded once added up,
+                  and kernels three wide are rounded as conv3d_wino.h says */
 } rs_conv3d_args;
 
 /* Host: PyTorch's (Co,Ci,kt,kh,kw) -> (kt,kh,kw,Ci,Co). A Conv2d weight (Co,Ci,kh,kw) is passed as

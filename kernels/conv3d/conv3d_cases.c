@@ -54,6 +54,14 @@ static const rs_opcase CASES[] = {
     {.name = "vae_96", .dim = {1, 5, 20, 96, 96, 3, 3, 3}, .flags = BIAS | PREV},
     {.name = "many_panels", .dim = {1, 3, 9, 70, 200, 3, 3, 3}, .flags = BIAS | PREV},
     {.name = "long_sum", .dim = {1, 2, 9, 420, 100, 3, 3, 3}, .flags = PREV | RESIDUAL},
+    {.name = "pairs_asymmetric",
+     .dim = {2, 6, 8, 17, 18, 2, 3, 3},
+     .value = {1 + 2013},
+     .flags = PREV | RESIDUAL},
+    {.name = "pairs_one_line", .dim = {3, 4, 7, 16, 50, 3, 1, 3}, .flags = BIAS},
+    {.name = "pairs_no_padding", .dim = {1, 6, 9, 24, 16, 1, 3, 3}, .value = {1 + 0}},
+    {.name = "pairs_two_columns", .dim = {2, 5, 2, 16, 16, 3, 3, 3}, .flags = PREV | BIAS},
+    {.name = "pairs_in_bands", .dim = {6, 24, 101, 384, 16, 1, 3, 3}, .flags = BIAS | RESIDUAL},
     {.name = "vae_96_8x832",
      .dim = {1, 8, 832, 96, 96, 3, 3, 3},
      .flags = BIAS | PREV | RESIDUAL,
@@ -138,6 +146,15 @@ static const rs_opcase CASES[] = {
     {.name = "bf16_up_wide",
      .dim = {1, 4, 5, 3, 2, 1, 5, 4},
      .flags = UPSAMPLE | BF16,
+     .rounds = true},
+    {.name = "bf16_pairs_asymmetric",
+     .dim = {2, 6, 8, 17, 18, 2, 3, 3},
+     .value = {1 + 2013},
+     .flags = PREV | RESIDUAL | BF16,
+     .rounds = true},
+    {.name = "bf16_pairs_one_line",
+     .dim = {3, 4, 7, 16, 50, 3, 1, 3},
+     .flags = BIAS | BF16,
      .rounds = true},
     {.name = "bf16_vae_8",
      .dim = {2, 16, 24, 8, 8, 3, 3, 3},
@@ -227,6 +244,13 @@ static void geometry(int64_t pad[4], int64_t stride[3], int64_t out[3], const rs
     out[2] = (d[W] * up + pad[2] + pad[3] - d[KW]) / stride[2] + 1;
 }
 
+/* Where the CPU multiplies sums of taps (conv3d_wino.h). */
+static bool pairs_of_columns(const rs_conv3d_args *a)
+{
+    const int64_t *w = a->weight.shape, *s = a->stride;
+    return w[2] == 3 && s[0] == 1 && s[1] == 1 && s[2] == 1 && w[3] >= 16 && w[4] >= 16;
+}
+
 static void make(rs_opplan *p, const rs_opcase *c)
 {
     rs_conv3d_args *a = (rs_conv3d_args *)p->args;
@@ -246,7 +270,7 @@ static void make(rs_opplan *p, const rs_opcase *c)
     if (c->flags & RESIDUAL)
         rs_op_stream(rs_op_in(p, "residual", &a->residual, 0, RS_SHAPE(o[0], o[1], o[2], d[CO])));
     a->bf16 = c->flags & BF16;
-    if (a->bf16 && (a->upsample || d[KW] == 3))
+    if (a->bf16 && (a->upsample || pairs_of_columns(a)))
         y->steps += 1 << 16; /* taps added up are rounded: to bf16, in roundings of fp32 */
     if (a->bf16)
         rs_op_feature(p, "bf16");

@@ -7,7 +7,7 @@
 
 enum {
     GROUP_BYTES = 512 * 1024, /* weights of a panel that stay in L2 while a task's pairs pass by */
-    BAND_BYTES = 48 << 20,    /* of v */
+    BAND_BYTES = 32 << 20,    /* of v */
     LEAST_CHANNELS = 16,
     LEAST_BLOCK = 64,
     MOST_BLOCK = 512 /* pairs of a task */

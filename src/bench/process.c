@@ -32,17 +32,3 @@ double rs_process_cpu(void)
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
-
-rs_status rs_paced_wait(void)
-{
-    char line[64];
-    if (!fgets(line, sizeof line, stdin))
-        return RS_FAIL(USAGE, "standard input ended before the step that it was to begin");
-    return RS_OK;
-}
-
-void rs_paced_tell(double wall, double cpu)
-{
-    printf("step %.9g %.9g\n", wall, cpu);
-    fflush(stdout);
-}

@@ -13,9 +13,10 @@ void rs_process_forget_peak(void);
 /* Seconds of processor time of all threads so far. */
 double rs_process_cpu(void);
 
-/* Steps in turns with those of other programs: before each a line of standard input is waited for,
- * and after it "step WALL CPU" is a line of standard output. RS_USAGE: the input has ended. */
-rs_status rs_paced_wait(void) RS_NODISCARD;
-void rs_paced_tell(double wall, double cpu);
+/* Steps in turns with those of other programs: waits before each, and tells after it. */
+typedef struct rs_pace {
+    rs_status (*wait)(void);
+    void (*tell)(double wall, double cpu); /* seconds */
+} rs_pace;
 
 #endif

@@ -6,13 +6,12 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "bench/process.h"
 
 typedef struct bench {
     rs_arena *arena;
     const rs_subject_opts *o;
     int64_t steps;
-    bool paced;
+    const rs_pace *pace;
     rs_subject s;
     double *wall, *cpu; /* (steps) */
     double loss;
@@ -49,14 +48,14 @@ static rs_status step(bench *b, int64_t i)
 {
     float loss = 0;
     uint8_t hash[32];
-    if (b->paced)
-        RS_TRY(rs_paced_wait());
+    if (b->pace)
+        RS_TRY(b->pace->wait());
     double wall = rs_now(), cpu = rs_process_cpu();
     RS_TRY(b->o->training ? rs_subject_train(&b->s, &loss) : rs_subject_sample(&b->s));
     wall = rs_now() - wall;
     cpu = rs_process_cpu() - cpu;
-    if (b->paced)
-        rs_paced_tell(wall, cpu);
+    if (b->pace)
+        b->pace->tell(wall, cpu);
     if (i >= 0 || b->steps == 0) {
         b->wall[rs_max_i64(i, 0)] = wall;
         b->cpu[rs_max_i64(i, 0)] = cpu;
@@ -112,9 +111,9 @@ static rs_status measure(rs_step_rate *out, bench *b, rs_device *d)
 }
 
 rs_status rs_step_measure(rs_step_rate *out, rs_device *d, const rs_subject_opts *o, int64_t steps,
-                          bool paced)
+                          const rs_pace *pace)
 {
-    bench b = {.arena = rs_arena_create(), .o = o, .steps = steps, .paced = paced};
+    bench b = {.arena = rs_arena_create(), .o = o, .steps = steps, .pace = pace};
     b.wall = RS_NEW(b.arena, double, rs_max_i64(steps, 1));
     b.cpu = RS_NEW(b.arena, double, rs_max_i64(steps, 1));
     rs_status st = measure(out, &b, d);

@@ -2,6 +2,7 @@
 #ifndef RS_BENCH_STEP_H
 #define RS_BENCH_STEP_H
 
+#include "bench/process.h"
 #include "bench/rates.h"
 #include "bench/subject.h"
 #include "model/sizes.h"
@@ -20,9 +21,9 @@ typedef struct rs_step_rate {
 } rs_step_rate;
 
 /* Opens the model and times `steps` steps after one that is not timed; with 0 steps that one.
- * paced: as rs_paced_wait says. RS_NUMERIC: a loss is not finite, or one step's loss, gradients or
+ * pace: optional. RS_NUMERIC: a loss is not finite, or one step's loss, gradients or
  * output differ from the first one's in a bit. */
 rs_status rs_step_measure(rs_step_rate *out, rs_device *d, const rs_subject_opts *o, int64_t steps,
-                          bool paced) RS_NODISCARD;
+                          const rs_pace *pace) RS_NODISCARD;
 
 #endif

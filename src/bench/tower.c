@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 #include "base/rng.h"
-#include "bench/process.h"
 #include "model/sizes.h"
 
 typedef struct bench {
@@ -116,14 +115,14 @@ static rs_status compute(bench *b)
 /* Run i; the one before 0 is not timed. */
 static rs_status run(bench *b, int64_t i)
 {
-    if (b->o->paced)
-        RS_TRY(rs_paced_wait());
+    if (b->o->pace)
+        RS_TRY(b->o->pace->wait());
     double wall = rs_now(), cpu = rs_process_cpu();
     RS_TRY(compute(b));
     wall = rs_now() - wall;
     cpu = rs_process_cpu() - cpu;
-    if (b->o->paced)
-        rs_paced_tell(wall, cpu);
+    if (b->o->pace)
+        b->o->pace->tell(wall, cpu);
     if (i >= 0) {
         b->wall[i] = wall;
         b->cpu[i] = cpu;

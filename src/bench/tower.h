@@ -2,6 +2,7 @@
 #ifndef RS_BENCH_TOWER_H
 #define RS_BENCH_TOWER_H
 
+#include "bench/process.h"
 #include "bench/rates.h"
 #include "device/device.h"
 
@@ -18,7 +19,7 @@ typedef struct rs_tower_opts {
     int64_t frames, height, width; /* of the clip */
     int64_t rows;                  /* of the prompt */
     int64_t runs;                  /* timed, after one that is not */
-    bool paced;                    /* as rs_paced_wait says */
+    const rs_pace *pace;           /* optional */
 } rs_tower_opts;
 
 typedef struct rs_tower_rate {

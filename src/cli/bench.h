@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "bench/process.h"
 #include "cli/cli.h"
 #include "device/device.h"
 #include "job/world.h"
@@ -40,6 +41,9 @@ void rs_bench_json_head(rs_jsonw *w, rs_arena *a, const char *format, const rs_b
 rs_jsonw *rs_bench_json_results(rs_arena *a, const char *format, int threads);
 void rs_bench_json_print(rs_jsonw *w);
 
+/* `--paced`: a step begins with a line of standard input (RS_USAGE at its end) and ends with "step
+ * WALL CPU" on standard output. NULL where it is not asked for. */
+const rs_pace *rs_bench_pace(bool paced);
 /* "fp32" or "bf16". RS_USAGE. */
 rs_status rs_bench_precision(rs_precision *out, const char *text) RS_NODISCARD;
 /* RS_USAGE unless lo <= v <= hi. */

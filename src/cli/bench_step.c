@@ -190,7 +190,7 @@ static rs_status measure(const rs_call *call, rs_subject_opts *s, rs_device *d, 
         if (which != 0 && which != k)
             continue;
         s->training = k == 1;
-        RS_TRY(rs_step_measure(&r, d, s, o->steps, o->paced));
+        RS_TRY(rs_step_measure(&r, d, s, o->steps, rs_bench_pace(o->paced)));
         if (w)
             write_json(w, passes[k], &r);
         else

@@ -75,7 +75,7 @@ static rs_status measure(const rs_call *call, rs_device *d, rs_jsonw *w)
                        .width = o->width,
                        .rows = o->rows,
                        .runs = o->runs,
-                       .paced = o->paced};
+                       .pace = rs_bench_pace(o->paced)};
     char **names;
     int64_t n;
     RS_TRY(rs_bench_words(&names, &n, call->arena, "--parts", o->parts));
