@@ -100,120 +100,161 @@ void rs_pairs_block(int64_t m, int64_t n, int64_t pairs, rs_pairs_a a, const uin
 
 /* ---- packing ---- */
 
+/* The element (row, col). */
+BF16_INLINE const char *at(const rs_pairs_src *s, int64_t row, int64_t col)
+{
+    return (const char *)s->data + (row * s->ld + col) * (s->bf16 ? 2 : 4);
+}
+
 /* n values, 0 or more, at most 16 of them: as bf16. */
-BF16_INLINE __m256i load16(const float *p, int64_t n)
+BF16_INLINE __m256i load16(const char *p, const bool bf16, int64_t n)
 {
     if (n <= 0)
         return _mm256_setzero_si256();
+    if (bf16)
+        return n >= LANES ? _mm256_loadu_si256((const __m256i *)(const void *)p)
+                          : _mm256_maskz_loadu_epi16(V_MASK(n), p);
     __m512 f = n >= LANES ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(V_MASK(n), p);
     return (__m256i)_mm512_cvtneps_pbh(f);
 }
 
 /* n values of one row, at most 32 of them: up to 16 pairs. */
-BF16_INLINE __m512i load_pairs(const float *p, int64_t n)
+BF16_INLINE __m512i load_pairs(const char *p, const bool bf16, int64_t n)
 {
+    const int64_t half = LANES * (bf16 ? 2 : 4);
+    if (bf16 && n >= 2 * LANES)
+        return _mm512_loadu_si512(p);
     if (n >= 2 * LANES)
-        return (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(p + LANES), _mm512_loadu_ps(p));
-    return _mm512_inserti64x4(_mm512_castsi256_si512(load16(p, n)), load16(p + LANES, n - LANES),
-                              1);
+        return (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(p + half), _mm512_loadu_ps(p));
+    return _mm512_inserti64x4(_mm512_castsi256_si512(load16(p, bf16, n)),
+                              load16(p + half, bf16, n - LANES), 1);
 }
 
-BF16 void rs_pairs_pack_a(uint32_t *dst, const float *a, int64_t lda, int64_t m, int64_t k)
+/* Up to 16 columns of rows `row` and, if it is in front of `rows`, row + 1: pairs, the first row in
+ * their lower halves. */
+BF16_INLINE __m512i load_two(const rs_pairs_src *s, const bool bf16, int64_t row, int64_t rows,
+                             int64_t col, int64_t n)
+{
+    __m512i lo = _mm512_cvtepu16_epi32(load16(at(s, row, col), bf16, n));
+    if (row + 1 >= rows)
+        return lo;
+    __m512i hi = _mm512_cvtepu16_epi32(load16(at(s, row + 1, col), bf16, n));
+    return _mm512_or_si512(lo, _mm512_slli_epi32(hi, 16));
+}
+
+/* 16x16 words transposed into the first `rows` rows and `cols` columns of dst. */
+BF16_INLINE void put_transposed(uint32_t *dst, int64_t ld, __m512 r[LANES], int64_t rows,
+                                int64_t cols)
+{
+    if (rows >= LANES && cols >= LANES) {
+        rs_v_transpose16_of((float *)(void *)dst, ld, r);
+        return;
+    }
+    uint32_t part[LANES * LANES];
+    rs_v_transpose16_of((float *)(void *)part, LANES, r);
+    for (int64_t i = 0; i < rs_min_i64(rows, LANES); i++)
+        for (int64_t j = 0; j < rs_min_i64(cols, LANES); j++)
+            dst[i * ld + j] = part[i * LANES + j];
+}
+
+BF16_INLINE void rows_a(uint32_t *dst, const rs_pairs_src *s, const bool bf16, int64_t m, int64_t k)
+{
+    const int64_t size = bf16 ? 2 : 4, pairs = rs_pairs_of(k);
+    for (int64_t i = 0; i < m; i++, dst += pairs) {
+        const char *row = (const char *)s->data + i * s->ld * size;
+        int64_t p = 0;
+        for (; 2 * (p + LANES) <= k; p += LANES)
+            _mm512_storeu_si512(dst + p, load_pairs(row + 2 * p * size, bf16, 2 * LANES));
+        if (p < pairs)
+            _mm512_mask_storeu_epi32(dst + p, V_MASK(pairs - p),
+                                     load_pairs(row + 2 * p * size, bf16, k - 2 * p));
+    }
+}
+
+BF16 void rs_pairs_rows_of_a(uint32_t *dst, rs_pairs_src a, int64_t m, int64_t k)
+{
+    if (a.bf16)
+        rows_a(dst, &a, true, m, k);
+    else
+        rows_a(dst, &a, false, m, k);
+}
+
+/* 16 rows of A at a time: columns of what is stored. */
+BF16_INLINE void cols_a(uint32_t *dst, const rs_pairs_src *s, const bool bf16, int64_t m, int64_t k)
 {
     int64_t pairs = rs_pairs_of(k);
-    for (int64_t i = 0; i < m; i++, dst += pairs)
+    for (int64_t i = 0; i < m; i += LANES)
         for (int64_t p = 0; p < pairs; p += LANES) {
-            __m512i v = load_pairs(a + i * lda + 2 * p, k - 2 * p);
-            if (pairs - p >= LANES)
-                _mm512_storeu_si512(dst + p, v);
-            else
-                _mm512_mask_storeu_epi32(dst + p, V_MASK(pairs - p), v);
+            __m512 r[LANES];
+            for (int64_t q = 0; q < LANES; q++)
+                r[q] = (__m512)(p + q < pairs
+                                    ? load_two(s, bf16, 2 * (p + q), k, i, rs_min_i64(LANES, m - i))
+                                    : _mm512_setzero_si512());
+            put_transposed(dst + i * pairs + p, pairs, r, m - i, pairs - p);
         }
 }
 
-/* 16 rows of 16 words, transposed into rows `NR` apart: 4x4 blocks inside the 128-bit lanes first,
- * then the lanes. Only the first n rows are stored. */
-BF16_INLINE void put_transposed(uint32_t *dst, __m512i r[LANES], int64_t n)
+BF16 void rs_pairs_cols_of_a(uint32_t *dst, rs_pairs_src a, int64_t m, int64_t k)
 {
-    __m512i t[LANES];
-    RS_UNROLL
-    for (int i = 0; i < LANES; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    RS_UNROLL
-    for (int i = 0; i < LANES; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    RS_UNROLL
-    for (int i = 0; i < 4; i++) {
-        __m512i e0 = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-        __m512i o0 = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-        __m512i e1 = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-        __m512i o1 = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-        t[i] = _mm512_shuffle_i32x4(e0, e1, 0x88);
-        t[i + 4] = _mm512_shuffle_i32x4(o0, o1, 0x88);
-        t[i + 8] = _mm512_shuffle_i32x4(e0, e1, 0xdd);
-        t[i + 12] = _mm512_shuffle_i32x4(o0, o1, 0xdd);
-    }
-    RS_UNROLL
-    for (int i = 0; i < LANES; i++)
-        if (i < n)
-            _mm512_storeu_si512(dst + i * NR, t[i]);
+    if (a.bf16)
+        cols_a(dst, &a, true, m, k);
+    else
+        cols_a(dst, &a, false, m, k);
 }
 
-/* 16 columns (n of them there) over all pairs, 16 pairs at a time. */
-BF16_INLINE void pack_stripe(uint32_t *dst, const float *b, int64_t ldb, int64_t k, int64_t n)
+/* 16 columns of a panel (n of them there) over all pairs, 16 pairs at a time. */
+BF16_INLINE void stripe(uint32_t *dst, const rs_pairs_src *s, const bool bf16, int64_t j, int64_t k,
+                        int64_t n)
 {
     int64_t pairs = rs_pairs_of(k);
     for (int64_t p = 0; p < pairs; p += LANES) {
-        __m512i r[LANES];
-        RS_UNROLL
-        for (int c = 0; c < LANES; c++)
-            r[c] = c < n ? load_pairs(b + c * ldb + 2 * p, k - 2 * p) : _mm512_setzero_si512();
-        put_transposed(dst + p * NR, r, pairs - p);
+        __m512 r[LANES];
+        for (int64_t c = 0; c < LANES; c++)
+            r[c] = (__m512)(c < n ? load_pairs(at(s, j + c, 2 * p), bf16, k - 2 * p)
+                                  : _mm512_setzero_si512());
+        put_transposed(dst + p * NR, NR, r, pairs - p, LANES);
     }
 }
 
-BF16 void rs_pairs_pack_cols(uint32_t *panels, const float *b, int64_t ldb, int64_t k, int64_t n)
+BF16_INLINE void cols_b(uint32_t *panels, const rs_pairs_src *s, const bool bf16, int64_t k,
+                        int64_t n)
 {
-    int64_t pairs = rs_pairs_of(k);
-    for (int64_t j = 0; j < n; j += NR, panels += NR * pairs)
+    for (int64_t j = 0; j < n; j += NR, panels += NR * rs_pairs_of(k))
         for (int64_t v = 0; v < NR; v += LANES)
-            pack_stripe(panels + v, j + v < n ? b + (j + v) * ldb : b, ldb, k, n - j - v);
+            stripe(panels + v, s, bf16, j + v, k, n - j - v);
 }
 
-/* Up to 16 columns of two rows: lower halves of the one, upper halves of the other, which may be
- * NULL. */
-BF16_INLINE __m512i load_two(const float *x, const float *y, int64_t n)
+BF16 void rs_pairs_cols_of_b(uint32_t *panels, rs_pairs_src b, int64_t k, int64_t n)
 {
-    __m512i lo = _mm512_cvtepu16_epi32(load16(x, n));
-    if (!y)
-        return lo;
-    return _mm512_or_si512(lo, _mm512_slli_epi32(_mm512_cvtepu16_epi32(load16(y, n)), 16));
+    if (b.bf16)
+        cols_b(panels, &b, true, k, n);
+    else
+        cols_b(panels, &b, false, k, n);
 }
 
-BF16 void rs_pairs_pack_rows(uint32_t *panels, const float *b, int64_t ldb, int64_t k, int64_t n)
+BF16_INLINE void rows_b(uint32_t *panels, const rs_pairs_src *s, const bool bf16, int64_t k,
+                        int64_t n)
 {
     int64_t pairs = rs_pairs_of(k);
     for (int64_t j = 0; j < n; j += NR, panels += NR * pairs) {
         uint32_t *dst = panels;
-        const float *x = b + j;
-        int64_t cols = n - j, p = 0;
-        for (; cols >= NR && p < k / 2; p++, x += 2 * ldb, dst += NR) {
+        int64_t p = 0;
+        for (; j + NR <= n && 2 * p + 1 < k; p++, dst += NR) {
             RS_UNROLL
             for (int v = 0; v < NR; v += LANES)
-                _mm512_storeu_si512(dst + v, load_two(x + v, x + ldb + v, LANES));
+                _mm512_storeu_si512(dst + v, load_two(s, bf16, 2 * p, k, j + v, LANES));
         }
-        for (; p < pairs; p++, x += 2 * ldb, dst += NR)
+        for (; p < pairs; p++, dst += NR)
             for (int v = 0; v < NR; v += LANES)
-                _mm512_storeu_si512(
-                    dst + v, cols <= v
-                                 ? _mm512_setzero_si512()
-                                 : load_two(x + v, 2 * p + 1 < k ? x + ldb + v : NULL, cols - v));
+                _mm512_storeu_si512(dst + v, load_two(s, bf16, 2 * p, k, j + v, n - j - v));
     }
+}
+
+BF16 void rs_pairs_rows_of_b(uint32_t *panels, rs_pairs_src b, int64_t k, int64_t n)
+{
+    if (b.bf16)
+        rows_b(panels, &b, true, k, n);
+    else
+        rows_b(panels, &b, false, k, n);
 }
 #endif

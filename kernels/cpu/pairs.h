@@ -45,10 +45,37 @@ void rs_pairs_tile(int64_t m, int64_t n, int64_t pairs, rs_pairs_a a, const uint
                    float *c, int64_t ldc, bool accumulate, rs_pairs_next next);
 void rs_pairs_block(int64_t m, int64_t n, int64_t pairs, rs_pairs_a a, const uint32_t *panels,
                     float *c, int64_t ldc, bool accumulate);
-/* A (m,k), as it is stored, to [row][pair]. */
-void rs_pairs_pack_a(uint32_t *dst, const float *a, int64_t lda, int64_t m, int64_t k);
-/* Panels of B, stored (n,k) and (k,n). */
-void rs_pairs_pack_cols(uint32_t *panels, const float *b, int64_t ldb, int64_t k, int64_t n);
-void rs_pairs_pack_rows(uint32_t *panels, const float *b, int64_t ldb, int64_t k, int64_t n);
+
+/* A matrix as it is stored, rows `ld` apart: fp32, or bf16. */
+typedef struct rs_pairs_src {
+    const void *data;
+    int64_t ld;
+    bool bf16;
+} rs_pairs_src;
+
+/* A (m,k) to [row][pair], stored (m,k) and (k,m). */
+void rs_pairs_rows_of_a(uint32_t *dst, rs_pairs_src a, int64_t m, int64_t k);
+void rs_pairs_cols_of_a(uint32_t *dst, rs_pairs_src a, int64_t m, int64_t k);
+/* Panels of B (k,n), stored (n,k) and (k,n). */
+void rs_pairs_cols_of_b(uint32_t *panels, rs_pairs_src b, int64_t k, int64_t n);
+void rs_pairs_rows_of_b(uint32_t *panels, rs_pairs_src b, int64_t k, int64_t n);
+
+/* Of fp32. */
+static inline void rs_pairs_pack_a(uint32_t *dst, const float *a, int64_t lda, int64_t m, int64_t k)
+{
+    rs_pairs_rows_of_a(dst, (rs_pairs_src){a, lda, false}, m, k);
+}
+
+static inline void rs_pairs_pack_cols(uint32_t *panels, const float *b, int64_t ldb, int64_t k,
+                                      int64_t n)
+{
+    rs_pairs_cols_of_b(panels, (rs_pairs_src){b, ldb, false}, k, n);
+}
+
+static inline void rs_pairs_pack_rows(uint32_t *panels, const float *b, int64_t ldb, int64_t k,
+                                      int64_t n)
+{
+    rs_pairs_rows_of_b(panels, (rs_pairs_src){b, ldb, false}, k, n);
+}
 
 #endif
