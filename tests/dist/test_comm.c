@@ -2,6 +2,7 @@
  * fail, hang or die. */
 // ctest: TIMEOUT 600
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -129,6 +130,18 @@ static void t_watchdog_makes_no_mpi_calls(void)
     T_CHECKF(!strstr(out, "the watchdog called"), "%s", out);
 }
 
+/* The launcher is never told: who hears of the end from the watchdog leaves by itself. */
+static void t_the_end_does_not_need_mpi(void)
+{
+    char *out;
+    setenv("T_ABORT_HANGS", "1", 1);
+    int rc = steps(&out, 2, "rank=1,op=allgather,call=3,do=hang", 0, 2);
+    unsetenv("T_ABORT_HANGS");
+    T_CHECKF(rc == 7 && strstr(out, "E rank 0 of 2: waited 2.") && strstr(out, ",1]\n") &&
+                 strstr(out, "Exit code:    7"),
+             "rc %d: %s", rc, out);
+}
+
 static void t_abort_gives_the_exit_code(void)
 {
     char *out;
@@ -161,6 +174,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_killed_rank_ends_the_world),
     T_CASE(t_stopped_rank_does_not_answer),
     T_CASE(t_watchdog_makes_no_mpi_calls),
+    T_CASE(t_the_end_does_not_need_mpi),
     T_CASE(t_abort_gives_the_exit_code),
     T_CASE(t_progress_thread_moves_data),
 };
