@@ -88,11 +88,15 @@ static inline void t_dit_cond(t_dit *t)
     T_OK(rs_denoiser_cond_create(&t->cond, t->m, y, text, image));
 }
 
+static const char *t_dit_backend; /* NULL: what RS_BACKEND says */
+
 static inline t_dit t_open_dit_in(const char *dir, int threads, const rs_denoiser_opts *opts,
                                   rs_precision precision)
 {
     t_dit t = {0};
-    rs_device_opts o = {.backend = t_backend(), .threads = threads, .precision = precision};
+    rs_device_opts o = {.backend = t_dit_backend ? t_dit_backend : t_backend(),
+                        .threads = threads,
+                        .precision = precision};
     T_OK(rs_device_open(&t.d, &o));
     t.own = rs_device_bytes(t.d);
     T_OK(rs_denoiser_open(&t.m, t.d, dir, opts));
