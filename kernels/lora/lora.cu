@@ -112,11 +112,11 @@ static __device__ inline void lora_a_trans(uint32_t a[4], const rs_bf16 *s, int 
 /* Rows in steps of 64 that no segment's end is crossed by. */
 struct lora_walk {
     int segment;
-    int64_t row, end; /* end of the segment */
+    int row, end; /* end of the segment; a part has fewer rows than an int counts */
 
     __device__ inline void settle(const lora_job &j) /* past empty segments, at the end too */
     {
-        while (segment < j.segments && row >= (end = j.at[segment + 1]))
+        while (segment < j.segments && row >= (end = (int)j.at[segment + 1]))
             segment++;
     }
     __device__ inline void step(const lora_job &j)
@@ -176,29 +176,32 @@ static __global__ void __launch_bounds__(LORA_THREADS)
     constexpr int X = LORA_ROWS * rs_att_dim<LORA_K>::LD;
     constexpr int STAGE = X + LORA_ROWS * rs_att_dim<NT * 16>::LD;
     RS_DYN_SMEM(rs_bf16, s);
+    __shared__ lora_low lows[NT * 2];
     if (!j.mine[blockIdx.z])
         return;
+    lora_find<NT>(lows, j);
+    __syncthreads();
     int64_t col0 = (int64_t)blockIdx.x * LORA_K;
     int warp = (int)threadIdx.x / 32;
     float c[2 * NT][4], wait[3][2 * NT][4];
     lora_walk ahead = {0, 0, 0};
     ahead.settle(j);
-    lora_walk now = ahead;
     for (int i = 0; i < LORA_STAGES - 1; i++, ahead.step(j)) {
         lora_fetch(s + i * STAGE, j, ahead.row, ahead.end, col0);
-        lora_lows<NT>(s + i * STAGE + X, j, ahead.row, ahead.end);
+        lora_lows<NT>(s + i * STAGE + X, lows, j.x, ahead.row, ahead.end);
         rs_cp_async_commit();
     }
     int i = 0;
     for (int segment = 0; segment < j.segments; segment++) {
         rs_att_clear<2 * NT>(c);
-        for (; now.segment == segment; now.step(j), ahead.step(j), i++) {
+        int steps = (int)((j.at[segment + 1] - j.at[segment] + LORA_ROWS - 1) / LORA_ROWS);
+        for (; steps > 0; steps--, ahead.step(j), i++) {
             rs_cp_async_wait<LORA_STAGES - 2>();
             __syncthreads();
             rs_bf16 *to = s + (i + LORA_STAGES - 1) % LORA_STAGES * STAGE;
             const rs_bf16 *x = s + i % LORA_STAGES * STAGE;
             lora_fetch(to, j, ahead.row, ahead.end, col0);
-            lora_lows<NT>(to + X, j, ahead.row, ahead.end);
+            lora_lows<NT>(to + X, lows, j.x, ahead.row, ahead.end);
             rs_cp_async_commit();
 #pragma unroll
             for (int k = 0; k < LORA_ROWS; k += 16) {
@@ -229,15 +232,17 @@ static __global__ void __launch_bounds__(LORA_THREADS, 4)
     constexpr int LD = rs_att_dim<NT * 16>::LD, YLD = rs_att_dim<LORA_COLS>::LD;
     RS_DYN_SMEM(rs_bf16, s);
     __shared__ lora_factor from[NT * 16];
+    __shared__ lora_low lows[NT * 2];
     rs_bf16 *fs = s + LORA_ROWS * LD, *stage = fs + LORA_COLS * LD;
     if (!j.mine[blockIdx.z])
         return;
     lora_find<NT>(from, j);
+    lora_find<NT>(lows, j);
     __syncthreads();
     int64_t row0 = (int64_t)blockIdx.x * LORA_ROWS, col0 = (int64_t)blockIdx.y * LORA_COLS;
     int warp = (int)threadIdx.x / 32, l = (int)threadIdx.x & 31;
     float c[LORA_COLS / 8][4];
-    lora_lows<NT>(s, j, row0, j.rows);
+    lora_lows<NT>(s, lows, j.x, row0, j.rows);
     rs_cp_async_commit();
     for (int i = (int)threadIdx.x; i < NT * 16 * LORA_COLS; i += LORA_THREADS) {
         int r = j.tall ? i % (NT * 16) : i / LORA_COLS, k = j.tall ? i / (NT * 16) : i % LORA_COLS;
@@ -250,19 +255,21 @@ static __global__ void __launch_bounds__(LORA_THREADS, 4)
     rs_bf16 *y = j.x + ((int64_t)blockIdx.z * j.rows) * j.ld + col0;
     rs_bf16 *mine = stage + warp * 16 * YLD;
     int64_t row = row0 + warp * 16;
+    int left = (int)(j.cols - col0 < LORA_COLS ? j.cols - col0 : LORA_COLS);
+    for (int h = 0; h < 2; h++) { /* the fragments' rows g, then g + 8 */
+        int g = (l >> 2) + h * 8, at = (l & 3) * 2;
+        bool add = j.beta != 0 && row + g < j.rows;
+        const rs_bf16 *old = y + (row + g) * j.ld;
 #pragma unroll
-    for (int n = 0; n < LORA_COLS / 8; n++)
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-            int g = (l >> 2) + h * 8, at = n * 8 + (l & 3) * 2;
-            float v0 = c[n][2 * h], v1 = c[n][2 * h + 1];
-            if (j.beta != 0 && row + g < j.rows && col0 + at < j.cols) {
-                const rs_bf16 *old = y + (row + g) * j.ld + at;
-                v0 += j.beta * __bfloat162float(old[0]);
-                v1 += j.beta * __bfloat162float(old[1]);
+        for (int n = 0; n < LORA_COLS / 8; n++) {
+            float v0 = h ? c[n][2] : c[n][0], v1 = h ? c[n][3] : c[n][1];
+            if (add && n * 8 + at < left) {
+                v0 += j.beta * __bfloat162float(old[n * 8 + at]);
+                v1 += j.beta * __bfloat162float(old[n * 8 + at + 1]);
             }
-            *reinterpret_cast<uint32_t *>(mine + g * YLD + at) = rs_pack_bf16(v0, v1);
+            *reinterpret_cast<uint32_t *>(mine + g * YLD + n * 8 + at) = rs_pack_bf16(v0, v1);
         }
+    }
     __syncwarp();
     for (int i = l; i < 16 * LORA_COLS / 8; i += 32) {
         int r = i / (LORA_COLS / 8), at = i % (LORA_COLS / 8) * 8;
@@ -422,7 +429,7 @@ void rs_cuda_lora_grad(rs_cuctx *c, const rs_lora_grad_args *a)
     int tiles = tiles_of(&j, a->parts);
     if (tiles > 0)
         with_tiles(tiles, [&](auto n) {
-            constexpr int NT = decltype(n)::value;
+            constexpr int N = decltype(n)::value, NT = N == 3 ? 4 : N; /* 3 would spill */
             size_t stage = (size_t)LORA_ROWS * (rs_att_dim<LORA_K>::LD + rs_att_dim<NT * 16>::LD);
             rs_launch(c, "lora_grad", grad_kernel<NT>,
                       dim3(rs_blocks(j.cols, LORA_K), 1, (unsigned)a->parts), dim3(LORA_THREADS),

@@ -75,22 +75,43 @@ static __device__ inline void lora_fetch(rs_bf16 *s, const lora_job &j, int64_t 
     }
 }
 
-/* 64 rows by NT tiles of the part's lows into s, zeros outside. */
+/* Where eight columns of the lows lie, in the same way. */
+struct lora_low {
+    const rs_bf16 *at; /* NULL: zeros */
+    int64_t ld;
+    int left; /* columns of the pair from here on */
+    bool wide;
+};
+
+template <int NT> static __device__ inline void lora_find(lora_low *to, const lora_job &j)
+{
+    int r = 0, c = (int)threadIdx.x;
+    if (c >= NT * 2)
+        return;
+    const lora_pair *p = lora_column(j, c * 8, &r);
+    to[c].at = p ? p->low + r : nullptr;
+    to[c].ld = p ? p->ld_low : 0;
+    to[c].left = p ? p->rank - r : 0;
+    to[c].wide = !p || (p->rank % 8 == 0 && p->ld_low % 8 == 0 && (uintptr_t)p->low % 16 == 0);
+}
+
+/* 64 rows by NT tiles of the part's lows into s, zeros outside. `any`: some global address. */
 template <int NT>
-static __device__ inline void lora_lows(rs_bf16 *s, const lora_job &j, int64_t row0, int64_t end)
+static __device__ inline void lora_lows(rs_bf16 *s, const lora_low *from, const rs_bf16 *any,
+                                        int64_t row0, int64_t end)
 {
     for (int i = (int)threadIdx.x; i < LORA_ROWS * NT * 2; i += LORA_THREADS) {
-        int row = i / (NT * 2), c = i % (NT * 2) * 8, r = 0;
-        const lora_pair *p = lora_column(j, c, &r);
-        rs_bf16 *to = s + row * rs_att_dim<NT * 16>::LD + c;
-        bool there = p && row0 + row < end;
-        if (!p || (p->rank % 8 == 0 && p->ld_low % 8 == 0 && (uintptr_t)p->low % 16 == 0)) {
-            rs_cp_async_16(to, there ? p->low + (row0 + row) * p->ld_low + r : j.x, there);
+        int row = i / (NT * 2);
+        const lora_low *low = from + i % (NT * 2);
+        rs_bf16 *to = s + row * rs_att_dim<NT * 16>::LD + i % (NT * 2) * 8;
+        bool there = low->at && row0 + row < end;
+        const rs_bf16 *at = there ? low->at + (row0 + row) * low->ld : any;
+        if (low->wide) {
+            rs_cp_async_16(to, at, there);
             continue;
         }
         for (int e = 0; e < 8; e++)
-            to[e] = there && r + e < p->rank ? p->low[(row0 + row) * p->ld_low + r + e]
-                                             : __float2bfloat16_rn(0.0f);
+            to[e] = there && e < low->left ? at[e] : __float2bfloat16_rn(0.0f);
     }
 }
 

@@ -113,6 +113,24 @@ static void t_a_resident_model_too(void)
     rs_json_destroy(&p);
 }
 
+/* Of a GPU: 16 bits, or 8 in the blocks. */
+static void t_8_bit_weights_are_counted(void)
+{
+    const char *dir = world();
+    const char *gpu = "--device h100 --set model.precision=bf16 --set model.path=" RS_SOURCE_DIR
+                      "/datasets/smallworld/model";
+    rs_json *half = plan(dir, gpu);
+    rs_json *less = plan(dir, rs_arena_printf(t_arena(), "%s --set model.fp8=true", gpu));
+    static const char *const k_homes[] = {"transformer_resident", "transformer_host",
+                                          "transformer_sharded"};
+    for (int i = 0; i < 3; i++)
+        T_CHECKF(bytes(less, k_homes[i]) < bytes(half, k_homes[i]) * 7 / 10, "%s: %lld of %lld",
+                 k_homes[i], (long long)bytes(less, k_homes[i]),
+                 (long long)bytes(half, k_homes[i]));
+    rs_json_destroy(&half);
+    rs_json_destroy(&less);
+}
+
 static rs_json *limited(const char *dir, int64_t limit)
 {
     return plan(
@@ -371,6 +389,6 @@ static const rs_test_case k_cases[] = {
     T_CASE(t_the_limit_decides),           T_CASE(t_too_little_memory_is_said),
     T_CASE(t_a_model_without_weights),     T_CASE(t_a_named_device),
     T_CASE(t_the_14b_model_on_24_gb),      T_CASE(t_offload_on_24_gb),
-    T_CASE(t_offload_where_it_is_needed),
+    T_CASE(t_offload_where_it_is_needed),  T_CASE(t_8_bit_weights_are_counted),
 };
 RS_TEST_MAIN(k_cases)
