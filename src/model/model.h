@@ -180,6 +180,15 @@ const rs_vae_info *rs_vae_get_info(const rs_vae *v);
 rs_status rs_vae_encode(rs_vae *v, rs_tensor latent, rs_tensor video) RS_NODISCARD;
 /* video (3,T,H,W) <- normalised latent; clamped to [-1,1] unless raw. */
 rs_status rs_vae_decode(rs_vae *v, rs_tensor video, rs_tensor latent, bool raw) RS_NODISCARD;
+/* Frames first.. of a clip as (3,n,H,W) in [-1,1]: filled by the caller, or handed to it. In order,
+ * each once; the tensor is valid during the call. */
+typedef void rs_vae_frames_fn(void *user, rs_tensor frames, int64_t first);
+/* The same, to the bit, without the clip in floats: a chunk at a time. The latent's shape says how
+ * many frames there are, and their size. */
+rs_status rs_vae_encode_from(rs_vae *v, rs_tensor latent, rs_vae_frames_fn *read,
+                             void *user) RS_NODISCARD;
+rs_status rs_vae_decode_to(rs_vae *v, rs_tensor latent, rs_vae_frames_fn *write,
+                           void *user) RS_NODISCARD;
 
 /* ---- text encoder (umT5) ---- */
 

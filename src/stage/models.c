@@ -146,6 +146,12 @@ rs_status rs_models_embed_image(rs_models *m, rs_arena *a, rs_tensor *embedding,
     return st;
 }
 
+static void read_frames(void *user, rs_tensor chunk, int64_t first)
+{
+    const rs_tensor *frames = user;
+    rs_video_from_frames(chunk, rs_tensor_slice(*frames, first, first + chunk.shape[1]));
+}
+
 rs_status rs_models_encode_frames(rs_models *m, rs_arena *a, rs_tensor *latent, rs_tensor frames)
 {
     rs_vae *vae = NULL;
@@ -154,12 +160,16 @@ rs_status rs_models_encode_frames(rs_models *m, rs_arena *a, rs_tensor *latent, 
     int64_t T = frames.shape[0], H = frames.shape[1], W = frames.shape[2];
     *latent = rs_tensor_new(
         a, RS_SHAPE(v->z_dim, (T - 1) / v->scale_t + 1, H / v->scale_s, W / v->scale_s));
-    rs_arena *scratch = rs_arena_create();
-    rs_tensor video = rs_tensor_new(scratch, RS_SHAPE(3, T, H, W));
-    rs_video_from_frames(video, frames);
-    rs_status st = rs_vae_encode(vae, *latent, video);
-    rs_arena_destroy(&scratch);
-    return st;
+    if ((T - 1) % v->scale_t != 0 || H % v->scale_s != 0 || W % v->scale_s != 0)
+        return RS_FAIL(INPUT, "%lld frames of %lldx%lld are none that the VAE takes", (long long)T,
+                       (long long)W, (long long)H);
+    return rs_vae_encode_from(vae, *latent, read_frames, &frames);
+}
+
+static void write_frames(void *user, rs_tensor chunk, int64_t first)
+{
+    const rs_tensor *frames = user;
+    rs_frames_from_video(rs_tensor_slice(*frames, first, first + chunk.shape[1]), chunk);
 }
 
 rs_status rs_models_decode_frames(rs_models *m, rs_arena *a, rs_tensor *frames, rs_tensor latent)
@@ -171,13 +181,7 @@ rs_status rs_models_decode_frames(rs_models *m, rs_arena *a, rs_tensor *frames, 
     int64_t H = latent.shape[2] * v->scale_s, W = latent.shape[3] * v->scale_s;
     *frames =
         rs_tensor_of(rs_arena_alloc(a, (size_t)(T * H * W), 3), RS_DTYPE_U8, RS_SHAPE(T, H, W, 3));
-    rs_arena *scratch = rs_arena_create();
-    rs_tensor video = rs_tensor_new(scratch, RS_SHAPE(3, T, H, W));
-    rs_status st = rs_vae_decode(vae, video, latent, false);
-    if (st == RS_OK)
-        rs_frames_from_video(*frames, video);
-    rs_arena_destroy(&scratch);
-    return st;
+    return rs_vae_decode_to(vae, latent, write_frames, frames);
 }
 
 rs_status rs_model_component_id(char out[RS_HASH_HEX], const char *dir, const char *component)

@@ -191,6 +191,54 @@ static void t_chunks_of_any_length_equal_the_whole_clip(void)
     close_vae(&f);
 }
 
+/* The clip on the other side of a pass that goes chunk by chunk. */
+typedef struct stream {
+    rs_tensor clip;
+    int64_t seen;
+} stream;
+
+/* Copies between the chunk and its frames of the clip. */
+static void exchange(stream *s, rs_tensor chunk, int64_t first, bool in)
+{
+    T_EQ_I(first, s->seen);
+    s->seen += chunk.shape[1];
+    int64_t plane = chunk.shape[2] * chunk.shape[3], n = chunk.shape[1];
+    for (int64_t c = 0; c < 3; c++) {
+        float *part = rs_f32(chunk) + c * n * plane;
+        float *clip = rs_f32(s->clip) + (c * s->clip.shape[1] + first) * plane;
+        memcpy(in ? part : clip, in ? clip : part, (size_t)(n * plane) * sizeof(float));
+    }
+}
+
+static void read_chunk(void *user, rs_tensor chunk, int64_t first)
+{
+    exchange(user, chunk, first, true);
+}
+
+static void write_chunk(void *user, rs_tensor chunk, int64_t first)
+{
+    exchange(user, chunk, first, false);
+}
+
+static void t_a_clip_in_chunks_is_the_clip(void)
+{
+    fixture f = open_vae(t_write_model(&k_tiny, "m", false), 2);
+    for (int64_t chunk = 1; chunk <= 3; chunk++) {
+        rs_vae_set_chunk(f.vae, chunk);
+        stream in = {.clip = t_input("input.video", 1.0, RS_SHAPE(3, 17, 16, 8))};
+        rs_tensor z = encode(f.vae, in.clip);
+        rs_tensor got = rs_tensor_new(t_arena(), RS_SHAPE(16, 5, 2, 1));
+        T_OK(rs_vae_encode_from(f.vae, got, read_chunk, &in));
+        T_EQ_I(in.seen, 17);
+        t_same_bits(got, z);
+        stream out = {.clip = rs_tensor_new(t_arena(), RS_SHAPE(3, 17, 16, 8))};
+        T_OK(rs_vae_decode_to(f.vae, z, write_chunk, &out));
+        T_EQ_I(out.seen, 17);
+        t_same_bits(out.clip, decode(f.vae, z, false));
+    }
+    close_vae(&f);
+}
+
 static void t_latent_frame_0_is_the_single_image(void)
 {
     fixture f = open_vae(t_write_model(&k_tiny, "m", false), 2);
@@ -336,6 +384,7 @@ static const rs_test_case k_cases[] = {
     T_CASE(t_decode_clamps_unless_raw),
     T_CASE(t_names_of_both_layouts_load_alike),
     T_CASE(t_chunks_of_any_length_equal_the_whole_clip),
+    T_CASE(t_a_clip_in_chunks_is_the_clip),
     T_CASE(t_latent_frame_0_is_the_single_image),
     T_CASE(t_no_frame_depends_on_later_ones),
     T_CASE(t_bits_do_not_depend_on_threads),

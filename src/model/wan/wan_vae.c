@@ -1,6 +1,4 @@
-/* Wan VAE: opening, and streaming a clip through encoder or decoder chunk by chunk. A chunk is one
- * latent frame (the first pixel frame, then scale_t of them), so memory does not grow with the
- * clip; the caches of the causal convolutions make the result that of the whole clip at once. */
+/* Wan VAE: opening, and the memory that a clip wants. */
 #include "base/log.h"
 #include "base/num.h"
 #include "model/component.h"
@@ -75,8 +73,7 @@ void rs_vae_set_chunk(rs_vae *v, int64_t latent_frames)
 
 /* ---- sizes ---- */
 
-/* Pixel frames before latent frame f. */
-static int64_t pixel_frame(const rs_vae *v, int64_t f)
+int64_t rs_vae_pixel_frame(const rs_vae *v, int64_t f)
 {
     return f == 0 ? 0 : 1 + v->info.scale_t * (f - 1);
 }
@@ -93,7 +90,7 @@ static void input_shape(const rs_vae *v, const rs_vae_binding *b, int64_t lo, in
                         int64_t shape[3])
 {
     int64_t s = b->decode ? 1 : v->info.scale_s;
-    shape[0] = b->decode ? hi - lo : pixel_frame(v, hi) - pixel_frame(v, lo);
+    shape[0] = b->decode ? hi - lo : rs_vae_pixel_frame(v, hi) - rs_vae_pixel_frame(v, lo);
     shape[1] = b->h * s;
     shape[2] = b->w * s;
 }
@@ -170,7 +167,7 @@ static bool same_work(const rs_vae_binding *a, const rs_vae_binding *b)
            a->frames == b->frames;
 }
 
-static rs_status bind(rs_vae *v, bool decode, int64_t F, int64_t h, int64_t w)
+rs_status rs_vae_bind(rs_vae *v, bool decode, int64_t F, int64_t h, int64_t w)
 {
     binder k = {v, binding_of(v, decode, F, h, w)};
     if (same_work(&k.b, &v->binding))
@@ -183,118 +180,5 @@ static rs_status bind(rs_vae *v, bool decode, int64_t F, int64_t h, int64_t w)
     RS_LOG(DETAIL, "vae %s: %lld latent frames of %lldx%lld, %.1f MiB of buffers and caches",
            decode ? "decode" : "encode", (long long)F, (long long)w, (long long)h,
            (double)v->work.bytes / 0x1p20);
-    return RS_OK;
-}
-
-/* ---- one chunk ---- */
-
-/* Frames [lo,hi) of a host tensor (C,T,H,W) into (hi-lo,H,W,C), channels last, in buffer 0. */
-static void put_frames(rs_vae *v, rs_tensor src, int64_t lo, int64_t hi)
-{
-    rs_vae_run *r = &v->run;
-    int64_t c = src.shape[0], plane = src.shape[2] * src.shape[3], n = (hi - lo) * plane;
-    float *first = rs_f32(r->buffer[1]);
-    for (int64_t i = 0; i < c; i++)
-        rs_device_put(r->dev, first + i * n, rs_f32(src) + (i * src.shape[1] + lo) * plane,
-                      (size_t)n * sizeof(float));
-    r->at = 0;
-    r->x = rs_tensor_of(r->buffer[0].data, RS_DTYPE_F32,
-                        RS_SHAPE(hi - lo, src.shape[2], src.shape[3], c));
-    RS_OP(r->dev, transpose, .y = r->x, .x = rs_tensor_of(first, RS_DTYPE_F32, RS_SHAPE(c, n)),
-          .rows = c, .cols = n);
-}
-
-/* The first C channels of x into frames [lo,..) of a host tensor (C,T,H,W); mul and add optional.
- */
-static void get_frames(rs_vae *v, rs_tensor dst, int64_t lo, rs_tensor mul, rs_tensor add)
-{
-    rs_vae_run *r = &v->run;
-    int64_t c = dst.shape[0], plane = dst.shape[2] * dst.shape[3];
-    int64_t n = rs_tensor_rows(r->x), have = rs_tensor_cols(r->x);
-    RS_ASSERT(n % plane == 0 && have >= c && lo + n / plane <= dst.shape[1]);
-    rs_tensor flat = r->buffer[(r->at + 1) % RS_VAE_BUFFERS];
-    rs_tensor all = rs_tensor_of(flat.data, RS_DTYPE_F32, RS_SHAPE(have, n));
-    RS_OP(r->dev, transpose, .y = all, .x = r->x, .rows = n, .cols = have);
-    rs_tensor out = rs_tensor_slice(all, 0, c);
-    if (rs_has(mul))
-        RS_OP(r->dev, affine, .y = out, .x = out, .mul = mul, .add = add, .channel_first = true);
-    for (int64_t i = 0; i < c; i++)
-        rs_device_get(r->dev, rs_f32(dst) + (i * dst.shape[1] + lo) * plane, rs_f32(out) + i * n,
-                      (size_t)n * sizeof(float));
-}
-
-static void run_net(rs_vae_run *r, const rs_vae_net *net)
-{
-    for (int64_t i = 0; i < net->n; i++)
-        rs_vae_layer_run(r, &net->layers[i]);
-}
-
-/* ---- encode and decode ---- */
-
-static bool is_clip(rs_tensor t, int64_t channels)
-{
-    return t.ndim == 4 && t.dtype == RS_DTYPE_F32 && rs_tensor_contiguous(t) &&
-           t.shape[0] == channels;
-}
-
-static rs_status check_video(const rs_vae *v, int64_t frames, int64_t h, int64_t w)
-{
-    int64_t st = v->info.scale_t, ss = v->info.scale_s;
-    if (frames < 1 || (frames - 1) % st != 0)
-        return RS_FAIL(INPUT, "video of %lld frames: the VAE takes %lldk+1 frames",
-                       (long long)frames, (long long)st);
-    if (h < ss || w < ss || h % ss != 0 || w % ss != 0)
-        return RS_FAIL(INPUT, "video of %lldx%lld: the VAE takes sizes that divide by %lld",
-                       (long long)w, (long long)h, (long long)ss);
-    return RS_OK;
-}
-
-rs_status rs_vae_encode(rs_vae *v, rs_tensor latent, rs_tensor video)
-{
-    RS_ASSERT(is_clip(video, RS_VAE_RGB) && is_clip(latent, v->info.z_dim));
-    RS_TRY(check_video(v, video.shape[1], video.shape[2], video.shape[3]));
-    const int64_t *s = latent.shape;
-    RS_ASSERT(pixel_frame(v, s[1]) == video.shape[1] && s[2] * v->info.scale_s == video.shape[2] &&
-              s[3] * v->info.scale_s == video.shape[3]);
-    RS_TRY(bind(v, false, s[1], s[2], s[3]));
-    for (int64_t f = 0; f < s[1]; f += v->chunk) {
-        int64_t end = rs_min_i64(f + v->chunk, s[1]);
-        v->run.first = f == 0;
-        v->run.last = end == s[1];
-        put_frames(v, video, pixel_frame(v, f), pixel_frame(v, end));
-        run_net(&v->run, &v->encoder);
-        get_frames(v, latent, f, v->encode_mul, v->encode_add);
-        RS_TRY(rs_device_check(v->dev));
-    }
-    return RS_OK;
-}
-
-static void clamp(rs_tensor video)
-{
-    float *p = rs_f32(video);
-    for (int64_t i = 0, n = rs_tensor_count(video); i < n; i++)
-        p[i] = p[i] < -1.0f ? -1.0f : p[i] > 1.0f ? 1.0f : p[i];
-}
-
-rs_status rs_vae_decode(rs_vae *v, rs_tensor video, rs_tensor latent, bool raw)
-{
-    RS_ASSERT(is_clip(video, RS_VAE_RGB) && is_clip(latent, v->info.z_dim));
-    const int64_t *s = latent.shape;
-    RS_ASSERT(s[1] >= 1 && pixel_frame(v, s[1]) == video.shape[1] &&
-              s[2] * v->info.scale_s == video.shape[2] && s[3] * v->info.scale_s == video.shape[3]);
-    RS_TRY(bind(v, true, s[1], s[2], s[3]));
-    for (int64_t f = 0; f < s[1]; f += v->chunk) {
-        int64_t end = rs_min_i64(f + v->chunk, s[1]);
-        v->run.first = f == 0;
-        v->run.last = end == s[1];
-        put_frames(v, latent, f, end);
-        RS_OP(v->dev, affine, .y = v->run.x, .x = v->run.x, .mul = v->decode_mul,
-              .add = v->decode_add);
-        run_net(&v->run, &v->decoder);
-        get_frames(v, video, pixel_frame(v, f), (rs_tensor){0}, (rs_tensor){0});
-        RS_TRY(rs_device_check(v->dev));
-    }
-    if (!raw)
-        clamp(video);
     return RS_OK;
 }

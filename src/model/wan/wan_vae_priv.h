@@ -121,6 +121,10 @@ struct rs_vae {
     rs_vae_run run;
 };
 
+/* Pixel frames before latent frame f. */
+int64_t rs_vae_pixel_frame(const rs_vae *v, int64_t f);
+/* Work memory for F latent frames of h x w; what fits already stays. */
+rs_status rs_vae_bind(rs_vae *v, bool decode, int64_t F, int64_t h, int64_t w) RS_NODISCARD;
 /* Read, pack and bind all weights (wan_vae_weights.c). */
 rs_status rs_vae_weights_load(rs_vae *v, const char *path, const rs_layout *layout) RS_NODISCARD;
 /* Latent frames per chunk, 1 by default: more memory for longer convolutions, the same values. */

@@ -58,8 +58,9 @@ class Race:
         """All processes at once: the interpreters load while others read their models."""
         case, args = self.case, self.args
         own = args.precisions
-        if case.heavy and not self.first:
+        if case.heavy and not args.heavy_fp32:
             own = [p for p in own if p != "fp32"] or own
+        self.precisions = own
         modes = [m for m in args.modes if ("fp32" if m.endswith("fp32") else "bf16") in own]
         if self.first and "fp32" not in modes:
             modes = ["fp32", *modes]  # what the others are held against
@@ -86,14 +87,11 @@ class Race:
                 self.errors[s.name] = error(result, reference)
             if s.label == "reshoot" and not self.errors[s.name] < LIMIT[s.precision]:
                 raise RuntimeError(f"{s.name} differs from PyTorch by {self.errors[s.name]:.2e}")
-        if self.case.heavy:
-            self.leave_out(took)
-
-    def leave_out(self, took):
         half = [s for s in self.sides if s.label == "torch" and s.precision == "bf16"]
         fastest = min((took[s.name] for s in half), default=0)
-        for s in half:
-            if took[s.name] > BEHIND * fastest:
+        for s in list(self.sides):
+            behind = s in half and self.case.heavy and took[s.name] > BEHIND * fastest
+            if behind or s.precision not in self.precisions:
                 self.sides.remove(s)
                 s.close()
                 s.kill()
@@ -184,6 +182,8 @@ def options():
     p.add_argument("--threads", type=lambda t: [int(x) for x in t.split(",")], default=[1, 2])
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--precisions", type=words, default=["bf16", "fp32"])
+    p.add_argument("--heavy-fp32", action="store_true",
+                   help="also in heavy cases, which race bf16 only: half as long again")
     p.add_argument("--modes", type=words, default=["fp32", "autocast", "bf16"],
                    help="of torch; also compile-fp32, compile-bf16")
     p.add_argument("--limit", type=int, default=1500, help="seconds of a race before it is ended")
