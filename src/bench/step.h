@@ -9,6 +9,7 @@
 typedef struct rs_step_rate {
     int64_t tokens, blocks, params;
     int64_t steps;
+    rs_kept kept;             /* of training */
     rs_spread wall, cpu;      /* seconds; cpu: of all threads of this process */
     rs_flops flops;           /* of a step */
     double loss;              /* training; of a sampling step the mean square of v */
@@ -16,6 +17,7 @@ typedef struct rs_step_rate {
     int64_t activation_bytes; /* of the binding */
     int64_t opened_bytes;     /* resident in memory when everything was bound, 0: unknown */
     int64_t peak_bytes;       /* most of it during the steps */
+    int64_t device_bytes;     /* most that was held of the device's memory */
 } rs_step_rate;
 
 /* Opens the model and times `steps` steps after one that is not timed; with 0 steps that one.
