@@ -1,23 +1,26 @@
 #!/usr/bin/env bash
 # Everything that only a machine with an NVIDIA GPU can show, in one go:
-#   launch/gpu-check.sh [--bundle FILE.tar.xz] [--out DIR] [--model DIR] [--quick]
+#   launch/gpu-check.sh [--bundle FILE.tar.xz] [--bin DIR] [--out DIR] [--model DIR] [--small] [--quick]
 # Builds the program with nvcc (preset cuda), or unpacks a bundle that was built elsewhere (launch/gpu-check.sh --pack FILE.tar.xz makes
-# one; it needs nothing here beyond the driver, cuBLASLt and NCCL, and a C library that is not older). Then, in this order: what there is, all op cases
+# one; with this repository beside it, it needs nothing beyond the driver, cuBLASLt and NCCL, and a C library that is not older). Then, in this order: what there is, all op cases
 # on the GPU against their double references, model parity with the CPU, compute-sanitizer on small cases where it is installed, gemm
 # algorithms recorded, bench op, and bench step of the 14B model with random weights. DIR/report.md is a table for docs/benchmarks.md.
-#   --model DIR   a model for the parity run (default: the bundled small one)
+#   --bin DIR     programs that are built already, with --pack those to pack
+#   --model DIR   a model for the parity run (default: datasets/smallworld/model)
+#   --small       few ops and steps, and small models: to try this script where nothing is fast (preset emu)
 #   --quick       no timings
 # Exit: 0 all checks passed, 1 one failed, 2 usage, 69 no driver or no GPU here.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
-bundle='' out=gpu-check pack='' model=datasets/smallworld/model quick=0
+bundle='' out=gpu-check pack='' bin='' model=datasets/smallworld/model quick=0 small=0
 while [ $# -gt 0 ]; do
     case "$1" in
-    --bundle | --out | --model | --pack)
+    --bundle | --bin | --out | --model | --pack)
         [ $# -ge 2 ] || { echo "gpu-check: $1 needs a value" >&2; exit 2; }
         case "$1" in
         --bundle) bundle=$2 ;;
+        --bin) bin=$2 ;;
         --out) out=$2 ;;
         --model) model=$2 ;;
         --pack) pack=$2 ;;
@@ -25,8 +28,9 @@ while [ $# -gt 0 ]; do
         shift 2
         ;;
     --quick) quick=1; shift ;;
-    -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "usage: launch/gpu-check.sh [--bundle FILE] [--pack FILE] [--out DIR] [--model DIR] [--quick]" >&2; exit 2 ;;
+    --small) small=1; shift ;;
+    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "usage: launch/gpu-check.sh [--bundle FILE] [--bin DIR] [--pack FILE] [--out DIR] [--model DIR] [--small] [--quick]" >&2; exit 2 ;;
     esac
 done
 
@@ -38,19 +42,27 @@ build() {
     fi
 }
 
-# Program, generators, small model, and every library but the C library's and NVIDIA's (which are half a gigabyte, and there).
+# Program, generators, and every library but the C library's and NVIDIA's (which are half a gigabyte, and there); of Open MPI also
+# the components that it opens by name. The model of the parity run is not in it: it is a file of the repository.
 if [ -n "$pack" ]; then
-    build
+    [ -n "$bin" ] || { build; bin=build-cuda; }
     stage=$(mktemp -d)
     trap 'rm -rf "$stage"' EXIT
-    mkdir -p "$stage/reshoot/lib" "$stage/reshoot/datasets/smallworld" "$stage/reshoot/launch"
-    cp build-cuda/reshoot build-cuda/reshoot-world "$stage/reshoot/"
+    mkdir -p "$stage/reshoot/lib/openmpi" "$stage/reshoot/launch"
+    cp "$bin/reshoot" "$bin/reshoot-world" "$stage/reshoot/" || exit 1
     strip "$stage/reshoot/reshoot" "$stage/reshoot/reshoot-world"
     cp launch/gpu-check.sh "$stage/reshoot/launch/"
-    cp -r datasets/smallworld/model "$stage/reshoot/datasets/smallworld/"
-    ldd build-cuda/reshoot | awk '$3 ~ /^\// && $1 !~ /^(libc|libm|libdl|librt|libpthread|ld-linux.*)\.so|^lib(cublas|nccl|cudnn|cuda)/ { print $3 }' |
+    ldd "$bin/reshoot" | awk '$3 ~ /^\// && $1 !~ /^(libc|libm|libdl|librt|libpthread|ld-linux.*)\.so|^lib(cublas|nccl|cudnn|cuda)/ { print $3 }' |
         xargs -r -I{} cp -L {} "$stage/reshoot/lib/"
-    tar -C "$stage" -cJf "$pack" reshoot || exit 1
+    components=$(find -L /usr/lib /usr/local/lib /opt -name mca_ess_singleton.so -printf '%h\n' 2>/dev/null | head -1)
+    [ -n "$components" ] || { echo "gpu-check: Open MPI's components are not found" >&2; exit 1; }
+    for file in "$components"/mca_*.so; do
+        case "$file" in # other networks and resource managers: libraries that are not there
+        *_ucx.so | *_ofi.so | *_psm*.so | *_openib.so | *_slurm.so | *_flux.so | *_jsm.so | *_ext3x.so | *_romio*.so) ;;
+        *) cp "$file" "$stage/reshoot/lib/openmpi/" ;;
+        esac
+    done
+    XZ_OPT=-T0 tar -C "$stage" -cJf "$pack" reshoot || exit 1
     echo "gpu-check: $pack: $(du -h "$pack" | cut -f1)"
     exit 0
 fi
@@ -67,10 +79,12 @@ bundled() { # FOLDER: run what was unpacked there
     theirs=$(nvidia_folders)
     bin=$1
     export LD_LIBRARY_PATH=$bin/lib:$theirs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    # One process, no daemon beside it, and components from here.
+    export OMPI_MCA_mca_base_component_path=$bin/lib/openmpi OMPI_MCA_mca_base_component_show_load_errors=0 OMPI_MCA_ess_singleton_isolated=1
 }
 
 # Asked of the kernel module first: without it nothing below can work, and building takes minutes.
-if ! [ -e /proc/driver/nvidia/version ] && ! { command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; }; then
+if [ -z "$bin" ] && ! [ -e /proc/driver/nvidia/version ] && ! { command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; }; then
     echo "gpu-check: no NVIDIA driver on this machine: nothing was checked" >&2
     exit 69
 fi
@@ -79,14 +93,15 @@ out=$(cd "$out" && pwd)
 if [ -n "$bundle" ]; then
     tar -C "$out" -xf "$bundle" || { echo "gpu-check: $bundle cannot be unpacked" >&2; exit 1; }
     bundled "$out/reshoot"
-    [ -d "$model" ] || model=$bin/datasets/smallworld/model
+elif [ -n "$bin" ]; then
+    bin=$(cd "$bin" && pwd) || exit 2
 elif [ -x ./reshoot ]; then # unpacked already
     bundled "$PWD"
 else
     build
     bin=$PWD/build-cuda
 fi
-model=$(cd "$model" && pwd) || exit 2
+[ $small -eq 1 ] || model=$(cd "$model" && pwd) || exit 2
 if ! "$bin/reshoot" bench info >"$out/info.txt" 2>&1 || ! grep -q '^cuda device 0: ' "$out/info.txt"; then
     cat "$out/info.txt" >&2
     echo "gpu-check: the program finds no GPU here: nothing was checked" >&2
@@ -116,7 +131,16 @@ check() {
     echo "| $name | $result | $((SECONDS - begin)) |" >>"$report"
 }
 
-check op-cases "$bin/reshoot" bench op --backend cuda --verify
+cases=() op=(--seconds 0.3) record=(gemm --seconds 0.1) lengths=(10 4 4)
+step=(--model wan21-14b --random-weights --grid "13,30,52" --text 64 --steps 3) # 49 frames of 832x480
+if [ $small -eq 1 ]; then
+    cases=(gate_add) op=(gate_add --all --seconds 0.01) record=(adamw --all --seconds 0.01) lengths=(2 2 1)
+    step=(--dim 96 --heads 2 --blocks 3 --tokens 32 --text 16 --steps 2)
+    model=$out/model
+    "$bin/reshoot-world" model --preset tiny "$model" datasets/smallmodel/tokenizer >"$out/model.txt" 2>&1 || { cat "$out/model.txt" >&2; exit 1; }
+fi
+
+check op-cases "$bin/reshoot" bench op "${cases[@]}" --backend cuda --verify
 
 # A whole run, once on the CPU and once on the GPU: losses must agree. fp32 to what a sum in another order changes, bf16 to its format.
 # shellcheck disable=SC2317 # called through check
@@ -131,9 +155,9 @@ catalog: world/catalog.yaml
 model: {path: $model, precision: $precision}
 clip: {frames: 9, width: 96, height: 96}
 lora: {rank: 8}
-motion: {steps: 10}
-appearance: {steps: 4}
-edit: {steps: 4}
+motion: {steps: ${lengths[0]}}
+appearance: {steps: ${lengths[1]}}
+edit: {steps: ${lengths[2]}}
 log: {level: detail}
 YAML
     for backend in cpu cuda; do
@@ -162,13 +186,9 @@ else
 fi
 
 if [ $quick -eq 0 ]; then
-    check record-gemm "$bin/reshoot" bench op gemm --backend cuda --record "$out/gemm.table"
-    check bench-op "$bin/reshoot" bench op --backend cuda --seconds 0.3
-    if "$bin/reshoot" bench help 2>&1 | grep -q '^  step '; then
-        check bench-step "$bin/reshoot" bench step --model wan21-14b --random-weights
-    else
-        echo "| bench-step | not in this version | |" >>"$report"
-    fi
+    check record-gemm "$bin/reshoot" bench op "${record[@]}" --backend cuda --record "$out/gemm.table"
+    check bench-op "$bin/reshoot" bench op "${op[@]}" --backend cuda
+    check bench-step "$bin/reshoot" bench step "${step[@]}" --precision bf16 --backend cuda --keep recompute,attention,fit
     for part in bench-op bench-step; do
         [ -s "$out/$part.txt" ] && { echo; echo '```'; cat "$out/$part.txt"; echo '```'; } >>"$report"
     done

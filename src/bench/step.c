@@ -73,7 +73,7 @@ static rs_status step(bench *b, int64_t i)
     return RS_OK;
 }
 
-static void fill(rs_step_rate *out, bench *b, int64_t start, int64_t opened)
+static void fill(rs_step_rate *out, bench *b, const rs_device *d, int64_t start, int64_t opened)
 {
     const int64_t steps = rs_max_i64(b->steps, 1);
     const rs_denoiser_info *i = rs_denoiser_get_info(b->s.m);
@@ -84,6 +84,7 @@ static void fill(rs_step_rate *out, bench *b, int64_t start, int64_t opened)
         .blocks = i->blocks,
         .params = i->params,
         .steps = steps,
+        .kept = rs_denoiser_kept(b->s.m),
         .wall = rs_spread_of(b->wall, steps, b->arena),
         .cpu = rs_spread_of(b->cpu, steps, b->arena),
         .flops =
@@ -95,6 +96,7 @@ static void fill(rs_step_rate *out, bench *b, int64_t start, int64_t opened)
         .start_bytes = start,
         .opened_bytes = opened,
         .peak_bytes = rs_process_memory("VmHWM"),
+        .device_bytes = (int64_t)rs_device_peak_bytes(d),
     };
 }
 
@@ -106,7 +108,7 @@ static rs_status measure(rs_step_rate *out, bench *b, rs_device *d)
     rs_process_forget_peak();
     for (int64_t i = -1; i < b->steps; i++)
         RS_TRY(step(b, i));
-    fill(out, b, start, opened);
+    fill(out, b, d, start, opened);
     return RS_OK;
 }
 

@@ -10,6 +10,7 @@
 typedef struct rs_step_rate {
     int64_t tokens, blocks, params;
     int64_t steps;
+    rs_kept kept;             /* of training */
     rs_spread wall, cpu;      /* seconds; cpu: of all threads of this process */
     rs_flops flops;           /* of a step */
     double loss;              /* training; of a sampling step the mean square of v */
@@ -18,6 +19,7 @@ typedef struct rs_step_rate {
     int64_t start_bytes;      /* resident in memory before the model was opened, 0: unknown */
     int64_t opened_bytes;     /* when everything was bound */
     int64_t peak_bytes;       /* most of it during the steps */
+    int64_t device_bytes;     /* most that was held of the device's memory */
 } rs_step_rate;
 
 /* Opens the model and times `steps` steps after one that is not timed; with 0 steps that one.

@@ -5,6 +5,7 @@
 
 #include "base/num.h"
 #include "base/rng.h"
+#include "device/queue.h"
 
 enum { FRAMES = 4, IMAGE_ROWS = 1 };
 static const float k_time = 500.0f;
@@ -35,6 +36,19 @@ static rs_status set_adapter(rs_subject *s, const rs_subject_opts *o)
     return rs_denoiser_set_adapters(s->m, &s->a, &one, 1);
 }
 
+/* A twentieth of the device stays free: conditions, and what its libraries take when they run. */
+static void keep_what_fits(rs_denoiser *m, rs_device *d, int64_t F, int64_t H, int64_t W)
+{
+    size_t room, all;
+    rs_device_room(d, &room, &all);
+    room -= room < all / 20 ? room : all / 20;
+    for (int64_t n = rs_denoiser_get_info(m)->blocks; n >= 1; n--) {
+        rs_denoiser_set_kept(m, (rs_kept){.store = n});
+        if (rs_denoiser_plan(m, F, H, W, true) <= room)
+            return;
+    }
+}
+
 rs_status rs_subject_open(rs_subject *s, rs_arena *a, rs_device *d, const rs_subject_opts *o)
 {
     RS_TRY(rs_denoiser_open(&s->m, d, o->model, &o->denoiser));
@@ -51,6 +65,8 @@ rs_status rs_subject_open(rs_subject *s, rs_arena *a, rs_device *d, const rs_sub
     s->target = values(a, "target", RS_SHAPE(i->out_channels, F, H, W));
     s->v = rs_tensor_new(a, RS_SHAPE(i->out_channels, F, H, W));
     RS_TRY(set_adapter(s, o));
+    if (o->fit && o->training)
+        keep_what_fits(s->m, d, F, H, W);
     RS_TRY(rs_denoiser_bind(s->m, F, H, W, o->training));
     return rs_denoiser_cond_create(&s->cond, s->m, y, text, image);
 }

@@ -12,6 +12,7 @@ typedef struct rs_subject_opts {
     int64_t rank;      /* of the adapter on the default targets; 0: none (then not for training) */
     int64_t text_rows; /* true rows of the prompt */
     bool training;
+    bool fit; /* training stores as many blocks as the device has room for, not denoiser.kept */
 } rs_subject_opts;
 
 typedef struct rs_subject {

@@ -7,12 +7,12 @@
 #include "base/fsio.h"
 #include "base/num.h"
 #include "base/str.h"
-#include "bench/step.h"
-#include "cli/bench.h"
+#include "cli/bench_step.h"
+#include "device/select.h"
 #include "model/synth_dit.h"
 
 typedef struct step_opts {
-    const char *precision, *model, *pass, *grid, *keep, *home, *dir, *dtype;
+    const char *precision, *model, *pass, *grid, *keep, *home, *dir, *dtype, *backend, *gemm_table;
     bool random, paced, json;
     int64_t dim, heads, ffn, blocks, image_dim;
     int64_t tokens, steps, rank, text_rows, threads;
@@ -22,6 +22,7 @@ static const step_opts k_defaults = {.pass = "both",
                                      .keep = "store",
                                      .home = "auto",
                                      .dtype = "bf16",
+                                     .backend = "auto",
                                      .precision = "fp32",
                                      .dim = 384,
                                      .blocks = 2,
@@ -47,12 +48,14 @@ static const rs_opt k_opts[] = {
     {"--grid", RS_OPT_STRING, AT(grid), "F,H,W", "tokens along each axis, instead of --tokens"},
     {"--pass", RS_OPT_STRING, AT(pass), "PASS", "train, sample or both"},
     {"--keep", RS_OPT_STRING, AT(keep), "WHAT",
-     "of the blocks for the backward: store, attention or recompute"},
-    {"--home", RS_OPT_STRING, AT(home), "HOME", "of the weights: auto, mapped or resident"},
+     "of the blocks for the backward: store, attention, recompute, fit; or several of them"},
+    {"--home", RS_OPT_STRING, AT(home), "HOME", "of the weights: auto, mapped, resident or host"},
     {"--steps", RS_OPT_INT, AT(steps), "N", "timed, after one that is not: 5; 0: that one alone"},
     {"--rank", RS_OPT_INT, AT(rank), "R", "of the adapter: 16"},
     {"--text", RS_OPT_INT, AT(text_rows), "N", "true rows of the prompt: 512"},
     {"--precision", RS_OPT_STRING, AT(precision), "P", "of large products: fp32 or bf16"},
+    {"--backend", RS_OPT_STRING, AT(backend), "NAME", "cpu, cuda or auto"},
+    {"--gemm-table", RS_OPT_STRING, AT(gemm_table), "FILE", "cuda: what bench op --record wrote"},
     {"--threads", RS_OPT_INT, AT(threads), "N", "CPU threads; 0: all"},
     {"--paced", RS_OPT_FLAG, AT(paced), NULL,
      "each step waits for a line of standard input, and tells its seconds"},
@@ -88,14 +91,10 @@ static rs_status check(const step_opts *o)
 
 static rs_status subject_of(rs_subject_opts *s, rs_arena *a, const step_opts *o)
 {
-    static const char *const keeps[] = {"store", "attention", "recompute", NULL};
-    const rs_kept kept[] = {RS_KEPT_ALL, RS_KEPT_ATTENTION, {0}};
-    static const char *const homes[] = {"auto", "resident", "mapped", NULL};
-    int keep, home;
+    static const char *const homes[] = {"auto", "resident", "mapped", "host", NULL};
+    int home;
     *s = (rs_subject_opts){.rank = o->rank, .text_rows = o->text_rows};
-    RS_TRY(word_of(&keep, "--keep", o->keep, keeps));
     RS_TRY(word_of(&home, "--home", o->home, homes));
-    s->denoiser.kept = kept[keep];
     s->denoiser.home = (rs_weight_home)(RS_HOME_AUTO + home);
     rs_subject_grid(s->grid, o->tokens);
     if (o->grid) {
@@ -134,101 +133,90 @@ static rs_status make_model(const char **dir, rs_arena *a, const step_opts *o)
     return rs_synth_dit(made, &s, type == 0 ? RS_DTYPE_BF16 : RS_DTYPE_F32);
 }
 
-static void print_text(const char *pass, const rs_step_rate *r)
-{
-    double gflop = rs_flops_total(r->flops) * 1e-9;
-    rs_out("%-7s %9.4f %9.4f %9.4f %9.3f %10.1f %8.1f %8.1f %9.1f %9.1f %9.1f  %.6g\n", pass,
-           r->wall.min, r->wall.median, r->wall.max, r->cpu.median, gflop, gflop / r->wall.median,
-           gflop / r->cpu.median, (double)r->opened_bytes * 1e-6, (double)r->peak_bytes * 1e-6,
-           (double)r->activation_bytes * 1e-6, r->loss);
-}
+typedef struct bench {
+    const step_opts *o;
+    rs_device_opts device;
+    rs_subject_opts subject;
+    rs_bench_steps show;
+    rs_status no_room; /* of the last row without figures */
+} bench;
 
-static void write_spread(rs_jsonw *w, const char *key, rs_spread s)
+/* A device of its own, so that its peak is this row's. */
+static rs_status row(bench *b, const char *pass, const char *keep)
 {
-    rs_jsonw_object(w, key);
-    rs_jsonw_f64(w, "min", s.min);
-    rs_jsonw_f64(w, "median", s.median);
-    rs_jsonw_f64(w, "max", s.max);
-    rs_jsonw_end(w);
-}
-
-static void write_json(rs_jsonw *w, const char *pass, const rs_step_rate *r)
-{
-    rs_jsonw_object(w, NULL);
-    rs_jsonw_string(w, "pass", pass);
-    rs_jsonw_i64(w, "tokens", r->tokens);
-    rs_jsonw_i64(w, "blocks", r->blocks);
-    rs_jsonw_i64(w, "parameters", r->params);
-    rs_jsonw_i64(w, "steps", r->steps);
-    write_spread(w, "wall_s", r->wall);
-    write_spread(w, "cpu_s", r->cpu);
-    rs_jsonw_f64(w, "flops_gemm", r->flops.gemm);
-    rs_jsonw_f64(w, "flops_attention", r->flops.attention + r->flops.attention_bwd);
-    rs_jsonw_f64(w, "loss", r->loss);
-    rs_jsonw_i64(w, "weight_bytes", r->weight_bytes);
-    rs_jsonw_i64(w, "activation_bytes", r->activation_bytes);
-    rs_jsonw_i64(w, "start_bytes", r->start_bytes);
-    rs_jsonw_i64(w, "opened_bytes", r->opened_bytes);
-    rs_jsonw_i64(w, "peak_bytes", r->peak_bytes);
-    rs_jsonw_end(w);
-}
-
-/* The passes asked for, one after the other. */
-static rs_status measure(const rs_call *call, rs_subject_opts *s, rs_device *d, rs_jsonw *w)
-{
-    static const char *const passes[] = {"both", "train", "sample", NULL};
-    const step_opts *o = call->opts;
-    int which;
-    RS_TRY(word_of(&which, "--pass", o->pass, passes));
-    if (!w)
-        rs_out("%s, %d threads\n%-7s %9s %9s %9s %9s %10s %8s %8s %9s %9s %9s  %s\n",
-               rs_bench_cpu(call->arena), rs_device_threads(d), "pass", "min s", "median s",
-               "max s", "cpu s", "GFLOP", "GFLOP/s", "per core", "MB open", "MB peak", "MB acts",
-               "loss");
-    for (int k = 1; k <= 2; k++) {
-        rs_step_rate r;
-        if (which != 0 && which != k)
-            continue;
-        s->training = k == 1;
-        RS_TRY(rs_step_measure(&r, d, s, o->steps, rs_bench_pace(o->paced)));
-        if (w)
-            write_json(w, passes[k], &r);
-        else
-            print_text(passes[k], &r);
+    rs_device *d;
+    rs_step_rate r;
+    RS_TRY(rs_device_open(&d, &b->device));
+    rs_status st = rs_step_measure(&r, d, &b->subject, b->o->steps, rs_bench_pace(b->o->paced));
+    rs_device_destroy(&d);
+    if (st == RS_NOMEM) {
+        rs_bench_steps_no_room(&b->show, pass, keep, rs_error_message());
+        b->no_room = st;
+        return RS_OK;
     }
+    RS_TRY(st);
+    rs_bench_steps_row(&b->show, pass, &r);
     return RS_OK;
 }
 
-static rs_status run_on(const rs_call *call, rs_subject_opts *s)
+/* The passes asked for, and of training every policy, one after the other. */
+static rs_status rows(bench *b, rs_arena *a)
 {
-    const step_opts *o = call->opts;
-    rs_device *d = NULL;
-    rs_jsonw *w = NULL;
-    rs_device_opts opts = {.threads = rs_i32(o->threads)};
-    RS_TRY(rs_bench_precision(&opts.precision, o->precision));
-    RS_TRY(rs_device_open(&d, &opts));
-    if (o->json)
-        w = rs_bench_json_results(call->arena, "reshoot bench step", rs_device_threads(d));
-    rs_status st = measure(call, s, d, w);
-    if (w && st == RS_OK)
-        rs_bench_json_print(w);
+    static const char *const passes[] = {"both", "train", "sample", NULL};
+    static const char *const keeps[] = {"store", "attention", "recompute", "fit", NULL};
+    const rs_kept kept[] = {RS_KEPT_ALL, RS_KEPT_ATTENTION, {0}, {0}};
+    char **words;
+    int64_t n;
+    int which, keep;
+    RS_TRY(word_of(&which, "--pass", b->o->pass, passes));
+    RS_TRY(rs_bench_words(&words, &n, a, "--keep", b->o->keep));
+    b->subject.training = true;
+    for (int64_t i = 0; i < n && which != 2; i++) {
+        RS_TRY(word_of(&keep, "--keep", words[i], keeps));
+        b->subject.denoiser.kept = kept[keep];
+        b->subject.fit = keep == 3;
+        RS_TRY(row(b, passes[1], words[i]));
+    }
+    b->subject.training = false;
+    if (which != 1)
+        RS_TRY(row(b, passes[2], "-"));
+    return b->show.shown > 0 ? RS_OK : RS_FAIL(NOMEM, "bench step: nothing of it has room here");
+}
+
+static rs_status begin(bench *b)
+{
+    rs_device *d;
+    RS_TRY(rs_device_open(&d, &b->device));
+    rs_status st = rs_bench_steps_begin(&b->show, d, b->o->json);
     rs_device_destroy(&d);
+    return st;
+}
+
+static rs_status measure(bench *b, rs_arena *a)
+{
+    RS_TRY(rs_bench_precision(&b->device.precision, b->o->precision));
+    RS_TRY(rs_device_choose(&b->device.backend, NULL, b->o->backend, a));
+    b->device.gemm_table = b->o->gemm_table;
+    RS_TRY(begin(b));
+    rs_status st = rows(b, a);
+    if (st == RS_OK)
+        rs_bench_steps_end(&b->show);
     return st;
 }
 
 static rs_status run(const rs_call *call)
 {
     const step_opts *o = call->opts;
-    rs_subject_opts s;
+    bench b = {.o = o, .device = {.threads = rs_i32(o->threads)}, .show = {.arena = call->arena}};
     const char *made = NULL;
     rs_status st = RS_OK;
     RS_TRY(check(o));
-    RS_TRY(subject_of(&s, call->arena, o));
+    RS_TRY(subject_of(&b.subject, call->arena, o));
     if (!o->model || o->random)
         st = make_model(&made, call->arena, o);
-    s.model = made ? made : o->model;
+    b.subject.model = made ? made : o->model;
     if (st == RS_OK)
-        st = run_on(call, &s);
+        st = measure(&b, call->arena);
     if (made) {
         rs_status removed = rs_remove_tree(made);
         st = st == RS_OK ? removed : st;
@@ -244,9 +232,12 @@ const rs_command rs_bench_step = {
         "Times whole steps: forward, loss and the gradients of a LoRA adapter on the default\n"
         "linears, and a forward alone, with inputs by rule. Without a model directory one with\n"
         "weights by rule is written and removed. Every step must give the first one's bits.\n"
-        "cpu s: process time, of all threads; GFLOP: of matrix products and attention; MB open:\n"
-        "resident before the first step; MB peak: most during the steps (mapped weights count);\n"
-        "MB acts: buffers of the pass.\n",
+        "fit stores as many blocks as the device has room for. cpu s: process time, of all "
+        "threads;\n"
+        "GFLOP: of matrix products and attention; MB open: resident before the first step; MB\n"
+        "peak: most during the steps (mapped weights count); MB acts: buffers of the pass. On a\n"
+        "GPU memory is the device's, and floor is the part of the time that the arithmetic would\n"
+        "take at the measured rate of large products.\n",
     .n_min = 0,
     .n_max = 0,
     RS_COMMAND_OPTS(k_opts, step_opts),

@@ -1,9 +1,12 @@
 /* Measured rates of a CUDA device: a copy within its memory, and large matrix products. */
+#include "base/log.h"
 #include "base/num.h"
 #include "device/cuda_priv.h"
 
-/* 32 GFLOP and 134 MB: some milliseconds even on the slowest device that counts. */
-enum { COPY_BYTES = 256 << 20, N = 4096, RUNS = 4 };
+/* Products grow from LEAST to MOST rows until one takes ENOUGH seconds: only devices that are far
+ * too slow (an emulated one) stop early. */
+enum { COPY_BYTES = 256 << 20, LEAST = 256, MOST = 4096, RUNS = 4 };
+static const double ENOUGH = 5e-3;
 
 typedef struct stopwatch {
     cudaEvent_t from, to;
@@ -32,23 +35,37 @@ static rs_status copy_rate(double *gbs, rs_device *d, const stopwatch *w, char *
     return RS_OK;
 }
 
-static rs_status gemm_rate(double *gflops, rs_device *d, const stopwatch *w, char *memory,
-                           rs_dtype type)
+/* Seconds of `runs` products of n x n matrices. */
+static rs_status gemm_time(double *seconds, rs_device *d, const stopwatch *w, char *memory,
+                           rs_dtype type, int64_t n, int runs)
 {
     cudaStream_t s = ((cuda_state *)d->state)->ctx.compute;
-    double t;
-    size_t bytes = (size_t)N * N * rs_dtype_size(type);
-    rs_tensor a = rs_tensor_of(memory, type, RS_SHAPE(N, N)), b = a, y = a;
+    size_t bytes = (size_t)(n * n) * rs_dtype_size(type);
+    rs_tensor a = rs_tensor_of(memory, type, RS_SHAPE(n, n)), b = a, y = a;
     b.data = memory + bytes;
     y.data = memory + 2 * bytes;
     rs_gemm_args g = {.y = y, .a = a, .b = b, .trans_b = true};
-    rs_cuda_gemm(d->state, &g);
     RS_TRY(rs_cuda_try(cudaEventRecord(w->from, s), "event"));
-    for (int i = 0; i < RUNS; i++)
+    for (int i = 0; i < runs; i++)
         rs_cuda_gemm(d->state, &g);
     RS_TRY(rs_cuda_try(cudaEventRecord(w->to, s), "event"));
-    RS_TRY(elapsed(&t, d, w));
-    *gflops = RUNS * 2.0 * N * N * N / t * 1e-9;
+    return elapsed(seconds, d, w);
+}
+
+static rs_status gemm_rate(double *gflops, rs_device *d, const stopwatch *w, char *memory,
+                           rs_dtype type)
+{
+    double t = 0;
+    int64_t n = LEAST;
+    RS_TRY(gemm_time(&t, d, w, memory, type, n, 1)); /* the first one also loads code */
+    for (;; n *= 2) { /* by the host's clock: an emulated device has none */
+        double start = rs_now();
+        RS_TRY(gemm_time(&t, d, w, memory, type, n, 1));
+        if (n == MOST || rs_now() - start > ENOUGH)
+            break;
+    }
+    RS_TRY(gemm_time(&t, d, w, memory, type, n, RUNS));
+    *gflops = RUNS * 2.0 * (double)(n * n * n) / t * 1e-9;
     return RS_OK;
 }
 
