@@ -18,6 +18,8 @@ fetch() {
     [ -e "$here/$name" ] && return 0
     python3 -m pip --version >/dev/null 2>&1 || { echo "cuda-headers: no toolkit, and no pip to fetch one" >&2; return 3; }
     tmp=$(mktemp -d) || return 3
+    # shellcheck disable=SC2064 # the folder of now
+    trap "rm -rf '$tmp'" EXIT # also when a download of minutes is given up
     for wheel in "$@"; do
         echo "cuda-headers: fetching $wheel" >&2
         if ! python3 -m pip download -q --no-deps --only-binary=:all: -d "$tmp" "$wheel" >&2; then

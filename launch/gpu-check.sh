@@ -42,26 +42,18 @@ build() {
     fi
 }
 
-# Program, generators, and every library but the C library's and NVIDIA's (which are half a gigabyte, and there); of Open MPI also
-# the components that it opens by name. The model of the parity run is not in it: it is a file of the repository.
+# Program, generators, and every library but the C library's and NVIDIA's (which are half a gigabyte, and there).
+# The model of the parity run is not in it: it is a file of the repository.
 if [ -n "$pack" ]; then
     [ -n "$bin" ] || { build; bin=build-cuda; }
     stage=$(mktemp -d)
     trap 'rm -rf "$stage"' EXIT
-    mkdir -p "$stage/reshoot/lib/openmpi" "$stage/reshoot/launch"
+    mkdir -p "$stage/reshoot/lib" "$stage/reshoot/launch"
     cp "$bin/reshoot" "$bin/reshoot-world" "$stage/reshoot/" || exit 1
     strip "$stage/reshoot/reshoot" "$stage/reshoot/reshoot-world"
     cp launch/gpu-check.sh "$stage/reshoot/launch/"
     ldd "$bin/reshoot" | awk '$3 ~ /^\// && $1 !~ /^(libc|libm|libdl|librt|libpthread|ld-linux.*)\.so|^lib(cublas|nccl|cudnn|cuda)/ { print $3 }' |
         xargs -r -I{} cp -L {} "$stage/reshoot/lib/"
-    components=$(find -L /usr/lib /usr/local/lib /opt -name mca_ess_singleton.so -printf '%h\n' 2>/dev/null | head -1)
-    [ -n "$components" ] || { echo "gpu-check: Open MPI's components are not found" >&2; exit 1; }
-    for file in "$components"/mca_*.so; do
-        case "$file" in # other networks and resource managers: libraries that are not there
-        *_ucx.so | *_ofi.so | *_psm*.so | *_openib.so | *_slurm.so | *_flux.so | *_jsm.so | *_ext3x.so | *_romio*.so) ;;
-        *) cp "$file" "$stage/reshoot/lib/openmpi/" ;;
-        esac
-    done
     XZ_OPT=-T0 tar -C "$stage" -cJf "$pack" reshoot || exit 1
     echo "gpu-check: $pack: $(du -h "$pack" | cut -f1)"
     exit 0
@@ -79,8 +71,7 @@ bundled() { # FOLDER: run what was unpacked there
     theirs=$(nvidia_folders)
     bin=$1
     export LD_LIBRARY_PATH=$bin/lib:$theirs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-    # One process, no daemon beside it, and components from here.
-    export OMPI_MCA_mca_base_component_path=$bin/lib/openmpi OMPI_MCA_mca_base_component_show_load_errors=0 OMPI_MCA_ess_singleton_isolated=1
+    unset OMPI_COMM_WORLD_SIZE PMIX_RANK PMI_RANK # one process whatever started this: without MPI, whose components are not in the bundle
 }
 
 # Asked of the kernel module first: without it nothing below can work, and building takes minutes.

@@ -64,6 +64,22 @@ static void t_both_passes(void)
     T_EQ_I(n, 0);
 }
 
+/* A row of each policy; on a machine with room for so little everything fits. */
+static void t_every_policy(void)
+{
+    static const char *const k_keeps[] = {"recompute", "attention", "store"};
+    rs_json *doc = bench("step", SMALL "--pass train --keep recompute,attention,fit "
+                                       "--backend cpu");
+    const rs_json *rows = t_array(doc, "results", 3);
+    for (int64_t i = 0; i < 3; i++) {
+        T_EQ_S(t_text(rs_json_at(rows, i), "keep"), k_keeps[i]);
+        T_CHECK(of(doc, i, "loss") == of(doc, 0, "loss"));
+        T_CHECK(i == 0 || of(doc, i, "activation_bytes") > of(doc, i - 1, "activation_bytes"));
+        T_CHECK(of(doc, i, "device_bytes") >= of(doc, i, "activation_bytes"));
+    }
+    rs_json_destroy(&doc);
+}
+
 /* What a step computes does not depend on what is kept, where the weights live, or the threads;
  * on the precision it does, a little. */
 static void t_equal_losses(void)
@@ -172,7 +188,7 @@ static void t_models_by_rule(void)
     T_CHECK(!rs_dit_shape_find(&known, "wan21-15b"));
 }
 
-static const rs_test_case k_cases[] = {T_CASE(t_both_passes), T_CASE(t_equal_losses),
-                                       T_CASE(t_grid),        T_CASE(t_paced),
-                                       T_CASE(t_towers),      T_CASE(t_models_by_rule)};
+static const rs_test_case k_cases[] = {
+    T_CASE(t_both_passes), T_CASE(t_every_policy), T_CASE(t_equal_losses),  T_CASE(t_grid),
+    T_CASE(t_paced),       T_CASE(t_towers),       T_CASE(t_models_by_rule)};
 RS_TEST_MAIN(k_cases)
