@@ -15,25 +15,24 @@ RS_RANGE_VERSIONS(fwd)
 
 RS_INLINE float slope_gelu_tanh(float x)
 {
-    float u2 = 1.5957691216f * (x + 0.044715f * x * x * x);
-    float du2 = 1.5957691216f * (1.0f + 0.134145f * x * x);
-    float e = rs_v_exp(-u2);
+    float du2 = rs_v_fma(x * x, 0.21406444882f, 1.5957691216f);
+    float e = rs_v_exp(-rs_v_gelu_tanh_u2(x));
     float s = 1.0f / (1.0f + e);
-    return s + x * s * (e * s) * du2;
+    return rs_v_fma(x * s * (e * s), du2, s);
 }
 
 RS_INLINE float slope_gelu_erf(float x)
 {
     float density;
     float cdf = rs_v_cdf(x, &density);
-    return cdf + x * density * 0.3989422804f;
+    return rs_v_fma(x * density, 0.3989422804f, cdf);
 }
 
 RS_INLINE float slope_silu(float x)
 {
     float e = rs_v_exp(-x);
     float s = 1.0f / (1.0f + e);
-    return s + x * s * (e * s);
+    return rs_v_fma(x * s, e * s, s);
 }
 
 RS_INLINE void bwd_body(const void *args, int64_t lo, int64_t hi, int thread)

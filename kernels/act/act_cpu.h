@@ -5,9 +5,15 @@
 #include "kernels/act/act.h"
 #include "kernels/vec/vmath.h"
 
+/* 2u: tanh's argument, doubled. */
+RS_INLINE float rs_v_gelu_tanh_u2(float x)
+{
+    return x * rs_v_fma(x * x, 0.071354816272f, 1.5957691216f);
+}
+
 RS_INLINE float rs_v_gelu_tanh(float x)
 {
-    return x * rs_v_sigmoid(1.5957691216f * (x + 0.044715f * x * x * x));
+    return x * rs_v_sigmoid(rs_v_gelu_tanh_u2(x));
 }
 
 RS_INLINE float rs_v_gelu_erf(float x)
