@@ -5,9 +5,15 @@
 #include "kernels/act/act.h"
 #include "kernels/vec/vmath.h"
 
+/* 2u: tanh's argument, doubled. */
+RS_INLINE float rs_v_gelu_tanh_u2(float x)
+{
+    return x * rs_v_fma(x * x, 0.071354816272f, 1.5957691216f);
+}
+
 RS_INLINE float rs_v_gelu_tanh(float x)
 {
-    return x * rs_v_sigmoid(1.5957691216f * (x + 0.044715f * x * x * x));
+    return x * rs_v_sigmoid(rs_v_gelu_tanh_u2(x));
 }
 
 RS_INLINE float rs_v_gelu_erf(float x)
@@ -49,25 +55,24 @@ RS_INLINE void rs_v_act(rs_act act, float *y, const float *x, int64_t n)
 
 RS_INLINE float rs_v_slope_gelu_tanh(float x)
 {
-    float u2 = 1.5957691216f * (x + 0.044715f * x * x * x);
-    float du2 = 1.5957691216f * (1.0f + 0.134145f * x * x);
-    float e = rs_v_exp(-u2);
+    float du2 = rs_v_fma(x * x, 0.21406444882f, 1.5957691216f);
+    float e = rs_v_exp(-rs_v_gelu_tanh_u2(x));
     float s = 1.0f / (1.0f + e);
-    return s + x * s * (e * s) * du2;
+    return rs_v_fma(x * s * (e * s), du2, s);
 }
 
 RS_INLINE float rs_v_slope_gelu_erf(float x)
 {
     float density;
     float cdf = rs_v_cdf(x, &density);
-    return cdf + x * density * 0.3989422804f;
+    return rs_v_fma(x * density, 0.3989422804f, cdf);
 }
 
 RS_INLINE float rs_v_slope_silu(float x)
 {
     float e = rs_v_exp(-x);
     float s = 1.0f / (1.0f + e);
-    return s + x * s * (e * s);
+    return rs_v_fma(x * s, e * s, s);
 }
 
 /* dx = dy * act'(x) over n elements; dx may be dy. */

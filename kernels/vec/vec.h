@@ -2,8 +2,9 @@
  * times (x86-64 baseline, AVX2, AVX-512) and chosen at run time by rs_cpu_isa().
  *
  * The range is cut into blocks of fixed size, so bits never depend on the number of threads.
- * Nothing is contracted to FMA and sums run in 16 lanes whatever the register width, so bits do not
- * depend on the instruction set either. */
+ * The compiler contracts nothing to FMA, element functions ask for it by name (vmath.h: where the
+ * instruction set has none, the C library's is as exact, and slow), and sums run in 64 lanes
+ * whatever the register width, so bits do not depend on the instruction set either. */
 #ifndef RS_KERNELS_VEC_VEC_H
 #define RS_KERNELS_VEC_VEC_H
 

@@ -46,21 +46,27 @@ RS_INLINE float rs_v_clamp(float x, float limit)
     return rs_v_float((a < l ? a : l) | (b & INT32_MIN));
 }
 
+/* a*b + c rounded once, by every instruction set: where there is none for it, by the C library. */
+RS_INLINE float rs_v_fma(float a, float b, float c)
+{
+    return __builtin_fmaf(a, b, c);
+}
+
 RS_INLINE float rs_v_exp(float x)
 {
     const float magic = 12582912.0f; /* 1.5*2^23: adding it rounds to an integer */
     x = rs_v_clamp(x, 80.0f);
-    float n = x * 1.44269504089f + magic;
+    float n = rs_v_fma(x, 1.44269504089f, magic);
     float scale = rs_v_float((int32_t)(((uint32_t)rs_v_bits(n) << 23) + 0x3f800000u)); /* 2^n */
     n -= magic;
-    /* ln 2 in two parts, the first of 9 bits: n*hi is exact */
-    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    float r = rs_v_fma(n, -0.693359375f, x); /* ln 2 in two parts */
+    r = rs_v_fma(n, 2.12194440e-4f, r);
     float p = 0.0013751150108873844f;
-    p = p * r + 0.00836898759007454f;
-    p = p * r + 0.04166954383254051f;
-    p = p * r + 0.166665181517601f;
-    p = p * r + 0.49999988079071045f;
-    p = p * (r * r) + r + 1.0f;
+    p = rs_v_fma(p, r, 0.00836898759007454f);
+    p = rs_v_fma(p, r, 0.04166954383254051f);
+    p = rs_v_fma(p, r, 0.166665181517601f);
+    p = rs_v_fma(p, r, 0.49999988079071045f);
+    p = rs_v_fma(p, r * r, r) + 1.0f;
     return p * scale;
 }
 
@@ -73,20 +79,20 @@ RS_INLINE float rs_v_sigmoid(float x)
  * fitted to relative error 3e-8 on z in [0,13]. */
 RS_INLINE float rs_v_cdf(float x, float *density)
 {
-    float z = (x < 0.0f ? -x : x) * 0.70710678f;
+    float z = rs_v_float(rs_v_bits(x) & INT32_MAX) * 0.70710678f;
     float e = rs_v_exp(-0.5f * x * x);
     float q = (z - 3.0f) / (z + 3.0f);
     float p = 5.678229717887007e-05f;
-    p = p * q + 3.060997187276371e-05f;
-    p = p * q - 0.0005942799616605043f;
-    p = p * q + 0.0007145798299461603f;
-    p = p * q + 0.004268452990800142f;
-    p = p * q - 0.02439395897090435f;
-    p = p * q + 0.07166596502065659f;
-    p = p * q - 0.15011580288410187f;
-    p = p * q + 0.2456037849187851f;
-    p = p * q - 0.32623356580734253f;
-    p = p * q + 0.17900115251541138f;
+    p = rs_v_fma(p, q, 3.060997187276371e-05f);
+    p = rs_v_fma(p, q, -0.0005942799616605043f);
+    p = rs_v_fma(p, q, 0.0007145798299461603f);
+    p = rs_v_fma(p, q, 0.004268452990800142f);
+    p = rs_v_fma(p, q, -0.02439395897090435f);
+    p = rs_v_fma(p, q, 0.07166596502065659f);
+    p = rs_v_fma(p, q, -0.15011580288410187f);
+    p = rs_v_fma(p, q, 0.2456037849187851f);
+    p = rs_v_fma(p, q, -0.32623356580734253f);
+    p = rs_v_fma(p, q, 0.17900115251541138f);
     float tail = 0.5f * p * e;
     *density = e;
     return x < 0.0f ? tail : 1.0f - tail;
