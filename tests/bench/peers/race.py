@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -215,6 +216,7 @@ def run_all(args, saved):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # sides end, models are removed
     args = options()
     saved = load(args)
     if not args.table:
