@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -80,12 +81,13 @@ class Race:
         """A step of each that is not timed; what it gave is held against PyTorch in fp32."""
         took = {s.name: s.step(timed=False)[0] for s in self.sides}
         reference = None
-        for s in sorted(self.sides, key=lambda s: s.name != "torch fp32"):
+        order = {"torch fp32": 0, "reshoot fp32": 2, "reshoot bf16": 2}
+        for s in sorted(self.sides, key=lambda s: order.get(s.name, 1)):
             if s.name not in self.errors:
                 result = s.result()
                 reference = result if reference is None else reference
                 self.errors[s.name] = error(result, reference)
-            if s.label == "reshoot" and not self.errors[s.name] < LIMIT[s.precision]:
+            if s.label == "reshoot" and not self.errors[s.name] < self.limit(s.precision):
                 raise RuntimeError(f"{s.name} differs from PyTorch by {self.errors[s.name]:.2e}")
         half = [s for s in self.sides if s.label == "torch" and s.precision == "bf16"]
         fastest = min((took[s.name] for s in half), default=0)
@@ -95,6 +97,12 @@ class Race:
                 self.sides.remove(s)
                 s.close()
                 s.kill()
+
+    def limit(self, precision):
+        """What reshoot may be off; where a model is so sensitive that PyTorch's own bf16 is off by
+        more (umT5's attention is not scaled), as much as the better of its modes."""
+        peers = [e for n, e in self.errors.items() if n in ("torch autocast", "torch bf16")]
+        return max([LIMIT[precision]] + ([min(peers)] if precision == "bf16" and peers else []))
 
     def run(self):
         folder = tempfile.mkdtemp(prefix="reshoot-race-", dir=self.args.dir)
@@ -215,6 +223,7 @@ def run_all(args, saved):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # sides end, models are removed
     args = options()
     saved = load(args)
     if not args.table:
