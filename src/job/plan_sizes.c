@@ -1,18 +1,16 @@
-/* Bytes and operations of one rank; which blocks keep what. */
-#include "job/plan_sizes.h"
+/* Bytes and operations of one rank. */
+#include "job/plan_sizes_priv.h"
 
 #include "base/num.h"
 #include "base/str.h"
 #include "job/job.h"
 #include "job/twins.h"
-#include "sched/director.h"
 #include "stage/samples.h"
 #include "stage/stage.h"
 
 enum {
     FP32 = 4,
     MOMENTS = 4,              /* factor, gradient, two moments */
-    PROMPT_ROWS = 64,         /* typical */
     GPU_WORKSPACE = 64 << 20, /* at least: RS_BLAS_WORKSPACE, whether CUDA is built in or not */
 };
 static const double SHARE = 0.8; /* of the machine; the rest is the system's and the files' */
@@ -22,24 +20,6 @@ const char *rs_plan_home_name(rs_plan_home home)
     static const char *const k_names[RS_PLAN_HOMES] = {"resident", "mapped", "host", "sharded"};
     return k_names[home];
 }
-
-/* What sizes are made from; shapes are latent ones. */
-typedef struct maker {
-    rs_plan_sizes *z;
-    const rs_config *cfg;
-    const rs_catalog *catalog;
-    rs_device *dev;
-    rs_denoiser *m;
-    rs_vae *vae;
-    rs_adapter *adapter;
-    rs_encoder_sizes text, image;
-    bool gpu;
-    bool offload; /* what blocks keep is on the host until the backward */
-    const rs_plan_room *room;
-    rs_precision precision;
-    int64_t frames, window; /* of the longest clip, of its training windows */
-    int64_t F, Fw, H, W;
-} maker;
 
 static int64_t most_frames(const rs_config *c, const rs_catalog *l)
 {
@@ -60,7 +40,7 @@ static int64_t most_references(const rs_config *c, const rs_catalog *l)
     return limit > 0 ? rs_min_i64(most, limit) : most;
 }
 
-static rs_status open_parts(maker *k)
+static rs_status open_parts(rs_plan_maker *k)
 {
     const rs_config *c = k->cfg;
     const float one = 1;
@@ -82,7 +62,7 @@ static rs_status open_parts(maker *k)
     return rs_denoiser_set_adapters(k->m, &k->adapter, &one, 1);
 }
 
-static void close_parts(maker *k)
+static void close_parts(rs_plan_maker *k)
 {
     rs_adapter_destroy(&k->adapter);
     rs_denoiser_close(&k->m);
@@ -90,7 +70,7 @@ static void close_parts(maker *k)
     rs_device_destroy(&k->dev);
 }
 
-static void add_shape(maker *k)
+static void add_shape(rs_plan_maker *k)
 {
     const rs_denoiser_info *i = rs_denoiser_get_info(k->m);
     const rs_vae_info *v = rs_vae_get_info(k->vae);
@@ -143,7 +123,7 @@ static bool asked_home(const rs_config *c, rs_plan_home *home)
 
 /* A CPU uses files where they are if it can; a copy of its own must be small for the memory there
  * is. */
-static void choose_home(maker *k, const rs_weight_files *f, int64_t gang, int64_t share)
+static void choose_home(rs_plan_maker *k, const rs_weight_files *f, int64_t gang, int64_t share)
 {
     rs_plan_sizes *z = k->z;
     if (gang > 0) {
@@ -168,7 +148,7 @@ static void choose_home(maker *k, const rs_weight_files *f, int64_t gang, int64_
 
 /* Parts of the blocks and two whole ones. A CPU keeps both in the files' types, and what of a block
  * has to be converted behind it; a GPU keeps them as it needs them. */
-static int64_t sharded(const maker *k, const rs_weight_files *f, int64_t blocks)
+static int64_t sharded(const rs_plan_maker *k, const rs_weight_files *f, int64_t blocks)
 {
     enum { PAD = 64 };
     int64_t gang = k->z->gang;
@@ -184,7 +164,7 @@ static bool is_streamed(const rs_plan_sizes *z, const rs_weight_files *f)
            (z->home == RS_PLAN_MAPPED && f->block > 0);
 }
 
-static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
+static rs_status add_weights(rs_plan_maker *k, int64_t gang, const rs_plan_room *room)
 {
     rs_plan_sizes *z = k->z;
     rs_weight_files f;
@@ -205,7 +185,7 @@ static rs_status add_weights(maker *k, int64_t gang, const rs_plan_room *room)
 
 /* Of a training job, which keeps them all: those of its clip or its windows, and those of its
  * references. */
-static int64_t train_conditions(const maker *k)
+int64_t rs_plan_train_conditions(const rs_plan_maker *k)
 {
     int64_t text = rs_denoiser_get_info(k->m)->text_len, image = k->image.rows;
     int64_t windows =
@@ -216,17 +196,18 @@ static int64_t train_conditions(const maker *k)
     return windows * (int64_t)part + references * (int64_t)one;
 }
 
-static int64_t conditions(const maker *k)
+static int64_t conditions(const rs_plan_maker *k)
 {
     int64_t text = rs_denoiser_get_info(k->m)->text_len;
     size_t whole = rs_denoiser_cond_bytes(k->m, k->F, k->H, k->W, text, k->image.rows);
-    return rs_max_i64(train_conditions(k), (k->cfg->edit.guidance != 1 ? 2 : 1) * (int64_t)whole);
+    return rs_max_i64(rs_plan_train_conditions(k),
+                      (k->cfg->edit.guidance != 1 ? 2 : 1) * (int64_t)whole);
 }
 
 /* What the attentions of training and sampling need, by the device that will make them if it is
  * there; without one the own kernels' row dots, and the most that cuDNN may have for dS. Those to
  * the prompt have a key that counts, which cuDNN does not take. */
-static int64_t workspace(const maker *k)
+static int64_t workspace(const rs_plan_maker *k)
 {
     const rs_plan_sizes *z = k->z;
     const int64_t head_dim = z->dim / z->heads;
@@ -249,7 +230,7 @@ static int64_t workspace(const maker *k)
     return most;
 }
 
-static void add_bytes(maker *k)
+static void add_bytes(rs_plan_maker *k)
 {
     enum { PIXEL = 3 + 3 + 1 + 3 * FP32 /* frames, painted frames, mask, a clip in fp32 */ };
     rs_plan_sizes *z = k->z;
@@ -272,86 +253,6 @@ static void add_bytes(maker *k)
     z->sample = (int64_t)(rs_denoiser_plan(k->m, k->F, k->H, k->W, false));
 }
 
-static void keep(const maker *k, rs_kept kept)
-{
-    kept.offload = k->offload;
-    rs_denoiser_set_kept(k->m, kept);
-}
-
-static int64_t train_bytes(const maker *k, rs_kept kept)
-{
-    keep(k, kept);
-    return (int64_t)(rs_denoiser_plan(k->m, k->Fw, k->H, k->W, true));
-}
-
-static rs_flops step_flops(const maker *k, int64_t F, bool training)
-{
-    int64_t rows = rs_min_i64(PROMPT_ROWS, rs_denoiser_get_info(k->m)->text_len);
-    return rs_denoiser_flops(k->m, F, k->H, k->W, rows, k->image.rows, training);
-}
-
-/* The least work that fits: of every number of stored blocks the most that keep attention. */
-static rs_kept least_work(const maker *k, int64_t room)
-{
-    const rs_plan_sizes *z = k->z;
-    rs_kept best = {.store = 1};
-    double least = -1;
-    for (int64_t s = 1; s <= z->blocks; s++) {
-        int64_t bytes = train_bytes(k, (rs_kept){.store = s});
-        if (bytes > room)
-            break;
-        int64_t more = z->block_attention > 0 ? (room - bytes) / z->block_attention : 0;
-        rs_kept kept = {.store = s, .attention = rs_min_i64(z->blocks - s, more)};
-        keep(k, kept);
-        double flops = rs_flops_total(step_flops(k, k->Fw, true));
-        if (least < 0 || flops < least) {
-            least = flops;
-            best = kept;
-        }
-    }
-    return best;
-}
-
-/* On the host: of a clip or window, or of a batch of single frames, with what is kept now. */
-static int64_t away_bytes(const maker *k)
-{
-    const rs_plan_sizes *z = k->z;
-    size_t one = rs_denoiser_plan_away(k->m, 1, k->Fw, k->H, k->W);
-    size_t many = z->batch > 1 ? rs_denoiser_plan_away(k->m, z->batch, 1, k->H, k->W) : 0;
-    return (int64_t)(one > many ? one : many);
-}
-
-static int64_t locked_bytes(const maker *k)
-{
-    return away_bytes(k) + (k->z->home == RS_PLAN_HOST ? k->z->pinned : 0);
-}
-
-/* Offloaded blocks cost the device the same however many they are. Keeping attention sends as much
- * again as block inputs are; storing everything sends twelve times that, for which a fast GPU has
- * no time: it is left to those who ask for it. */
-static rs_kept least_work_away(const maker *k, int64_t room)
-{
-    rs_kept attention = RS_KEPT_ATTENTION;
-    bool fits = train_bytes(k, attention) <= room;
-    return fits && (k->room->host == 0 || locked_bytes(k) <= k->room->host) ? attention
-                                                                            : (rs_kept){0};
-}
-
-static rs_kept kept_of(const maker *k, int64_t room)
-{
-    switch (k->cfg->memory.recompute) {
-    case RS_CFG_RECOMPUTE_AUTO:
-        return k->offload ? least_work_away(k, room) : least_work(k, room);
-    case RS_CFG_RECOMPUTE_NONE:
-        return RS_KEPT_ALL;
-    case RS_CFG_RECOMPUTE_ATTENTION:
-        return RS_KEPT_ATTENTION;
-    case RS_CFG_RECOMPUTE_BLOCK:
-        break;
-    }
-    return (rs_kept){0};
-}
-
 static void add_budget(rs_plan_sizes *z, const rs_plan_room *room)
 {
     int64_t files = z->home == RS_PLAN_MAPPED ? z->files : 0;
@@ -361,131 +262,15 @@ static void add_budget(rs_plan_sizes *z, const rs_plan_room *room)
                     rs_max_i64(1, room->ranks);
 }
 
-/* ---- batches of one-frame steps ---- */
-
-static int64_t count_appearances(const rs_config *c, const rs_catalog *l)
-{
-    int64_t n = 0;
-    rs_run run = {.cfg = c, .catalog = l};
-    for (int64_t i = 0; i < l->n_videos; i++)
-        for (int64_t e = 0; e < l->videos[i].n_edits; e++)
-            n += rs_job_references(
-                     &run, &(rs_job){.video = &l->videos[i], .edit = &l->videos[i].edits[e]}) > 0;
-    return n;
-}
-
-static int64_t together_bytes(const maker *k, rs_kept kept, int n)
-{
-    keep(k, kept);
-    return n > 1 ? (int64_t)rs_denoiser_plan_many(k->m, n, 1, k->H, k->W) : 0;
-}
-
-/* As many as fit into a quarter of what is left without them: blocks that are stored or keep their
- * attention save something, too. */
-static int most_that_fit(const maker *k, int most, int64_t each, int64_t left)
-{
-    int64_t alone = train_bytes(k, (rs_kept){0});
-    for (; most > 1; most--) {
-        int64_t more = rs_max_i64(0, together_bytes(k, (rs_kept){0}, most) - alone);
-        if ((most - 1) * each + more <= (left - alone) / 4)
-            break;
-    }
-    return most;
-}
-
-_Static_assert(RS_CFG_BATCH_AUTO == 0 && RS_CFG_BATCH_OFF == 1 &&
-                   (int)RS_CFG_BATCH_8 == RS_SCHED_BATCH,
-               "words of cluster.batch are numbers of jobs");
-
-/* fixed: bytes without activations. */
-static void add_batch(maker *k, int64_t fixed)
-{
-    rs_plan_sizes *z = k->z;
-    int64_t jobs = count_appearances(k->cfg, k->catalog);
-    int64_t each = z->adapter + train_conditions(k) + z->clip;
-    int asked = (int)k->cfg->cluster.batch;
-    z->batch = rs_i32(rs_min_i64(asked ? asked : (int)RS_CFG_BATCH_8, rs_max_i64(1, jobs)));
-    z->batch_reason = asked ? "asked for" : "as many as fit, as the weights are streamed";
-    if (rs_session_lanes(k->cfg) > 1) {
-        z->batch = 1;
-        z->batch_reason = "the ranks of a lane share one job";
-    } else if (!asked && !z->streamed) {
-        z->batch = 1;
-        z->batch_reason = "the weights are not streamed";
-    } else if (!asked) {
-        z->batch = most_that_fit(k, z->batch, each, z->budget - fixed);
-    }
-    z->companions = (z->batch - 1) * each;
-}
-
-/* Of one block more, wherever it is. */
-static void add_block(maker *k)
-{
-    rs_plan_sizes *z = k->z;
-    bool offload = k->offload;
-    k->offload = false;
-    if (z->blocks > 1) {
-        int64_t least = train_bytes(k, (rs_kept){0});
-        z->block_store = train_bytes(k, (rs_kept){.store = 2}) - least;
-        z->block_attention = train_bytes(k, (rs_kept){.attention = 1}) - least;
-    }
-    k->offload = offload;
-}
-
-static void add_activations(maker *k, bool offload)
-{
-    rs_plan_sizes *z = k->z;
-    k->offload = offload;
-    add_block(k);
-    int64_t others = z->vae + z->vae_work + z->text + z->image;
-    int64_t fixed =
-        z->weights[z->home] + z->conditions + z->adapter + z->clip + z->workspace + z->twins;
-    if (!k->gpu) /* which keeps one or the other (rs_models_rest) */
-        fixed += others;
-    add_batch(k, fixed);
-    fixed += z->companions;
-    keep(k, kept_of(k, z->budget - fixed));
-    z->kept = rs_denoiser_kept(k->m);
-    z->offloaded = away_bytes(k);
-    z->train = train_bytes(k, z->kept);
-    z->together = together_bytes(k, z->kept, z->batch);
-    z->total = fixed + rs_max_i64(rs_max_i64(z->train, z->together), z->sample);
-    if (k->gpu)
-        z->total = rs_max_i64(z->total, fixed + others);
-    z->fits = z->total <= z->budget;
-}
-
-/* Activations, offloaded where that is asked for, or needed and of use. */
-static void lay_out(maker *k)
-{
-    rs_plan_sizes *z = k->z;
-    bool on = k->gpu && k->cfg->memory.offload == RS_CFG_OFFLOAD_ON;
-    bool may = k->gpu && k->cfg->memory.offload == RS_CFG_OFFLOAD_AUTO;
-    add_activations(k, on);
-    z->offload_reason = on ? "asked for" : NULL;
-    if (k->cfg->memory.offload == RS_CFG_OFFLOAD_ON && !k->gpu)
-        z->offload_reason = "asked for, but not done: a CPU's memory is the host's";
-    if (z->fits || !may)
-        return;
-    rs_plan_sizes here = *z;
-    add_activations(k, true);
-    z->offload_reason = "a training step does not fit on the device without";
-    if (z->total < here.total && (k->room->host == 0 || locked_bytes(k) <= k->room->host))
-        return;
-    *z = here;
-    k->offload = false;
-    keep(k, z->kept);
-}
-
-static void add_work(maker *k)
+static void add_work(rs_plan_maker *k)
 {
     rs_plan_work *w = &k->z->work;
-    double rows = (double)rs_min_i64(PROMPT_ROWS, k->text.rows) / (double)k->text.rows;
-    w->step = step_flops(k, k->Fw, true);
-    w->one_frame = step_flops(k, 1, true);
-    w->step_forward = step_flops(k, k->Fw, false);
-    w->one_frame_forward = step_flops(k, 1, false);
-    w->forward = step_flops(k, k->F, false);
+    double rows = (double)rs_min_i64(RS_PLAN_PROMPT_ROWS, k->text.rows) / (double)k->text.rows;
+    w->step = rs_plan_step_flops(k, k->Fw, true);
+    w->one_frame = rs_plan_step_flops(k, 1, true);
+    w->step_forward = rs_plan_step_flops(k, k->Fw, false);
+    w->one_frame_forward = rs_plan_step_flops(k, 1, false);
+    w->forward = rs_plan_step_flops(k, k->F, false);
     w->text.gemm = k->text.flops.gemm * rows;
     w->text.attention = k->text.flops.attention * rows * rows;
     w->image = k->image.flops;
@@ -498,12 +283,12 @@ rs_status rs_plan_sizes_make(rs_plan_sizes *z, const rs_config *c, const rs_cata
                              const rs_plan_room *room, int value_bytes, int64_t gang)
 {
     bool half = value_bytes < FP32;
-    maker k = {.z = z,
-               .cfg = c,
-               .catalog = catalog,
-               .gpu = half || room->gpu,
-               .room = room,
-               .precision = half ? RS_PRECISION_BF16 : rs_plan_precision(c)};
+    rs_plan_maker k = {.z = z,
+                       .cfg = c,
+                       .catalog = catalog,
+                       .gpu = half || room->gpu,
+                       .room = room,
+                       .precision = half ? RS_PRECISION_BF16 : rs_plan_precision(c)};
     rs_status st = open_parts(&k);
     if (st == RS_OK) {
         add_shape(&k);
@@ -513,13 +298,13 @@ rs_status rs_plan_sizes_make(rs_plan_sizes *z, const rs_config *c, const rs_cata
         add_bytes(&k);
         z->twins = k.gpu ? rs_twins_bytes(c, gang, room->lane) : 0;
         add_budget(z, room);
-        lay_out(&k);
+        rs_plan_lay_out(&k);
         if (k.gpu && !z->fits && z->home == RS_PLAN_RESIDENT &&
             c->memory.home == RS_CFG_HOME_AUTO) {
             z->home = RS_PLAN_HOST;
             z->home_reason = "a whole copy does not fit on the device";
             z->streamed = true;
-            lay_out(&k);
+            rs_plan_lay_out(&k);
         }
         add_work(&k);
     }
