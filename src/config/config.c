@@ -154,7 +154,8 @@ static rs_status finish(rs_config **out, rs_config *cfg, const rs_yctx *c, const
 static bool is_common(const rs_cfg_row *row)
 {
     static const char *const common[] = {"name",      "output",       "catalog", "model.precision",
-                                         "model.fp8", "catalog_root", "cluster", "log"};
+                                         "model.fp8", "catalog_root", "memory",  "cluster",
+                                         "log"};
     for (size_t i = 0; i < sizeof common / sizeof common[0]; i++)
         if (strcmp(row->path, common[i]) == 0 || strcmp(row->section, common[i]) == 0)
             return true;

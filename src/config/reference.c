@@ -120,7 +120,8 @@ static void add_md_arms(rs_strbuf *b)
         "\n## arms and claims\n\nVariants of the experiment, run on the same catalog and compared "
         "in one table. What arms have in common is\ncomputed once. An arm's settings lie on top "
         "of the file and of `--set`; what belongs to the whole run (name,\noutput, catalog, "
-        "catalog_root, cluster, log) cannot differ. A claim is tested on the differences "
+        "catalog_root, model.precision, model.fp8, memory, cluster, log) cannot differ. A claim is "
+        "tested on the differences "
         "of the\n(video, edit) pairs that have the measure in both arms: `reproduced` when the "
         "mean difference, in the measure's own\ndirection, is more than two standard errors "
         "above `margin` (for `no_worse`: above minus `margin`).\n\n```yaml\n");

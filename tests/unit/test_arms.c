@@ -155,6 +155,7 @@ static const bad_case k_bad[] = {
      "euler-diffusers, unipc, unipc-official)\n"},
     {ARM("set: {model.precision: bf16}"),
      "exp.yaml:8:21: model.precision: is common to all arms\n"},
+    {ARM("set: {memory.home: sharded}"), "exp.yaml:8:21: memory.home: is common to all arms\n"},
     {ARM("set: {output: x, log.level: warn, cluster.threads: 1}"),
      "exp.yaml:8:21: output: is common to all arms\n"
      "exp.yaml:8:32: log.level: is common to all arms\n"
