@@ -18,8 +18,9 @@ RS_INLINE row_stats stats_of(const float *x, int64_t c, float eps)
 {
     double n = (double)c;
     float mean = (float)(rs_v_sum(RS_TERM_A, x, NULL, NULL, 0.0f, c) / n);
-    double delta = rs_v_sum(RS_TERM_CENTERED, x, NULL, NULL, mean, c) / n;
-    double var = rs_v_sum(RS_TERM_CENTERED_SQ, x, NULL, NULL, mean, c) / n - delta * delta;
+    double sum[2];
+    rs_v_sums(sum, RS_TERM_CENTERED, RS_TERM_CENTERED_SQ, x, NULL, NULL, mean, c);
+    double delta = sum[0] / n, var = sum[1] / n - delta * delta;
     double rstd = 1.0 / sqrt((var > 0 ? var : 0) + (double)eps);
     return (row_stats){mean, (float)(-delta * rstd), (float)rstd};
 }
@@ -138,10 +139,10 @@ RS_INLINE void bwd_body(const void *args, int64_t lo, int64_t hi, int thread)
         float *dx = rs_f32(a->dx) + r * c;
         row_stats s = stats_of(x, c, a->eps);
         const float *g = scaled_gradient(a, rs_f32(a->dy) + r * c, room, c);
-        double sg = rs_v_sum(RS_TERM_A, g, NULL, NULL, 0.0f, c);
-        double sgx = rs_v_sum(RS_TERM_AB_CENTERED, g, x, NULL, s.mean, c);
-        float mg = (float)(sg / (double)c);
-        float mgx = (float)((sgx * (double)s.rstd + sg * (double)s.rest) / (double)c);
+        double sum[2];
+        rs_v_sums(sum, RS_TERM_A, RS_TERM_AB_CENTERED, g, x, NULL, s.mean, c);
+        float mg = (float)(sum[0] / (double)c);
+        float mgx = (float)((sum[1] * (double)s.rstd + sum[0] * (double)s.rest) / (double)c);
         if (a->accumulate) {
             RS_IVDEP
             for (int64_t i = 0; i < c; i++)

@@ -1,9 +1,11 @@
-/* One row at a time: sum of squares, then the result while the row is in L1. Activations go over
- * several contiguous rows at once: rows of the VAE's small layers are shorter than a vector. */
+/* One row at a time: sum of squares, then the result while the row is in L1; a gradient is rotated
+ * back there too (forward a second pass is faster). Activations go over several contiguous rows at
+ * once: rows of the VAE's small layers are shorter than a vector. */
 #include <math.h>
 
 #include "kernels/act/act_cpu.h"
 #include "kernels/cpu/cpu_ops.h"
+#include "kernels/rope/rope_cpu.h"
 
 enum { ACT_FLOATS = 4096 };
 
@@ -36,16 +38,24 @@ RS_INLINE void fwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 }
 RS_RANGE_VERSIONS(fwd)
 
+typedef struct bwd_job {
+    const rs_rmsnorm_bwd_args *a;
+    rs_rope_job rope;
+    rs_range_fn *rotate; /* NULL: not */
+} bwd_job;
+
 RS_INLINE void bwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 {
-    (void)thread;
-    const rs_rmsnorm_bwd_args *a = args;
+    const bwd_job *j = args;
+    const rs_rmsnorm_bwd_args *a = j->a;
     int64_t c = rs_tensor_cols(a->x);
     const float *w = rs_f32(a->weight);
     for (int64_t row = lo; row < hi; row++) {
         const float *x = rs_f32(a->x) + row * a->x.ld;
-        const float *dy = rs_f32(a->dy) + row * a->dy.ld;
         float *dx = rs_f32(a->dx) + row * a->dx.ld;
+        const float *dy = j->rotate ? dx : rs_f32(a->dy) + row * a->dy.ld;
+        if (j->rotate)
+            j->rotate(&j->rope, row, row + 1, thread);
         double ss = rs_v_sum(RS_TERM_AB, x, x, NULL, 0.0f, c);
         double r = 1.0 / sqrt(ss / (double)c + (double)a->eps);
         double sgx = rs_v_sum(RS_TERM_ABC, dy, x, w, 0.0f, c);
@@ -72,16 +82,13 @@ void rs_cpu_rmsnorm_fwd(rs_kctx *k, const rs_rmsnorm_fwd_args *a)
 
 void rs_cpu_rmsnorm_bwd(rs_kctx *k, const rs_rmsnorm_bwd_args *a)
 {
-    rs_rmsnorm_bwd_args norm = *a;
-    if (rs_has(a->table_f)) {
-        norm.dy = a->dx;
-        rs_cpu_rope_bwd(k, &(rs_rope_bwd_args){.y = a->dx,
-                                               .x = a->dy,
-                                               .table_f = a->table_f,
-                                               .table_h = a->table_h,
-                                               .table_w = a->table_w,
-                                               .heads = a->heads,
-                                               .first = a->first});
-    }
-    rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), bwd(), &norm);
+    rs_rope_fwd_args rope = {.y = a->dx,
+                             .x = a->dy,
+                             .table_f = a->table_f,
+                             .table_h = a->table_h,
+                             .table_w = a->table_w,
+                             .heads = a->heads,
+                             .first = a->first};
+    bwd_job j = {a, {&rope, k, -1.0f}, rs_has(a->table_f) ? rs_rope_rows() : NULL};
+    rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), bwd(), &j);
 }

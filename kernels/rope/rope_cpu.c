@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "kernels/cpu/cpu_ops.h"
-#include "kernels/vec/vec.h"
+#include "kernels/rope/rope_cpu.h"
 
 void rs_rope_table(rs_tensor table)
 {
@@ -17,12 +17,6 @@ void rs_rope_table(rs_tensor table)
             out[(i * pairs + j) * 2 + 1] = (float)sin(angle);
         }
 }
-
-typedef struct rope_job {
-    const rs_rope_fwd_args *a;
-    rs_kctx *k;
-    float sign; /* -1 rotates back */
-} rope_job;
 
 RS_INLINE void expand(float *cc, float *ss, const float *axis, int64_t pairs, float sign)
 {
@@ -46,7 +40,7 @@ RS_INLINE void rotate_head(float *y, const float *x, const float *cc, const floa
 
 RS_INLINE void tokens_body(const void *args, int64_t lo, int64_t hi, int thread)
 {
-    const rope_job *j = args;
+    const rs_rope_job *j = args;
     const rs_rope_fwd_args *a = j->a;
     const float *tf = rs_f32(a->table_f), *th = rs_f32(a->table_h), *tw = rs_f32(a->table_w);
     int64_t pf = a->table_f.shape[1], ph = a->table_h.shape[1], pw = a->table_w.shape[1];
@@ -66,9 +60,14 @@ RS_INLINE void tokens_body(const void *args, int64_t lo, int64_t hi, int thread)
 }
 RS_RANGE_VERSIONS(tokens)
 
+rs_range_fn *rs_rope_rows(void)
+{
+    return tokens();
+}
+
 static void run(rs_kctx *k, const rs_rope_fwd_args *a, float sign)
 {
-    rope_job j = {a, k, sign};
+    rs_rope_job j = {a, k, sign};
     rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), tokens(), &j);
 }
 

@@ -41,16 +41,6 @@ int64_t rs_row_block(int64_t cols);
                           "prefer-vector-width=512")))
 #endif
 
-/* Products of bf16 pairs summed in fp32 (rs_cpu_bf16). */
-#if defined(__x86_64__) && defined(__clang__)
-#define RS_TARGET_AVX512_BF16                                                                      \
-    __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,fma")))
-#elif defined(__x86_64__)
-#define RS_TARGET_AVX512_BF16                                                                      \
-    __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,fma,"                     \
-                          "prefer-vector-width=512")))
-#endif
-
 /* RS_IVDEP: the next loop carries no dependence between its iterations (y may be x, but not overlap
  * it otherwise). RS_UNROLL: unroll the next loop of at most 16 iterations completely. */
 #if defined(__clang__)

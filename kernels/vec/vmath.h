@@ -114,7 +114,7 @@ typedef enum rs_term {
     RS_TERM_ABC,         /* a[i] * b[i] * c[i] */
 } rs_term;
 
-#define RS_V_TERM(LOAD, i)                                                                         \
+#define RS_V_TERM(term, LOAD, i)                                                                   \
     (term == RS_TERM_A             ? LOAD(a, i)                                                    \
      : term == RS_TERM_CENTERED    ? LOAD(a, i) - k                                                \
      : term == RS_TERM_CENTERED_SQ ? (LOAD(a, i) - k) * (LOAD(a, i) - k)                           \
@@ -133,6 +133,35 @@ RS_INLINE double rs_v_lanes(const rs_vf *s)
     return (double)(((f[0] + f[4]) + (f[2] + f[6])) + ((f[1] + f[5]) + (f[3] + f[7])));
 }
 
+/* Two sums in one reading, each to the bits that it has alone. */
+RS_INLINE void rs_v_sums(double out[2], rs_term first, rs_term second, const float *a,
+                         const float *b, const float *c, float k, int64_t n)
+{
+    int64_t i = 0;
+    out[0] = out[1] = 0;
+    while (n - i >= RS_VF) {
+        rs_vf s[RS_VF] = {{0}}, t[RS_VF] = {{0}};
+        int64_t end = n - i < RS_SUM_CHUNK ? n : i + RS_SUM_CHUNK;
+        for (; end - i >= RS_SUM_LANES; i += RS_SUM_LANES) {
+            RS_UNROLL
+            for (int j = 0; j < RS_VF; j++) {
+                s[j] += RS_V_TERM(first, RS_V_LOAD, i + j * RS_VF);
+                t[j] += RS_V_TERM(second, RS_V_LOAD, i + j * RS_VF);
+            }
+        }
+        for (; end - i >= RS_VF; i += RS_VF) {
+            s[0] += RS_V_TERM(first, RS_V_LOAD, i);
+            t[0] += RS_V_TERM(second, RS_V_LOAD, i);
+        }
+        out[0] += rs_v_lanes(s);
+        out[1] += rs_v_lanes(t);
+    }
+    for (; i < n; i++) {
+        out[0] += (double)(RS_V_TERM(first, RS_S_LOAD, i));
+        out[1] += (double)(RS_V_TERM(second, RS_S_LOAD, i));
+    }
+}
+
 RS_INLINE double rs_v_sum(rs_term term, const float *a, const float *b, const float *c, float k,
                           int64_t n)
 {
@@ -144,14 +173,14 @@ RS_INLINE double rs_v_sum(rs_term term, const float *a, const float *b, const fl
         for (; end - i >= RS_SUM_LANES; i += RS_SUM_LANES) {
             RS_UNROLL
             for (int j = 0; j < RS_VF; j++)
-                s[j] += RS_V_TERM(RS_V_LOAD, i + j * RS_VF);
+                s[j] += RS_V_TERM(term, RS_V_LOAD, i + j * RS_VF);
         }
         for (; end - i >= RS_VF; i += RS_VF)
-            s[0] += RS_V_TERM(RS_V_LOAD, i);
+            s[0] += RS_V_TERM(term, RS_V_LOAD, i);
         total += rs_v_lanes(s);
     }
     for (; i < n; i++)
-        total += (double)(RS_V_TERM(RS_S_LOAD, i));
+        total += (double)(RS_V_TERM(term, RS_S_LOAD, i));
     return total;
 }
 
