@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "cli/bench.h"
+#include "cli/version.h"
 #include "comm/comm.h"
 #include "device/select.h"
 
@@ -15,33 +16,10 @@ static const rs_opt k_opts[] = {
     {"--json", RS_OPT_FLAG, offsetof(info_opts, json), NULL, "machine-readable"},
 };
 
-/* What the backend would compute with; NULL where it does not open. */
-static const char *kernels_of(rs_arena *a, const char *backend)
-{
-    rs_device *d;
-    if (rs_device_open(&d, &(rs_device_opts){.backend = backend, .threads = 1}) != RS_OK)
-        return NULL;
-    const char *text = rs_arena_strdup(a, rs_device_fingerprint(d));
-    rs_device_destroy(&d);
-    return text;
-}
-
 static void print_text(rs_arena *a, const rs_device_info *cuda)
 {
     rs_out("cpu: %s, %ld processors\n", rs_bench_cpu(a), sysconf(_SC_NPROCESSORS_ONLN));
-    rs_out("cpu kernels: %s\n", kernels_of(a, "cpu"));
-    for (int i = 0; i < cuda->devices; i++)
-        rs_out("cuda device %d: %s\n", i, cuda->device[i]);
-    if (cuda->devices > 0) {
-        const char *kernels = kernels_of(a, "cuda");
-        rs_out("cuda kernels: %s\n", kernels ? kernels : rs_error_message());
-    } else {
-        rs_out("cuda device: none (%s)\n", cuda->why_none);
-    }
-    if (cuda->libraries)
-        rs_out("cuda libraries: %s\n", cuda->libraries);
-    rs_out("nccl: %s\n", rs_comm_nccl_library(a));
-    rs_out("mpi: %s\n", rs_comm_mpi_library(a));
+    rs_version_show(a, cuda);
 }
 
 static void print_json(rs_arena *a, const rs_device_info *cuda)
@@ -50,13 +28,13 @@ static void print_json(rs_arena *a, const rs_device_info *cuda)
     rs_bench_json_head(w, a, "reshoot bench info", NULL);
     rs_jsonw_string(w, "cpu", rs_bench_cpu(a));
     rs_jsonw_i64(w, "processors", sysconf(_SC_NPROCESSORS_ONLN));
-    rs_jsonw_string(w, "cpu_kernels", kernels_of(a, "cpu"));
+    rs_jsonw_string(w, "cpu_kernels", rs_version_kernels(a, "cpu"));
     rs_jsonw_array(w, "cuda_devices");
     for (int i = 0; i < cuda->devices; i++)
         rs_jsonw_string(w, NULL, cuda->device[i]);
     rs_jsonw_end(w);
     if (cuda->devices > 0) {
-        const char *kernels = kernels_of(a, "cuda");
+        const char *kernels = rs_version_kernels(a, "cuda");
         rs_jsonw_string(w, kernels ? "cuda_kernels" : "cuda_error",
                         kernels ? kernels : rs_error_message());
     } else {

@@ -7,7 +7,6 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/version.h"
-#include "comm/comm.h"
 #include "device/select.h"
 
 #define COMMAND_ROW(name) &rs_cmd_##name,
@@ -75,23 +74,11 @@ static rs_status dispatch(int argc, char **argv)
 /* What is built in, and what this machine makes of it. */
 static void print_version(void)
 {
-    rs_device *d = NULL;
-    printf("reshoot " RS_VERSION "\n");
-    printf("commit: %s\n", rs_version_commit());
-    if (rs_device_open(&d, &(rs_device_opts){.threads = 1}) == RS_OK)
-        printf("backend: %s\n", rs_device_fingerprint(d));
     rs_arena *a = rs_arena_create();
     rs_device_info cuda = rs_device_look(a, "cuda");
-    for (int i = 0; i < cuda.devices; i++)
-        printf("cuda device %d: %s\n", i, cuda.device[i]);
-    if (cuda.devices == 0)
-        printf("cuda: %s\n", cuda.why_none);
-    if (cuda.libraries)
-        printf("cuda libraries: %s\n", cuda.libraries);
-    printf("mpi: %s\n", rs_comm_mpi_library(a));
-    printf("nccl: %s\n", rs_comm_nccl_library(a));
+    rs_out("reshoot " RS_VERSION "\ncommit: %s\n", rs_version_commit());
+    rs_version_show(a, &cuda);
     rs_arena_destroy(&a);
-    rs_device_destroy(&d);
 }
 
 int main(int argc, char **argv)

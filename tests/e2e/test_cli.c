@@ -136,6 +136,10 @@ static void t_version(void)
     char *text;
     T_EQ_I(t_reshoot(&text, "--version"), 0);
     T_CHECKF(strstr(text, "reshoot " RS_VERSION) == text, "--version prints %s", text);
+    const char *lines[] = {"\ncommit: ", "\ncpu kernels: cpu isa=", "\ncuda ",
+                           "\nnccl: ", "\nmpi: "};
+    for (int i = 0; i < RS_COUNT_OF(lines); i++)
+        T_CHECKF(strstr(text, lines[i]), "no%s in:\n%s", lines[i], text);
 }
 
 /* The generated reference is itself a file that `check` can read. */
