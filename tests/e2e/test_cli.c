@@ -1,6 +1,7 @@
 // The command line itself: help of every command and option, usage errors, exit codes.
 #include <string.h>
 
+#include "base/num.h"
 #include "harness/test.h"
 
 enum { COLUMNS = 100 };
