@@ -1,3 +1,4 @@
+#include "kernels/conv3d/conv3d_wino.h"
 #include "kernels/opcase.h"
 
 /* dim: T H W Ci Co kt kh kw. value: 0 for the usual padding k/2, else 1 + pads as digits tblr
@@ -244,13 +245,6 @@ static void geometry(int64_t pad[4], int64_t stride[3], int64_t out[3], const rs
     out[2] = (d[W] * up + pad[2] + pad[3] - d[KW]) / stride[2] + 1;
 }
 
-/* Where the CPU multiplies sums of taps (conv3d_wino.h). */
-static bool pairs_of_columns(const rs_conv3d_args *a)
-{
-    const int64_t *w = a->weight.shape, *s = a->stride;
-    return w[2] == 3 && s[0] == 1 && s[1] == 1 && s[2] == 1 && w[3] >= 16 && w[4] >= 16;
-}
-
 static void make(rs_opplan *p, const rs_opcase *c)
 {
     rs_conv3d_args *a = (rs_conv3d_args *)p->args;
@@ -270,8 +264,8 @@ static void make(rs_opplan *p, const rs_opcase *c)
     if (c->flags & RESIDUAL)
         rs_op_stream(rs_op_in(p, "residual", &a->residual, 0, RS_SHAPE(o[0], o[1], o[2], d[CO])));
     a->bf16 = c->flags & BF16;
-    if (a->bf16 && (a->upsample || pairs_of_columns(a)))
-        y->steps += 1 << 16; /* taps added up are rounded: to bf16, in roundings of fp32 */
+    if (a->bf16 && (a->upsample || rs_wino_fits(a)))
+        y->steps += 1 << 16; /* the CPU rounds sums of taps: to bf16, in roundings of fp32 */
     if (a->bf16)
         rs_op_feature(p, "bf16");
     if (a->upsample)
