@@ -46,9 +46,10 @@ template <int NT> struct lora_factors {
     }
 };
 
-/* A warp's 16 rows of NT tiles to their pairs. */
-template <int NT>
-static __device__ inline void lora_put(const lora_job &j, const float (&c)[2 * NT][4], int64_t row0)
+/* put(pair, its column, row, value) of a warp's 16 rows of NT tiles, those below `end`. */
+template <int NT, typename Put>
+static __device__ inline void lora_put(const lora_job &j, const float (&c)[2 * NT][4], int64_t row0,
+                                       int64_t end, Put put)
 {
     int l = (int)threadIdx.x & 31, g = l >> 2, t = l & 3;
 #pragma unroll
@@ -58,8 +59,8 @@ static __device__ inline void lora_put(const lora_job &j, const float (&c)[2 * N
             int r = 0;
             int64_t row = row0 + g + e / 2 * 8;
             const lora_pair *p = lora_column(j, n * 8 + 2 * t + e % 2, &r);
-            if (p && row < j.rows)
-                p->low[row * p->ld_low + r] = __float2bfloat16_rn(p->scale * c[n][e]);
+            if (p && row < end)
+                put(p, r, row, c[n][e]);
         }
 }
 
@@ -96,7 +97,10 @@ static __global__ void __launch_bounds__(LORA_THREADS)
         rs_att_scores<LORA_K, NT>(c, s + i % LORA_STAGES * X, warp * 16, fs + i % 2 * F);
     }
     rs_cp_async_wait<0>();
-    lora_put<NT>(j, c, row0 + warp * 16);
+    lora_put<NT>(j, c, row0 + warp * 16, j.rows,
+                 [](const lora_pair *p, int r, int64_t row, float v) {
+                     p->low[row * p->ld_low + r] = __float2bfloat16_rn(p->scale * v);
+                 });
 }
 
 /* ---- g = low^T x ---- */
@@ -153,23 +157,6 @@ static __device__ inline void lora_join(float (&c)[2 * NT][4], float (&wait)[3][
 }
 
 template <int NT>
-static __device__ inline void lora_put_grad(const lora_job &j, const float (&c)[2 * NT][4],
-                                            int64_t col0)
-{
-    int l = (int)threadIdx.x & 31, g = l >> 2, t = l & 3;
-#pragma unroll
-    for (int n = 0; n < 2 * NT; n++)
-#pragma unroll
-        for (int e = 0; e < 4; e++) {
-            int r = 0;
-            int64_t k = col0 + g + e / 2 * 8;
-            const lora_pair *p = lora_column(j, n * 8 + 2 * t + e % 2, &r);
-            if (p && k < j.cols)
-                p->f[j.tall ? k * p->ld_f + r : r * p->ld_f + k] = c[n][e];
-        }
-}
-
-template <int NT>
 static __global__ void __launch_bounds__(LORA_THREADS)
     grad_kernel(const __grid_constant__ lora_job j)
 {
@@ -218,7 +205,10 @@ static __global__ void __launch_bounds__(LORA_THREADS)
         lora_join<NT>(c, wait, segment);
     }
     rs_cp_async_wait<0>();
-    lora_put_grad<NT>(j, c, col0 + warp * 16);
+    lora_put<NT>(j, c, col0 + warp * 16, j.cols,
+                 [&j](const lora_pair *p, int r, int64_t k, float v) {
+                     p->f[j.tall ? k * p->ld_f + r : r * p->ld_f + k] = v;
+                 });
 }
 
 /* ---- y = beta y + low f ---- */
