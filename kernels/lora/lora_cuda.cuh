@@ -115,4 +115,22 @@ static __device__ inline void lora_lows(rs_bf16 *s, const lora_low *from, const 
     }
 }
 
+/* put(pair, its column, row, value) of a warp's 16 rows of NT tiles, those below `end`. */
+template <int NT, typename Put>
+static __device__ inline void lora_put(const lora_job &j, const float (&c)[2 * NT][4], int64_t row0,
+                                       int64_t end, Put put)
+{
+    int l = (int)threadIdx.x & 31, g = l >> 2, t = l & 3;
+#pragma unroll
+    for (int n = 0; n < 2 * NT; n++)
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            int r = 0;
+            int64_t row = row0 + g + e / 2 * 8;
+            const lora_pair *p = lora_column(j, n * 8 + 2 * t + e % 2, &r);
+            if (p && row < end)
+                put(p, r, row, c[n][e]);
+        }
+}
+
 #endif
