@@ -4,12 +4,13 @@
 #include <string.h>
 
 #include "kernels/attention/attention_cpu.h"
+#include "kernels/attention/exp_bf16.h"
 #include "kernels/attention/tile_bf16.h"
 
 #if defined(__x86_64__)
-enum { ROWS = 96, KEYS = RS_ATTN_KEYS, KEY_PAIRS = KEYS / 2, FOUR = RS_ATTN_BWD_ROWS };
+enum { ROWS = 96, KEYS = RS_ATTN_KEYS, KEY_PAIRS = KEYS / 2, FOUR = RS_ATTN_TILE };
 _Static_assert(ROWS % FOUR == 0, "blocks of queries are whole tiles");
-static const float k_no_query = 1e30f; /* lse that leaves nothing of P */
+static const float k_no_query = -1e30f; /* minus lse that leaves nothing of P */
 
 /* Working memory. */
 typedef struct bwd_work {
@@ -64,7 +65,7 @@ static void pack_queries(const rs_attn_bwd_job *t, const bwd_work *w)
     }
 }
 
-/* P and dS of queries [i0, i0+mb), four at a time. */
+/* P and dS of queries [i0, i0+mb). */
 static void gradients(const rs_attn_bwd_job *t, const bwd_work *w, int64_t i0, int64_t mb,
                       int64_t nb, float last)
 {
@@ -72,25 +73,26 @@ static void gradients(const rs_attn_bwd_job *t, const bwd_work *w, int64_t i0, i
     const float *delta = w->tiles->delta + i0;
     const int64_t pairs = rs_pairs_of(t->d);
     bool keys = rs_has(t->a->dk);
-    for (int64_t j = 0; j < nb; j += RS_PAIRS_NR) {
-        int64_t n = rs_min_i64(RS_PAIRS_NR, nb - j);
-        rs_attn_panel panel = {n, j + n == nb ? last : 0.0f};
-        for (int64_t i = 0; i < mb; i += FOUR) {
-            rs_attn_bwd_rows rows = {.q = w->q + (i0 + i) * pairs,
-                                     .d_o = w->d_o + (i0 + i) * pairs,
-                                     .ds = w->ds + i * KEY_PAIRS + j / 2,
-                                     .ds_row = KEY_PAIRS,
-                                     .pt = keys ? w->pt + i / 2 * KEYS + j : NULL,
-                                     .dst = w->dst + i / 2 * KEYS + j,
-                                     .t_row = KEYS};
-            for (int r = 0; r < FOUR; r++) {
-                rows.lse[r] = i + r < mb ? lse[i + r] : k_no_query;
-                rows.delta[r] = i + r < mb ? delta[i + r] : 0.0f;
-            }
-            rs_attn_tile_gradient(&rows, w->keys + j * pairs, w->values + j * pairs, pairs, &panel,
-                                  t->a->scale);
-        }
+    float minus_lse[ROWS], minus_delta[ROWS];
+    for (int64_t i = 0; i < padded(mb); i++) {
+        minus_lse[i] = i < mb ? -lse[i] * RS_ATTN_LOG2E : k_no_query;
+        minus_delta[i] = i < mb ? -delta[i] : 0.0f;
     }
+    rs_attn_gradients(&(rs_attn_grad){.q = w->q + i0 * pairs,
+                                      .d_o = w->d_o + i0 * pairs,
+                                      .rows = padded(mb),
+                                      .pairs = pairs,
+                                      .keys = w->keys,
+                                      .values = w->values,
+                                      .panel = {nb, last},
+                                      .minus_lse = minus_lse,
+                                      .minus_delta = minus_delta,
+                                      .scale = t->a->scale,
+                                      .ds = w->ds,
+                                      .ds_row = KEY_PAIRS,
+                                      .pt = keys ? w->pt : NULL,
+                                      .dst = w->dst,
+                                      .t_row = KEYS});
 }
 
 /* Queries [i0, i0+mb) against the packed tile of nb keys. */

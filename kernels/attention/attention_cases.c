@@ -184,6 +184,8 @@ static float scale_of(const rs_opcase *c)
 
 /* An operand that is rounded to bf16 on its way (P, dS), in roundings of fp32. */
 static const double k_bf16_steps = 1 << 16;
+/* exp beside such operands may err by 1.6e-4, and so may the logarithm of a sum of it. */
+static const double k_bf16_exp_steps = 1.6e-4 / 0x1p-24;
 
 /* Roundings: score (sum of D terms, then exp, whose relative error is the score's absolute error),
  * sums over keys or queries. */
@@ -209,8 +211,12 @@ static void make_fwd(rs_opplan *p, const rs_opcase *c)
     exactness(o, c, sk);
     if (a->bf16)
         o->steps += k_bf16_steps;
-    if (c->flags & LSE)
-        exactness(rs_op_out(p, "lse", &a->lse, pad, RS_SHAPE(n, sq)), c, sk);
+    if (c->flags & LSE) {
+        rs_optensor *lse = rs_op_out(p, "lse", &a->lse, pad, RS_SHAPE(n, sq));
+        exactness(lse, c, sk);
+        if (a->bf16)
+            lse->steps += k_bf16_exp_steps;
+    }
     rs_op_branch(rs_op_in(p, "q", &a->q, pad, RS_SHAPE(sq, w)));
     rs_op_branch(rs_op_in(p, "k", &a->k, 2 * pad, RS_SHAPE(sk, w)));
     rs_op_branch(rs_op_in(p, "v", &a->v, 3 * pad, RS_SHAPE(sk, w)));

@@ -17,7 +17,7 @@ enum { ROWS = 32, KEY_PAIRS = RS_ATTN_KEYS / 2, NR = RS_PAIRS_NR, LANES = RS_ATT
 /* Working memory of a task. */
 typedef struct fwd_work {
     const rs_attn_queries *q;
-    uint32_t *rows;   /* [chunk][pairs of d] queries, zeros up to the next multiple of 8 */
+    uint32_t *rows;   /* [chunk][pairs of d] queries, zeros up to the next multiple of 4 */
     uint32_t *keys;   /* panels of K^T of one tile */
     uint32_t *values; /* panels of V of one tile */
     uint32_t *p;      /* [ROWS][KEY_PAIRS] exp */
@@ -31,18 +31,17 @@ typedef struct fwd_work {
 
 static int64_t padded(int64_t rows)
 {
-    return rs_ceil_div(rows, RS_ATTN_FWD_ROWS) * RS_ATTN_FWD_ROWS;
+    return rs_ceil_div(rows, RS_ATTN_TILE) * RS_ATTN_TILE;
 }
 
-/* Where the exponentials of queries r.. and keys j.. of the tile go: rows i.. of p. */
+/* Where the exponentials of queries r.. at the tile's keys from j on go: rows i.. of p. */
 static rs_attn_exp exp_of(const rs_attn_fwd_job *t, const fwd_work *w, int64_t r, int64_t i,
                           int64_t j)
 {
-    int64_t n = rs_min_i64(NR, w->nb - j);
     return (rs_attn_exp){.p = w->p + i * KEY_PAIRS + j / 2,
                          .p_row = KEY_PAIRS,
                          .lanes = w->lanes + r * LANES,
-                         .panel = {n, j + n == w->nb ? w->last : 0.0f},
+                         .keys = {w->nb - j, w->last},
                          .scale = t->a->scale};
 }
 
@@ -69,17 +68,6 @@ static bool all_bounded(const fwd_work *w, int64_t r0, int64_t mb)
     return all;
 }
 
-/* P of queries [r0, r0+mb), all of them bounded. */
-static void exp_tiles(const rs_attn_fwd_job *t, const fwd_work *w, int64_t r0, int64_t mb)
-{
-    int64_t pairs = rs_pairs_of(t->d);
-    for (int64_t j = 0; j < w->nb; j += NR)
-        for (int64_t i = 0; i < mb; i += RS_ATTN_FWD_ROWS) {
-            rs_attn_exp x = exp_of(t, w, r0 + i, i, j);
-            rs_attn_tile_exp(&x, w->rows + (r0 + i) * pairs, w->keys + j * pairs, pairs);
-        }
-}
-
 /* P of query r, whose scores are in row i. */
 static void exp_row(const rs_attn_fwd_job *t, const fwd_work *w, int64_t r, int64_t i)
 {
@@ -88,6 +76,8 @@ static void exp_row(const rs_attn_fwd_job *t, const fwd_work *w, int64_t r, int6
     if (w->bounded[r] != 0) {
         for (int64_t j = 0; j < w->nb; j += NR) {
             rs_attn_exp x = exp_of(t, w, r, i, j);
+            if (x.keys.n > NR)
+                x.keys = (rs_attn_panel){NR, 0};
             rs_attn_row_exp(&x, s + j);
         }
         return;
@@ -106,7 +96,8 @@ static void fwd_tile(const rs_attn_fwd_job *t, const fwd_work *w, int64_t r0, in
 {
     int64_t d = t->d, pairs = rs_pairs_of(d);
     if (all_bounded(w, r0, mb)) {
-        exp_tiles(t, w, r0, mb);
+        rs_attn_exp x = exp_of(t, w, r0, 0, 0);
+        rs_attn_exps(&x, w->rows + r0 * pairs, padded(mb), w->keys, pairs);
     } else {
         rs_pairs_block(mb, w->nb, pairs, (rs_pairs_a){w->rows + r0 * pairs, pairs, 1}, w->keys,
                        w->s, RS_ATTN_KEYS, false);
