@@ -8,7 +8,7 @@
 #include "kernels/attention/tile_bf16.h"
 
 #if defined(__x86_64__)
-enum { ROWS = 96, KEYS = RS_ATTN_KEYS, KEY_PAIRS = KEYS / 2, FOUR = RS_ATTN_TILE };
+enum { ROWS = 192, KEYS = RS_ATTN_KEYS, KEY_PAIRS = KEYS / 2, FOUR = RS_ATTN_TILE };
 _Static_assert(ROWS % FOUR == 0, "blocks of queries are whole tiles");
 static const float k_no_query = -1e30f; /* minus lse that leaves nothing of P */
 
