@@ -16,6 +16,15 @@ typedef struct rs_gemm_operand {
     bool trans; /* A stored (k,m), B stored (n,k) */
 } rs_gemm_operand;
 
+/* What becomes of rows [lo,hi) of the sums when nothing will be added to them any more. */
+typedef struct rs_gemm_end {
+    void (*finish)(const void *args, int64_t lo, int64_t hi, int thread);
+    const void *args;
+    int thread;
+    const char *rows; /* what it reads or writes for row 0, and bytes to the next row */
+    int64_t row;
+} rs_gemm_end;
+
 typedef struct rs_gemm_block {
     rs_gemm_operand a, b;
     int64_t m, n, k;
@@ -26,6 +35,8 @@ typedef struct rs_gemm_block {
     void *work;      /* rs_gemm_engine.work bytes, 64-byte aligned */
     void *packed_a;  /* rs_gemm_engine.packed_a bytes: A as the engine wants it */
     bool a_ready;    /* it is there already, from a block with the same rows of A */
+    const rs_gemm_end
+        *end; /* in the last block of K; the engine calls it for all rows, each once */
 } rs_gemm_block;
 
 /* Largest tile and block. */

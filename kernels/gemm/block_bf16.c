@@ -42,13 +42,15 @@ static void pack_a(uint32_t *a, const rs_gemm_block *t, int64_t i)
 
 /* What is read after tile (i,j), a the packed rows: those of A while the first panel passes; during
  * the last tiles of a panel the next one of B, or the first one of the next block of K. Earlier it
- * would be displaced by A again. */
+ * would be displaced by A again. During the very last panel the rows that are finished next. */
 static rs_pairs_next fetch_next(const rs_gemm_block *t, const uint32_t *a, int64_t pairs, int64_t i,
                                 int64_t j)
 {
     int64_t late = i - (rs_ceil_div(t->m, MR) * MR - NR);
     bool last = j + NR >= t->n;
     int64_t col = last ? 0 : j + NR, k = last ? t->k : 0;
+    if (last && j > 0 && t->end)
+        return (rs_pairs_next){t->end->rows + i * t->end->row, t->end->row, 3};
     if (late >= 0 && t->b.trans)
         return (rs_pairs_next){rs_gemm_at(&t->b, col + late, k), t->b.ld * (t->b.bf16 ? 2 : 4), 3};
     if (late >= 0) /* 128 rows in each of 6 tiles */
@@ -84,6 +86,8 @@ static void run(const rs_gemm_block *t)
             rs_pairs_tile(rs_min_i64(MR, t->m - i), rs_min_i64(NR, t->n - j), pairs,
                           (rs_pairs_a){a + i * pairs, pairs, 1}, panel, t->sum + i * t->ld + j,
                           t->ld, t->accumulate, fetch_next(t, a, pairs, i, j));
+            if (t->end && j + NR >= t->n)
+                t->end->finish(t->end->args, i, rs_min_i64(i + MR, t->m), t->end->thread);
         }
     }
 }

@@ -69,7 +69,7 @@ static void pack_a_cols(const rs_micro *u, const rs_gemm_block *t, const f32_wor
     }
 }
 
-static void run(const rs_gemm_block *t)
+static void multiply(const rs_gemm_block *t)
 {
     const rs_micro *u = rs_micro_get();
     const f32_work w = split(t->work);
@@ -93,6 +93,13 @@ static void run(const rs_gemm_block *t)
     }
     rs_micro_block(u, t->m, t->n, t->k, a, lda, 1, w.panels, u->nr * t->k, t->sum, t->ld,
                    t->accumulate);
+}
+
+static void run(const rs_gemm_block *t)
+{
+    multiply(t);
+    if (t->end)
+        t->end->finish(t->end->args, 0, t->m, t->end->thread);
 }
 
 static const char *name(void)

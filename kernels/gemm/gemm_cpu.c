@@ -1,7 +1,10 @@
 /* GEMM on the CPU: tiles of y are independent tasks. A task walks over K in blocks (block.h) and
- * sums up in a private tile; alpha, beta, bias and activation are applied while that tile is in
- * cache. Blocks of K depend on K only, and an engine's bits do not depend on the tiling: a row of y
- * has the same bits whatever M, the tile size and the number of threads. */
+ * sums up in a private tile, the terms first; alpha, beta, bias and activation are applied to rows
+ * of it as they are done, between the products of others. Blocks of K depend on K only, and an
+ * engine's bits do not depend on the tiling: a row of y has the same bits whatever M, the tile size
+ * and the number of threads. */
+#include <string.h>
+
 #include "base/num.h"
 #include "kernels/act/act_cpu.h"
 #include "kernels/cpu/cpu_ops.h"
@@ -123,32 +126,46 @@ static rs_gemm_operand operand(rs_tensor t, bool trans, int64_t row, int64_t col
     return o;
 }
 
-/* Adds the terms of the parts that the tile's rows belong to. */
-static void add_terms(const gemm_job *t, const rs_gemm_block *tile, int64_t i0, int64_t j0)
+/* The terms of the parts that the tile's rows belong to: the first of its sums. False: none. */
+static bool add_terms(const gemm_job *t, const rs_gemm_block *tile, int64_t i0, int64_t j0)
 {
     const rs_gemm_args *g = t->g;
     int64_t parts = g->parts > 0 ? g->parts : 1, rows = t->m / parts;
-    for (int64_t p = rows > 0 ? i0 / rows : 0; p < parts && p * rows < i0 + tile->m; p++) {
+    int64_t first = rows > 0 ? i0 / rows : 0;
+    bool any = false;
+    for (int64_t p = first; p < parts && p * rows < i0 + tile->m; p++)
+        any = any || rs_has(g->ta[p]);
+    for (int64_t p = first; any && p < parts && p * rows < i0 + tile->m; p++) {
         const rs_tensor ta = g->ta[p], tb = g->tb[p];
         int64_t lo = rs_max_i64(i0, p * rows), hi = rs_min_i64(i0 + tile->m, (p + 1) * rows);
+        rs_gemm_block b = *tile;
+        b.m = hi - lo;
+        b.sum += (lo - i0) * TILE_N;
+        if (!rs_has(ta))
+            memset(b.sum, 0, (size_t)(b.m * TILE_N) * sizeof *b.sum);
         for (int64_t k0 = 0; rs_has(ta) && k0 < rs_tensor_cols(ta); k0 += t->e->block_k) {
-            rs_gemm_block b = *tile;
             b.a = operand(ta, false, lo - p * rows, k0);
             b.b = operand(tb, g->trans_b, k0, j0);
-            b.m = hi - lo;
             b.k = rs_min_i64(t->e->block_k, rs_tensor_cols(ta) - k0);
-            b.sum += (lo - i0) * TILE_N;
-            b.accumulate = true;
-            b.a_ready = false;
+            b.accumulate = k0 > 0;
             t->e->run(&b);
         }
     }
+    return any;
 }
 
 /* Packed blocks of A that a thread has room for: all of K, or the one in work. */
 static int64_t kept_blocks(const gemm_job *t)
 {
     return t->e->packed_a && t->blocks_k <= KEPT_BLOCKS ? t->blocks_k : 1;
+}
+
+/* The finish of a tile's rows. What is fetched for it is what memory holds: the residual, or y. */
+static rs_gemm_end end_of(const gemm_job *t, const gemm_tile *tile, int thread)
+{
+    const rs_tensor y = rs_has(t->g->res) ? t->g->res : t->g->y;
+    const rs_gemm_operand o = operand(y, false, tile->i0, tile->j0);
+    return (rs_gemm_end){t->finish, tile, thread, o.data, o.ld * (o.bf16 ? 2 : 4)};
 }
 
 static void tile_task(void *arg, int64_t task, int thread)
@@ -167,29 +184,29 @@ static void tile_task(void *arg, int64_t task, int thread)
         rs_scratch(t->ctx, thread,
                    TILE_M * TILE_N * sizeof(float) + e->work + (size_t)(room + 1) * e->packed_a);
     char *packed = (char *)(sum + TILE_M * TILE_N) + e->work;
-    rs_gemm_block b;
+    rs_gemm_block b = {.m = mb,
+                       .n = nb,
+                       .round = g->bf16,
+                       .sum = sum,
+                       .ld = TILE_N,
+                       .work = sum + TILE_M * TILE_N,
+                       .packed_a = packed + (size_t)room * e->packed_a};
+    bool started = add_terms(t, &b, i0, j0);
+    const gemm_tile tile = {g, sum, i0, j0, nb, t->m / (g->parts > 0 ? g->parts : 1)};
+    const rs_gemm_end end = end_of(t, &tile, thread);
     for (int64_t bk = 0; bk < t->blocks_k; bk++) {
         int64_t k0 = cut(t->k, e->unit_k, t->blocks_k, bk);
-        b = (rs_gemm_block){.a = operand(g->a, g->trans_a, i0, k0),
-                            .b = operand(g->b, g->trans_b, k0, j0),
-                            .m = mb,
-                            .n = nb,
-                            .k = cut(t->k, e->unit_k, t->blocks_k, bk + 1) - k0,
-                            .round = g->bf16,
-                            .sum = sum,
-                            .ld = TILE_N,
-                            .accumulate = bk > 0,
-                            .work = sum + TILE_M * TILE_N,
-                            .packed_a = packed + (size_t)(bk % room) * e->packed_a,
-                            .a_ready = ready};
+        b.a = operand(g->a, g->trans_a, i0, k0);
+        b.b = operand(g->b, g->trans_b, k0, j0);
+        b.k = cut(t->k, e->unit_k, t->blocks_k, bk + 1) - k0;
+        b.accumulate = started || bk > 0;
+        b.packed_a = packed + (size_t)(bk % room) * e->packed_a;
+        b.a_ready = ready;
+        b.end = bk == t->blocks_k - 1 ? &end : NULL;
         e->run(&b);
     }
     if (thread < KEPT_THREADS)
         t->kept[thread] = bi;
-    b.packed_a = packed + (size_t)room * e->packed_a;
-    add_terms(t, &b, i0, j0);
-    int64_t part = t->m / (g->parts > 0 ? g->parts : 1);
-    t->finish(&(gemm_tile){g, sum, i0, j0, nb, part}, 0, mb, thread);
 }
 
 /* Smaller tiles than the cache allows where there would be too few for the threads. Bits stay. */
