@@ -34,8 +34,10 @@ static void setup(fixture *f)
     T_OK(rs_catalog_load_all(&f->catalog, problems, f->cfg->catalog, f->cfg->catalog_root));
     T_EQ_I(rs_problems_count(problems), 0);
     rs_problems_destroy(&problems);
-    f->run =
-        (rs_run){.cfg = f->cfg, .catalog = f->catalog, .output = f->cfg->output, .stop = &f->stop};
+    f->run = (rs_run){.cfg = f->cfg,
+                      .catalog = f->catalog,
+                      .output = rs_path_join(t_arena(), f->dir, f->cfg->output),
+                      .stop = &f->stop};
     f->next = &f->catalog->videos[0];
 }
 
