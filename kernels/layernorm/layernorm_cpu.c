@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "kernels/cpu/cpu_ops.h"
+#include "kernels/vec/stream.h"
 #include "kernels/vec/vmath.h"
 
 typedef struct row_stats {
@@ -65,35 +66,68 @@ RS_INLINE void add_row(float *y, const float *x, const float *g, const float *o,
     }
 }
 
+/* The row that is normalised. */
+RS_INLINE const float *row_of(const rs_layernorm_fwd_args *a, int64_t r, int64_t c)
+{
+    const float *x = rs_f32(a->x) + r * c;
+    if (!rs_has(a->o))
+        return x;
+    float *sum = rs_f32(a->sum) + r * c;
+    add_row(sum, x, maybe(a->gate), rs_f32(a->o) + r * c, c);
+    return sum;
+}
+
+/* Columns [i, i+n) of a row. */
+RS_INLINE void fwd_part(float *y, const rs_layernorm_fwd_args *a, const float *x, row_stats s,
+                        int64_t i, int64_t n)
+{
+    const float *w = maybe(a->weight), *scale = maybe(a->scale);
+    const float *bias = maybe(a->bias), *shift = maybe(a->shift), *b = bias ? bias : shift;
+    b = b ? b + i : NULL;
+    if (w)
+        finish_row(y, x + i, s, WEIGHT, w + i, b, n);
+    else if (scale)
+        finish_row(y, x + i, s, ONE_PLUS, scale + i, b, n);
+    else
+        finish_row(y, x + i, s, PLAIN, NULL, b, n);
+    if (bias && shift)
+        for (int64_t k = 0; k < n; k++)
+            y[k] += shift[i + k];
+}
+
 RS_INLINE void fwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 {
     (void)thread;
     const rs_layernorm_fwd_args *a = args;
     int64_t c = rs_tensor_cols(a->x);
-    const float *w = maybe(a->weight), *scale = maybe(a->scale);
-    const float *bias = maybe(a->bias), *shift = maybe(a->shift);
-    const float *b = bias ? bias : shift;
     for (int64_t r = lo; r < hi; r++) {
-        const float *x = rs_f32(a->x) + r * c;
-        float *y = rs_f32(a->y) + r * c;
-        if (rs_has(a->o)) {
-            float *sum = rs_f32(a->sum) + r * c;
-            add_row(sum, x, maybe(a->gate), rs_f32(a->o) + r * c, c);
-            x = sum;
-        }
-        row_stats s = stats_of(x, c, a->eps);
-        if (w)
-            finish_row(y, x, s, WEIGHT, w, b, c);
-        else if (scale)
-            finish_row(y, x, s, ONE_PLUS, scale, b, c);
-        else
-            finish_row(y, x, s, PLAIN, NULL, b, c);
-        if (bias && shift)
-            for (int64_t i = 0; i < c; i++)
-                y[i] += shift[i];
+        const float *x = row_of(a, r, c);
+        fwd_part(rs_f32(a->y) + r * c, a, x, stats_of(x, c, a->eps), 0, c);
     }
 }
 RS_RANGE_VERSIONS(fwd)
+
+/* The same with y past the caches. */
+RS_INLINE void fwd_far_body(const void *args, int64_t lo, int64_t hi, int thread)
+{
+    (void)thread;
+    const rs_layernorm_fwd_args *a = args;
+    int64_t c = rs_tensor_cols(a->x);
+    float room[RS_PIECE];
+    for (int64_t r = lo; r < hi; r++) {
+        const float *x = row_of(a, r, c);
+        row_stats s = stats_of(x, c, a->eps);
+        for (int64_t i = 0; i < c; i += RS_PIECE) {
+            int64_t n = c - i < RS_PIECE ? c - i : RS_PIECE;
+            if (r + 1 < hi)
+                rs_v_fetch(rs_f32(a->x) + (r + 1) * c + i, n);
+            fwd_part(room, a, x, s, i, n);
+            rs_v_store(rs_f32(a->y) + r * c + i, room, n);
+        }
+    }
+    rs_v_stored();
+}
+RS_RANGE_VERSIONS(fwd_far)
 
 typedef struct bwd_job {
     const rs_layernorm_bwd_args *a;
@@ -160,7 +194,12 @@ RS_RANGE_VERSIONS(bwd)
 
 void rs_cpu_layernorm_fwd(rs_kctx *k, const rs_layernorm_fwd_args *a)
 {
-    rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), fwd(), a);
+    bool in_place = a->y.data == a->x.data || (rs_has(a->o) && a->y.data == a->o.data);
+    int64_t rows = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
+    if (!in_place && rs_streams(a->y))
+        rs_for_range(k, rows, rs_row_block_ahead(rows, c), fwd_far(), a);
+    else
+        rs_for_range(k, rows, rs_row_block(c), fwd(), a);
 }
 
 void rs_cpu_layernorm_bwd(rs_kctx *k, const rs_layernorm_bwd_args *a)

@@ -1,94 +1,193 @@
-/* One row at a time: sum of squares, then the result while the row is in L1; a gradient is rotated
- * back there too (forward a second pass is faster). Activations go over several contiguous rows at
- * once: rows of the VAE's small layers are shorter than a vector. */
+/* The sum of squares of a row, then the result in pieces while the row is near: scaled, rotated by
+ * heads or through the activation, and stored, with what the next row needs fetched meanwhile. Rows
+ * shorter than a piece (the VAE's) are scaled in groups, and pieces go over the group. */
 #include <math.h>
 
 #include "kernels/act/act_cpu.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/rope/rope_cpu.h"
+#include "kernels/vec/stream.h"
 
-enum { ACT_FLOATS = 4096 };
+enum { GROUP_FLOATS = 2048 };
 
-RS_INLINE void scale_row(const rs_rmsnorm_fwd_args *a, int64_t row, int64_t c)
+typedef struct fwd_job {
+    const rs_rmsnorm_fwd_args *a;
+    rs_rope_fwd_args rope;
+    rs_kctx *k;
+    bool rotate;
+    bool stream;
+} fwd_job;
+
+RS_INLINE float factor_of(const rs_rmsnorm_fwd_args *a, const float *x, int64_t c)
 {
+    double ss = rs_v_sum(RS_TERM_AB, x, x, NULL, 0.0f, c);
+    return (float)(a->floor > 0 ? sqrt((double)c) / fmax(sqrt(ss), (double)a->floor)
+                                : 1.0 / sqrt(ss / (double)c + (double)a->eps));
+}
+
+RS_INLINE void scale(float *y, const float *x, float r, const float *w, int64_t n)
+{
+    RS_IVDEP
+    for (int64_t i = 0; i < n; i++)
+        y[i] = x[i] * r * w[i];
+}
+
+/* One row. room: a piece; factors: of a head, cosines then sines. */
+RS_INLINE void fwd_row(const fwd_job *j, int64_t row, float *room, const float *factors, int64_t d,
+                       bool last)
+{
+    const rs_rmsnorm_fwd_args *a = j->a;
+    int64_t c = rs_tensor_cols(a->x), piece = j->rotate ? d : j->stream ? RS_PIECE : c;
     const float *x = rs_f32(a->x) + row * a->x.ld, *w = rs_f32(a->weight);
     float *y = rs_f32(a->y) + row * a->y.ld;
-    double ss = rs_v_sum(RS_TERM_AB, x, x, NULL, 0.0f, c);
-    float r = (float)(a->floor > 0 ? sqrt((double)c) / fmax(sqrt(ss), (double)a->floor)
-                                   : 1.0 / sqrt(ss / (double)c + (double)a->eps));
-    RS_IVDEP
-    for (int64_t i = 0; i < c; i++)
-        y[i] = x[i] * r * w[i];
+    float r = factor_of(a, x, c);
+    for (int64_t i = 0; i < c; i += piece) {
+        int64_t n = c - i < piece ? c - i : piece;
+        float *t = j->stream ? room : y + i;
+        if (j->stream && !last)
+            rs_v_fetch(x + a->x.ld + i, n);
+        scale(t, x + i, r, w + i, n);
+        if (j->rotate)
+            rs_v_rotate(t, t, factors, factors + d, d);
+        if (a->act != RS_ACT_NONE)
+            rs_v_act(a->act, t, t, n);
+        if (j->stream)
+            rs_v_store(y + i, t, n);
+    }
+}
+
+/* Rows [lo,hi) without gaps between those of y; `room` takes them all. */
+RS_INLINE void fwd_group(const fwd_job *j, int64_t lo, int64_t hi, float *room, bool last)
+{
+    const rs_rmsnorm_fwd_args *a = j->a;
+    int64_t c = rs_tensor_cols(a->x), floats = (hi - lo) * c;
+    float *y = rs_f32(a->y) + lo * c, *t = j->stream ? room : y;
+    const float *next = rs_f32(a->x) + hi * a->x.ld;
+    for (int64_t row = lo; row < hi; row++) {
+        const float *x = rs_f32(a->x) + row * a->x.ld;
+        scale(t + (row - lo) * c, x, factor_of(a, x, c), rs_f32(a->weight), c);
+    }
+    for (int64_t i = 0; i < floats; i += RS_PIECE) {
+        int64_t n = floats - i < RS_PIECE ? floats - i : RS_PIECE;
+        if (j->stream && !last)
+            rs_v_fetch(next + i, n);
+        if (a->act != RS_ACT_NONE)
+            rs_v_act(a->act, t + i, t + i, n);
+        if (j->stream)
+            rs_v_store(y + i, t + i, n);
+    }
 }
 
 RS_INLINE void fwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 {
-    (void)thread;
-    const rs_rmsnorm_fwd_args *a = args;
-    int64_t c = rs_tensor_cols(a->x);
-    int64_t step = a->y.ld == c && c < ACT_FLOATS ? ACT_FLOATS / c : 1;
-    for (; lo < hi; lo += step) {
-        int64_t end = hi - lo < step ? hi : lo + step;
-        for (int64_t row = lo; row < end; row++)
-            scale_row(a, row, c);
-        float *y = rs_f32(a->y) + lo * a->y.ld;
-        if (a->act != RS_ACT_NONE)
-            rs_v_act(a->act, y, y, (end - lo) * c);
+    const fwd_job *j = args;
+    const rs_rmsnorm_fwd_args *a = j->a;
+    int64_t c = rs_tensor_cols(a->x), d = j->rotate ? rs_v_rope_head(&j->rope) : 0;
+    int64_t step = a->y.ld == c && !j->rotate ? GROUP_FLOATS / c : 1;
+    float *room = rs_scratch(j->k, thread, (size_t)(GROUP_FLOATS + 3 * d) * sizeof(float));
+    float *factors = room + GROUP_FLOATS + d;
+    if (step > 1) {
+        for (; lo < hi; lo += step)
+            fwd_group(j, lo, hi - lo < step ? hi : lo + step, room, hi - lo <= step);
+    } else {
+        for (; lo < hi; lo++) {
+            if (j->rotate)
+                rs_v_rope_factors(factors, factors + d, &j->rope, lo, 1.0f);
+            fwd_row(j, lo, room, factors, d, lo + 1 == hi);
+        }
     }
+    if (j->stream)
+        rs_v_stored();
 }
 RS_RANGE_VERSIONS(fwd)
 
 typedef struct bwd_job {
     const rs_rmsnorm_bwd_args *a;
-    rs_rope_job rope;
-    rs_range_fn *rotate; /* NULL: not */
+    rs_rope_fwd_args rope;
+    rs_kctx *k;
+    bool rotate;
+    bool stream;
 } bwd_job;
+
+/* dx = dy*w*rf - x*kx, in pieces. */
+RS_INLINE void bwd_row(const bwd_job *j, int64_t row, const float *dy, float rf, float kx,
+                       bool last)
+{
+    const rs_rmsnorm_bwd_args *a = j->a;
+    int64_t c = rs_tensor_cols(a->x);
+    const float *w = rs_f32(a->weight), *x = rs_f32(a->x) + row * a->x.ld;
+    float *dx = rs_f32(a->dx) + row * a->dx.ld, room[RS_PIECE];
+    const float *next = rs_f32(a->dy) + (row + 1) * a->dy.ld;
+    const int64_t piece = j->stream ? RS_PIECE : c;
+    for (int64_t i = 0; i < c; i += piece) {
+        int64_t n = c - i < piece ? c - i : piece;
+        float *t = j->stream ? room : dx + i;
+        if (j->stream && !last) {
+            rs_v_fetch(x + a->x.ld + i, n);
+            rs_v_fetch(next + i, n);
+        }
+        RS_IVDEP
+        for (int64_t m = 0; m < n; m++)
+            t[m] = dy[i + m] * w[i + m] * rf - x[i + m] * kx;
+        if (j->stream)
+            rs_v_store(dx + i, t, n);
+    }
+}
 
 RS_INLINE void bwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 {
     const bwd_job *j = args;
     const rs_rmsnorm_bwd_args *a = j->a;
-    int64_t c = rs_tensor_cols(a->x);
-    const float *w = rs_f32(a->weight);
+    int64_t c = rs_tensor_cols(a->x), d = j->rotate ? rs_v_rope_head(&j->rope) : 0;
+    float *room = rs_scratch(j->k, thread, (size_t)(c + 2 * d) * sizeof(float));
     for (int64_t row = lo; row < hi; row++) {
-        const float *x = rs_f32(a->x) + row * a->x.ld;
-        float *dx = rs_f32(a->dx) + row * a->dx.ld;
-        const float *dy = j->rotate ? dx : rs_f32(a->dy) + row * a->dy.ld;
-        if (j->rotate)
-            j->rotate(&j->rope, row, row + 1, thread);
+        const float *x = rs_f32(a->x) + row * a->x.ld, *dy = rs_f32(a->dy) + row * a->dy.ld;
+        if (j->rotate) {
+            float *cc = room + c, *ss = cc + d;
+            rs_v_rope_factors(cc, ss, &j->rope, row, -1.0f);
+            float *t = j->stream ? room : rs_f32(a->dx) + row * a->dx.ld;
+            for (int64_t i = 0; i < c; i += d)
+                rs_v_rotate(t + i, dy + i, cc, ss, d);
+            dy = t;
+        }
         double ss = rs_v_sum(RS_TERM_AB, x, x, NULL, 0.0f, c);
         double r = 1.0 / sqrt(ss / (double)c + (double)a->eps);
-        double sgx = rs_v_sum(RS_TERM_ABC, dy, x, w, 0.0f, c);
-        float rf = (float)r, kx = (float)(r * r * r * sgx / (double)c);
-        RS_IVDEP
-        for (int64_t i = 0; i < c; i++)
-            dx[i] = dy[i] * w[i] * rf - x[i] * kx;
+        double sgx = rs_v_sum(RS_TERM_ABC, dy, x, rs_f32(a->weight), 0.0f, c);
+        bwd_row(j, row, dy, (float)r, (float)(r * r * r * sgx / (double)c), row + 1 == hi);
     }
+    if (j->stream)
+        rs_v_stored();
 }
 RS_RANGE_VERSIONS(bwd)
 
 void rs_cpu_rmsnorm_fwd(rs_kctx *k, const rs_rmsnorm_fwd_args *a)
 {
-    rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), fwd(), a);
-    if (rs_has(a->table_f))
-        rs_cpu_rope_fwd(k, &(rs_rope_fwd_args){.y = a->y,
-                                               .x = a->y,
-                                               .table_f = a->table_f,
-                                               .table_h = a->table_h,
-                                               .table_w = a->table_w,
-                                               .heads = a->heads,
-                                               .first = a->first});
+    bool in_place = a->y.data == a->x.data;
+    fwd_job j = {.a = a,
+                 .rope = {.table_f = a->table_f,
+                          .table_h = a->table_h,
+                          .table_w = a->table_w,
+                          .first = a->first},
+                 .k = k,
+                 .rotate = rs_has(a->table_f),
+                 .stream = !in_place && rs_streams(a->y)};
+    int64_t rows = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
+    int64_t block = j.stream ? rs_row_block_ahead(rows, c) : rs_row_block(c);
+    rs_for_range(k, rows, block, fwd(), &j);
 }
 
 void rs_cpu_rmsnorm_bwd(rs_kctx *k, const rs_rmsnorm_bwd_args *a)
 {
-    rs_rope_fwd_args rope = {.y = a->dx,
-                             .x = a->dy,
-                             .table_f = a->table_f,
-                             .table_h = a->table_h,
-                             .table_w = a->table_w,
-                             .heads = a->heads,
-                             .first = a->first};
-    bwd_job j = {a, {&rope, k, -1.0f}, rs_has(a->table_f) ? rs_rope_rows() : NULL};
-    rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), bwd(), &j);
+    bool in_place = a->dx.data == a->dy.data || a->dx.data == a->x.data;
+    bwd_job j = {.a = a,
+                 .rope = {.table_f = a->table_f,
+                          .table_h = a->table_h,
+                          .table_w = a->table_w,
+                          .first = a->first},
+                 .k = k,
+                 .rotate = rs_has(a->table_f),
+                 .stream = !in_place && rs_streams(a->dx)};
+    int64_t rows = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
+    int64_t block = j.stream ? rs_row_block_ahead(rows, c) : rs_row_block(c);
+    rs_for_range(k, rows, block, bwd(), &j);
 }

@@ -33,3 +33,9 @@ int64_t rs_row_block(int64_t cols)
 {
     return rs_max_i64(1, 16384 / rs_max_i64(1, cols));
 }
+
+int64_t rs_row_block_ahead(int64_t rows, int64_t cols)
+{
+    int64_t one = rs_row_block(cols);
+    return rs_max_i64(one, rs_min_i64(8 * one, rows / 32));
+}

@@ -17,6 +17,9 @@ typedef void rs_range_fn(const void *args, int64_t lo, int64_t hi, int thread);
 void rs_for_range(rs_kctx *k, int64_t n, int64_t block, rs_range_fn *fn, const void *args);
 /* Rows of `cols` floats per block such that a block is about 64 KiB; depends on cols only. */
 int64_t rs_row_block(int64_t cols);
+/* The same for bodies that fetch a row ahead within their block: up to eight times as many where
+ * that leaves 32 blocks. Depends on the shape only. */
+int64_t rs_row_block_ahead(int64_t rows, int64_t cols);
 
 #define RS_INLINE static inline __attribute__((always_inline))
 

@@ -101,6 +101,54 @@ static void t_same_bits_for_every_isa(void)
     rs_device_destroy(&d);
 }
 
+/* Norms whose results are too large for the caches, and the same by two halves that are not. */
+typedef struct far_norms {
+    rs_tensor x, g, w, tf, th, tw;
+} far_norms;
+
+enum { FAR_ROWS = 1450, FAR_COLS = 5120, FAR_HEADS = 40, FAR_NORMS = 5 };
+
+static void norms(rs_device *d, const far_norms *f, rs_tensor out[FAR_NORMS], int64_t lo,
+                  int64_t hi)
+{
+    rs_tensor x = rs_tensor_slice(f->x, lo, hi), g = rs_tensor_slice(f->g, lo, hi), y[FAR_NORMS];
+    for (int i = 0; i < FAR_NORMS; i++)
+        y[i] = rs_tensor_slice(out[i], lo, hi);
+    RS_OP(d, layernorm_fwd, .y = y[0], .x = x, .scale = f->w, .shift = f->w, .eps = 1e-6f);
+    RS_OP(d, layernorm_fwd, .y = y[1], .x = x, .o = g, .gate = f->w, .sum = y[2], .eps = 1e-6f);
+    RS_OP(d, rmsnorm_fwd, .y = y[2], .x = x, .weight = f->w, .floor = 1e-12f, .act = RS_ACT_SILU);
+    RS_OP(d, rmsnorm_fwd, .y = y[3], .x = x, .weight = f->w, .eps = 1e-6f, .table_f = f->tf,
+          .table_h = f->th, .table_w = f->tw, .heads = FAR_HEADS, .first = lo);
+    RS_OP(d, rmsnorm_bwd, .dx = y[4], .dy = g, .x = x, .weight = f->w, .eps = 1e-6f,
+          .table_f = f->tf, .table_h = f->th, .table_w = f->tw, .heads = FAR_HEADS, .first = lo);
+}
+
+static void t_large_norms_have_the_bits_of_small_ones(void)
+{
+    const far_norms f = {.x = random_tensor("x", RS_SHAPE(FAR_ROWS, FAR_COLS)),
+                         .g = random_tensor("g", RS_SHAPE(FAR_ROWS, FAR_COLS)),
+                         .w = random_tensor("w", RS_SHAPE(FAR_COLS)),
+                         .tf = rs_tensor_new(t_arena(), RS_SHAPE(2, 22, 2)),
+                         .th = rs_tensor_new(t_arena(), RS_SHAPE(25, 21, 2)),
+                         .tw = rs_tensor_new(t_arena(), RS_SHAPE(29, 21, 2))};
+    rs_tensor whole[FAR_NORMS], parts[FAR_NORMS];
+    rs_device *d = open_device(2);
+    rs_rope_table(f.tf);
+    rs_rope_table(f.th);
+    rs_rope_table(f.tw);
+    for (int i = 0; i < FAR_NORMS; i++) {
+        whole[i] = empty_like(f.x);
+        parts[i] = empty_like(f.x);
+    }
+    norms(d, &f, whole, 0, FAR_ROWS);
+    norms(d, &f, parts, 0, FAR_ROWS / 2);
+    norms(d, &f, parts, FAR_ROWS / 2, FAR_ROWS);
+    for (int i = 0; i < FAR_NORMS; i++)
+        if (memcmp(whole[i].data, parts[i].data, rs_tensor_bytes(whole[i])) != 0)
+            check_bits(whole[i], parts[i], "large");
+    rs_device_destroy(&d);
+}
+
 /* Four frames at once equal one frame and then three with the last two as prev, bit for bit. */
 static void t_conv3d_chunks_equal_whole(void)
 {
@@ -226,9 +274,14 @@ static void t_conv3d_pack_order(void)
 }
 
 static const rs_test_case CASES[] = {
-    T_CASE(t_cases_for_every_isa),       T_CASE(t_same_bits_for_every_isa),
-    T_CASE(t_conv3d_chunks_equal_whole), T_CASE(t_conv3d_upsample_equals_doubled),
-    T_CASE(t_conv3d_has_64_bit_indices), T_CASE(t_rope_bwd_is_transpose),
-    T_CASE(t_rope_table_values),         T_CASE(t_conv3d_pack_order),
+    T_CASE(t_cases_for_every_isa),
+    T_CASE(t_same_bits_for_every_isa),
+    T_CASE(t_conv3d_chunks_equal_whole),
+    T_CASE(t_conv3d_upsample_equals_doubled),
+    T_CASE(t_conv3d_has_64_bit_indices),
+    T_CASE(t_rope_bwd_is_transpose),
+    T_CASE(t_rope_table_values),
+    T_CASE(t_conv3d_pack_order),
+    T_CASE(t_large_norms_have_the_bits_of_small_ones),
 };
 RS_TEST_MAIN(CASES)
