@@ -102,13 +102,13 @@ static void t_the_time_limit_stops_all(void)
     char *out;
     T_EQ_I(t_catalog_run(
                &out, 2, dir, "limited",
-               "--set motion.steps=100000 --set cluster.time_limit=63 --set cluster.margin=60"),
+               "--set motion.steps=100000 --set cluster.time_limit=66 --set cluster.margin=60"),
            75);
     T_EQ_I(t_shell(&out, "ls %s/limited/state/*/motion~checkpoint.safetensors | wc -l", dir), 0);
     T_EQ_I(atoi(out), 2);
     /* of two ranks that share one job, one has the state */
     T_EQ_I(t_catalog_run(&out, 2, dir, "lane",
-                         "--set motion.steps=100000 --set cluster.time_limit=63 "
+                         "--set motion.steps=100000 --set cluster.time_limit=66 "
                          "--set cluster.margin=60 --set cluster.lanes=2"),
            75);
     T_EQ_I(t_shell(&out, "ls %s/lane/state/*/motion~checkpoint.safetensors | wc -l", dir), 0);
