@@ -28,15 +28,14 @@ typedef struct rs_gemm_end {
 typedef struct rs_gemm_block {
     rs_gemm_operand a, b;
     int64_t m, n, k;
-    bool round;      /* operands to bf16 */
-    float *sum;      /* (m,n) */
-    int64_t ld;      /* of sum */
-    bool accumulate; /* to sum */
-    void *work;      /* rs_gemm_engine.work bytes, 64-byte aligned */
-    void *packed_a;  /* rs_gemm_engine.packed_a bytes: A as the engine wants it */
-    bool a_ready;    /* it is there already, from a block with the same rows of A */
-    const rs_gemm_end
-        *end; /* in the last block of K; the engine calls it for all rows, each once */
+    bool round;             /* operands to bf16 */
+    float *sum;             /* (m,n) */
+    int64_t ld;             /* of sum */
+    bool accumulate;        /* to sum */
+    void *work;             /* rs_gemm_engine.work bytes, 64-byte aligned */
+    void *packed_a;         /* rs_gemm_engine.packed_a bytes: A as the engine wants it */
+    bool a_ready;           /* it is there already, from a block with the same rows of A */
+    const rs_gemm_end *end; /* or NULL: all rows, each once; in the last block of K */
 } rs_gemm_block;
 
 /* Largest tile and block. */

@@ -126,8 +126,9 @@ static rs_gemm_operand operand(rs_tensor t, bool trans, int64_t row, int64_t col
     return o;
 }
 
-/* The terms of the parts that the tile's rows belong to: the first of its sums. False: none. */
-static bool add_terms(const gemm_job *t, const rs_gemm_block *tile, int64_t i0, int64_t j0)
+/* Sums of a tile begin with the terms of the parts that its rows belong to. False: there are none,
+ * and the sums are as they were. */
+static bool begin_with_terms(const gemm_job *t, const rs_gemm_block *tile, int64_t i0, int64_t j0)
 {
     const rs_gemm_args *g = t->g;
     int64_t parts = g->parts > 0 ? g->parts : 1, rows = t->m / parts;
@@ -191,7 +192,7 @@ static void tile_task(void *arg, int64_t task, int thread)
                        .ld = TILE_N,
                        .work = sum + TILE_M * TILE_N,
                        .packed_a = packed + (size_t)room * e->packed_a};
-    bool started = add_terms(t, &b, i0, j0);
+    bool started = begin_with_terms(t, &b, i0, j0);
     const gemm_tile tile = {g, sum, i0, j0, nb, t->m / (g->parts > 0 ? g->parts : 1)};
     const rs_gemm_end end = end_of(t, &tile, thread);
     for (int64_t bk = 0; bk < t->blocks_k; bk++) {
