@@ -1,6 +1,6 @@
 /* The sum of squares of a row, then the result in pieces while the row is near: scaled, rotated by
- * heads or through the activation, and stored, with what the next row needs fetched meanwhile. Rows
- * shorter than a piece (the VAE's) are scaled in groups, and pieces go over the group. */
+ * heads or through the activation, and stored, with what the next row needs fetched meanwhile.
+ * Short rows without gaps (the VAE's) are scaled in groups, and pieces go over the group. */
 #include <math.h>
 
 #include "kernels/act/act_cpu.h"
@@ -10,13 +10,14 @@
 
 enum { GROUP_FLOATS = 2048 };
 
-typedef struct fwd_job {
-    const rs_rmsnorm_fwd_args *a;
-    rs_rope_fwd_args rope;
+/* What both directions know of a call. */
+typedef struct norm_job {
+    const void *args; /* rs_rmsnorm_fwd_args, or rs_rmsnorm_bwd_args */
     rs_kctx *k;
+    rs_rope_fwd_args rope; /* its tables */
     bool rotate;
-    bool stream;
-} fwd_job;
+    bool stream; /* the result goes past the caches */
+} norm_job;
 
 RS_INLINE float factor_of(const rs_rmsnorm_fwd_args *a, const float *x, int64_t c)
 {
@@ -33,10 +34,10 @@ RS_INLINE void scale(float *y, const float *x, float r, const float *w, int64_t 
 }
 
 /* One row. room: a piece; factors: of a head, cosines then sines. */
-RS_INLINE void fwd_row(const fwd_job *j, int64_t row, float *room, const float *factors, int64_t d,
+RS_INLINE void fwd_row(const norm_job *j, int64_t row, float *room, const float *factors, int64_t d,
                        bool last)
 {
-    const rs_rmsnorm_fwd_args *a = j->a;
+    const rs_rmsnorm_fwd_args *a = j->args;
     int64_t c = rs_tensor_cols(a->x), piece = j->rotate ? d : j->stream ? RS_PIECE : c;
     const float *x = rs_f32(a->x) + row * a->x.ld, *w = rs_f32(a->weight);
     float *y = rs_f32(a->y) + row * a->y.ld;
@@ -57,9 +58,9 @@ RS_INLINE void fwd_row(const fwd_job *j, int64_t row, float *room, const float *
 }
 
 /* Rows [lo,hi) without gaps between those of y; `room` takes them all. */
-RS_INLINE void fwd_group(const fwd_job *j, int64_t lo, int64_t hi, float *room, bool last)
+RS_INLINE void fwd_group(const norm_job *j, int64_t lo, int64_t hi, float *room, bool last)
 {
-    const rs_rmsnorm_fwd_args *a = j->a;
+    const rs_rmsnorm_fwd_args *a = j->args;
     int64_t c = rs_tensor_cols(a->x), floats = (hi - lo) * c;
     float *y = rs_f32(a->y) + lo * c, *t = j->stream ? room : y;
     const float *next = rs_f32(a->x) + hi * a->x.ld;
@@ -80,12 +81,13 @@ RS_INLINE void fwd_group(const fwd_job *j, int64_t lo, int64_t hi, float *room, 
 
 RS_INLINE void fwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 {
-    const fwd_job *j = args;
-    const rs_rmsnorm_fwd_args *a = j->a;
+    const norm_job *j = args;
+    const rs_rmsnorm_fwd_args *a = j->args;
     int64_t c = rs_tensor_cols(a->x), d = j->rotate ? rs_v_rope_head(&j->rope) : 0;
     int64_t step = a->y.ld == c && !j->rotate ? GROUP_FLOATS / c : 1;
-    float *room = rs_scratch(j->k, thread, (size_t)(GROUP_FLOATS + 3 * d) * sizeof(float));
-    float *factors = room + GROUP_FLOATS + d;
+    int64_t floats = d > GROUP_FLOATS ? d : GROUP_FLOATS;
+    float *room = rs_scratch(j->k, thread, (size_t)(floats + 2 * d) * sizeof(float));
+    float *factors = room + floats;
     if (step > 1) {
         for (; lo < hi; lo += step)
             fwd_group(j, lo, hi - lo < step ? hi : lo + step, room, hi - lo <= step);
@@ -101,19 +103,11 @@ RS_INLINE void fwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 }
 RS_RANGE_VERSIONS(fwd)
 
-typedef struct bwd_job {
-    const rs_rmsnorm_bwd_args *a;
-    rs_rope_fwd_args rope;
-    rs_kctx *k;
-    bool rotate;
-    bool stream;
-} bwd_job;
-
 /* dx = dy*w*rf - x*kx, in pieces. */
-RS_INLINE void bwd_row(const bwd_job *j, int64_t row, const float *dy, float rf, float kx,
+RS_INLINE void bwd_row(const norm_job *j, int64_t row, const float *dy, float rf, float kx,
                        bool last)
 {
-    const rs_rmsnorm_bwd_args *a = j->a;
+    const rs_rmsnorm_bwd_args *a = j->args;
     int64_t c = rs_tensor_cols(a->x);
     const float *w = rs_f32(a->weight), *x = rs_f32(a->x) + row * a->x.ld;
     float *dx = rs_f32(a->dx) + row * a->dx.ld, room[RS_PIECE];
@@ -136,8 +130,8 @@ RS_INLINE void bwd_row(const bwd_job *j, int64_t row, const float *dy, float rf,
 
 RS_INLINE void bwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 {
-    const bwd_job *j = args;
-    const rs_rmsnorm_bwd_args *a = j->a;
+    const norm_job *j = args;
+    const rs_rmsnorm_bwd_args *a = j->args;
     int64_t c = rs_tensor_cols(a->x), d = j->rotate ? rs_v_rope_head(&j->rope) : 0;
     float *room = rs_scratch(j->k, thread, (size_t)(c + 2 * d) * sizeof(float));
     for (int64_t row = lo; row < hi; row++) {
@@ -160,34 +154,28 @@ RS_INLINE void bwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 }
 RS_RANGE_VERSIONS(bwd)
 
+static rs_rope_fwd_args tables(rs_tensor f, rs_tensor h, rs_tensor w, int64_t first)
+{
+    return (rs_rope_fwd_args){.table_f = f, .table_h = h, .table_w = w, .first = first};
+}
+
+static void run(norm_job j, rs_tensor x, rs_range_fn *body)
+{
+    int64_t rows = rs_tensor_rows(x), c = rs_tensor_cols(x);
+    j.rotate = rs_has(j.rope.table_f);
+    rs_for_range(j.k, rows, j.stream ? rs_row_block_ahead(rows, c) : rs_row_block(c), body, &j);
+}
+
 void rs_cpu_rmsnorm_fwd(rs_kctx *k, const rs_rmsnorm_fwd_args *a)
 {
-    bool in_place = a->y.data == a->x.data;
-    fwd_job j = {.a = a,
-                 .rope = {.table_f = a->table_f,
-                          .table_h = a->table_h,
-                          .table_w = a->table_w,
-                          .first = a->first},
-                 .k = k,
-                 .rotate = rs_has(a->table_f),
-                 .stream = !in_place && rs_streams(a->y)};
-    int64_t rows = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
-    int64_t block = j.stream ? rs_row_block_ahead(rows, c) : rs_row_block(c);
-    rs_for_range(k, rows, block, fwd(), &j);
+    norm_job j = {.args = a, .k = k, .rope = tables(a->table_f, a->table_h, a->table_w, a->first)};
+    j.stream = a->y.data != a->x.data && rs_streams(a->y);
+    run(j, a->x, fwd());
 }
 
 void rs_cpu_rmsnorm_bwd(rs_kctx *k, const rs_rmsnorm_bwd_args *a)
 {
-    bool in_place = a->dx.data == a->dy.data || a->dx.data == a->x.data;
-    bwd_job j = {.a = a,
-                 .rope = {.table_f = a->table_f,
-                          .table_h = a->table_h,
-                          .table_w = a->table_w,
-                          .first = a->first},
-                 .k = k,
-                 .rotate = rs_has(a->table_f),
-                 .stream = !in_place && rs_streams(a->dx)};
-    int64_t rows = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
-    int64_t block = j.stream ? rs_row_block_ahead(rows, c) : rs_row_block(c);
-    rs_for_range(k, rows, block, bwd(), &j);
+    norm_job j = {.args = a, .k = k, .rope = tables(a->table_f, a->table_h, a->table_w, a->first)};
+    j.stream = a->dx.data != a->dy.data && a->dx.data != a->x.data && rs_streams(a->dx);
+    run(j, a->x, bwd());
 }

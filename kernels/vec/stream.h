@@ -19,13 +19,13 @@
 /* Floats of a piece; a whole number of vectors and cache lines. */
 enum { RS_PIECE = 256 };
 
+/* Bytes of a result that, beside its input, has left an L3 of 32 MiB when it is read. */
+enum { RS_STREAM_BYTES = 28 << 20 };
+
 /* Whether y, written from inputs elsewhere, goes past the caches; from its size only. */
 static inline bool rs_streams(rs_tensor y)
 {
-    enum {
-        LARGE = 28 << 20
-    }; /* beside its input it is no longer in an L3 of 32 MiB when it is read */
-    return rs_tensor_bytes(y) >= LARGE;
+    return rs_tensor_bytes(y) >= RS_STREAM_BYTES;
 }
 
 /* Ask the second cache for n floats. */
