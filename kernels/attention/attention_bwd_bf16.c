@@ -10,7 +10,7 @@
 #if defined(__x86_64__)
 enum { ROWS = 192, KEYS = RS_ATTN_KEYS, KEY_PAIRS = KEYS / 2, FOUR = RS_ATTN_TILE };
 _Static_assert(ROWS % FOUR == 0, "blocks of queries are whole tiles");
-static const float k_no_query = -1e30f; /* minus lse that leaves nothing of P */
+static const float k_no_query = -1e30f; /* minus lse that leaves 2^-100 of P, for rows of zeros */
 
 /* Working memory. */
 typedef struct bwd_work {
@@ -84,7 +84,7 @@ static void gradients(const rs_attn_bwd_job *t, const bwd_work *w, int64_t i0, i
                                       .pairs = pairs,
                                       .keys = w->keys,
                                       .values = w->values,
-                                      .panel = {nb, last},
+                                      .span = {nb, last},
                                       .minus_lse = minus_lse,
                                       .minus_delta = minus_delta,
                                       .scale = t->a->scale,

@@ -184,8 +184,14 @@ static float scale_of(const rs_opcase *c)
 
 /* An operand that is rounded to bf16 on its way (P, dS), in roundings of fp32. */
 static const double k_bf16_steps = 1 << 16;
-/* exp beside such operands may err by 1.6e-4, and so may the logarithm of a sum of it. */
-static const double k_bf16_exp_steps = 1.6e-4 / 0x1p-24;
+/* Beside such operands exp may err by 1.6e-4, without a bias: the logarithm of a sum over keys by
+ * that over the root of how many keys it amounts to. Not where a maximum is needed. */
+static double bf16_exp_steps(const rs_opcase *c)
+{
+    double count = (double)rs_max_i64(1, c->dim[COUNT]), others = (double)(c->dim[SK] - 1);
+    double keys = (count + others) * (count + others) / (count * count + others);
+    return c->flags & (SHARP | BIAS) ? 0 : 1.6e-4 / 0x1p-24 / sqrt(keys);
+}
 
 /* Roundings: score (sum of D terms, then exp, whose relative error is the score's absolute error),
  * sums over keys or queries. */
@@ -215,7 +221,7 @@ static void make_fwd(rs_opplan *p, const rs_opcase *c)
         rs_optensor *lse = rs_op_out(p, "lse", &a->lse, pad, RS_SHAPE(n, sq));
         exactness(lse, c, sk);
         if (a->bf16)
-            lse->steps += k_bf16_exp_steps;
+            lse->steps += bf16_exp_steps(c);
     }
     rs_op_branch(rs_op_in(p, "q", &a->q, pad, RS_SHAPE(sq, w)));
     rs_op_branch(rs_op_in(p, "k", &a->k, 2 * pad, RS_SHAPE(sk, w)));

@@ -41,7 +41,7 @@ static rs_attn_exp exp_of(const rs_attn_fwd_job *t, const fwd_work *w, int64_t r
     return (rs_attn_exp){.p = w->p + i * KEY_PAIRS + j / 2,
                          .p_row = KEY_PAIRS,
                          .lanes = w->lanes + r * LANES,
-                         .keys = {w->nb - j, w->last},
+                         .span = {w->nb - j, w->last},
                          .scale = t->a->scale};
 }
 
@@ -76,8 +76,8 @@ static void exp_row(const rs_attn_fwd_job *t, const fwd_work *w, int64_t r, int6
     if (w->bounded[r] != 0) {
         for (int64_t j = 0; j < w->nb; j += NR) {
             rs_attn_exp x = exp_of(t, w, r, i, j);
-            if (x.keys.n > NR)
-                x.keys = (rs_attn_panel){NR, 0};
+            if (x.span.n > NR)
+                x.span = (rs_attn_span){NR, 0};
             rs_attn_row_exp(&x, s + j);
         }
         return;

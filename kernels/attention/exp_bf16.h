@@ -1,4 +1,4 @@
-/* The exponential of attention's bf16 tiles. */
+/* Exponentials of bf16 attention. */
 #ifndef RS_KERNELS_ATTENTION_EXP_BF16_H
 #define RS_KERNELS_ATTENTION_EXP_BF16_H
 
@@ -43,11 +43,19 @@ BF16_INLINE __m512 rs_attn_exp2_low(__m512 x)
     return rs_attn_exp2(_mm512_max_ps(_mm512_set1_ps(-100.0f), x)); /* x, if it is NaN */
 }
 
-/* The same, 0 below -100. */
-BF16_INLINE __m512 rs_attn_exp2_or_0(__m512 x)
+/* 2^x where no products are near, 0 below -100: 2^i times a polynomial of degree 5 in x - i, the
+ * relative error 1.6e-7. NaN stays; x must not be infinite. */
+BF16_INLINE __m512 rs_attn_exp2_fine(__m512 x)
 {
-    __mmask16 seen = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-100.0f), _CMP_NLT_UQ);
-    return _mm512_maskz_mov_ps(seen, rs_attn_exp2_low(x));
+    static const float C[] = {0.009675541f, 0.05550713f, 0.2402212f, 0.69314694f, 1.0000001f};
+    const __mmask16 seen = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-100.0f), _CMP_NLT_UQ);
+    const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m512 p = _mm512_set1_ps(0.0013276471f);
+    x = _mm512_sub_ps(x, whole);
+    RS_UNROLL
+    for (int c = 0; c < 5; c++)
+        p = _mm512_fmadd_ps(p, x, _mm512_set1_ps(C[c]));
+    return _mm512_maskz_scalef_ps(seen, p, whole);
 }
 #endif
 

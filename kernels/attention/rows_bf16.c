@@ -45,8 +45,8 @@ BF16_INLINE float row_exp(uint32_t *p, const float *s, int64_t n, __m512 f, __m5
 {
     __m512 a = _mm512_setzero_ps(), b = a;
     for (int64_t j = 0; j < n; j += WIDE) {
-        __m512 x = rs_attn_exp2_or_0(_mm512_fmadd_ps(_mm512_loadu_ps(s + j), f, minus));
-        __m512 y = rs_attn_exp2_or_0(_mm512_fmadd_ps(_mm512_loadu_ps(s + j + LANES), f, minus));
+        __m512 x = rs_attn_exp2_fine(_mm512_fmadd_ps(_mm512_loadu_ps(s + j), f, minus));
+        __m512 y = rs_attn_exp2_fine(_mm512_fmadd_ps(_mm512_loadu_ps(s + j + LANES), f, minus));
         if (n - j < WIDE) {
             x = first(x, n - j);
             y = first(y, n - j - LANES);

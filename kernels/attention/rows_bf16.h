@@ -1,6 +1,6 @@
 /* Row operations of bf16 attention with AVX512-BF16: scores as the products gave them in fp32, in;
  * operands of the next products, pairs of bf16, out. Rows of scores may be read up to the next
- * multiple of 16. exp is good to 1.6e-4 (exp_bf16.h); below 2^-100 it is 0. */
+ * multiple of 16. exp is good to 2e-7; below 2^-100 it is 0. */
 #ifndef RS_KERNELS_ATTENTION_ROWS_BF16_H
 #define RS_KERNELS_ATTENTION_ROWS_BF16_H
 

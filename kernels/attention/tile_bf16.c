@@ -10,9 +10,9 @@ BF16_INLINE void put_row(const bool end, const rs_attn_exp *e, int i, const __m5
     __m512 x[NV];
     RS_UNROLL
     for (int v = 0; v < NV; v++) {
-        x[v] = end ? _mm512_add_ps(s[v], bonus(&e->keys, v)) : s[v];
+        x[v] = end ? _mm512_add_ps(s[v], bonus(&e->span, v)) : s[v];
         x[v] = rs_attn_exp2(_mm512_mul_ps(x[v], f));
-        x[v] = end ? _mm512_maskz_mov_ps(there(&e->keys, v), x[v]) : x[v];
+        x[v] = end ? _mm512_maskz_mov_ps(there(&e->span, v), x[v]) : x[v];
     }
     uint32_t *p = e->p + i * e->p_row;
     float *lanes = e->lanes + i * LANES;
@@ -63,13 +63,13 @@ BF16_INLINE void exps_body(const bool end, const rs_attn_exp *x, const uint32_t 
 BF16 void rs_attn_exps(const rs_attn_exp *x, const uint32_t *q, int64_t rows,
                        const uint32_t *panels, int64_t pairs)
 {
-    int64_t plain = plain_panels(&x->keys);
+    int64_t plain = plain_panels(&x->span);
     rs_attn_exp e = *x;
     if (plain > 0)
         exps_body(false, &e, q, rows, panels, pairs, plain);
     e.p += plain * (NR / 2);
-    e.keys = last_panel(&x->keys);
-    if (e.keys.n > 0)
+    e.span = rest_of(&x->span);
+    if (e.span.n > 0)
         exps_body(true, &e, q, rows, panels + plain * NR * pairs, pairs, 1);
 }
 

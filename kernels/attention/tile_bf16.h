@@ -15,11 +15,12 @@ enum {
     RS_ATTN_MOST = 60,  /* the largest exponent of 2 that needs no maximum */
 };
 
-/* Keys: n of them are there, the last one gets `last` added to its scores. */
-typedef struct rs_attn_panel {
+/* Keys in a row, from a panel's first on: n of them, the last one gets `last` added to its scores.
+ */
+typedef struct rs_attn_span {
     int64_t n;
     float last;
-} rs_attn_panel;
+} rs_attn_span;
 
 /* What becomes of scores: p[i] <- pairs of exp(scale * q_i.k_j), rows p_row words apart, 0 from the
  * last key to the panel's end; lanes[i] += what was not rounded. For queries whose exponents stay
@@ -28,7 +29,7 @@ typedef struct rs_attn_exp {
     uint32_t *p;
     int64_t p_row;
     float *lanes; /* (rows, RS_ATTN_LANES) */
-    rs_attn_panel keys;
+    rs_attn_span span;
     float scale;
 } rs_attn_exp;
 
@@ -46,9 +47,9 @@ typedef struct rs_attn_grad {
     const uint32_t *q, *d_o; /* [rows][pairs] */
     int64_t rows, pairs;
     const uint32_t *keys, *values; /* panels */
-    rs_attn_panel panel;           /* all of the keys */
-    const float *minus_lse;        /* (rows) of the base 2 */
-    const float *minus_delta;      /* (rows) */
+    rs_attn_span span;
+    const float *minus_lse;   /* (rows) of the base 2 */
+    const float *minus_delta; /* (rows) */
     float scale;
     uint32_t *ds; /* pairs of neighbouring keys, rows ds_row words apart */
     int64_t ds_row;

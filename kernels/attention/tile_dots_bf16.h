@@ -38,30 +38,30 @@ BF16_INLINE void quarter_dots(__m512 acc[TILE][NV], const uint32_t *q, const uin
     }
 }
 
-/* Lanes of vector v of a panel that are there, and the bonus of the last one. */
-BF16_INLINE __mmask16 there(const rs_attn_panel *panel, int v)
+/* Lanes of vector v of a span of one panel that are there, and the bonus of the last one. */
+BF16_INLINE __mmask16 there(const rs_attn_span *span, int v)
 {
-    int64_t n = panel->n - (int64_t)v * LANES;
+    int64_t n = span->n - (int64_t)v * LANES;
     return (__mmask16)(n >= LANES ? 0xffff : n <= 0 ? 0 : V_MASK(n));
 }
 
-BF16_INLINE __m512 bonus(const rs_attn_panel *panel, int v)
+BF16_INLINE __m512 bonus(const rs_attn_span *span, int v)
 {
-    int64_t at = panel->n - 1 - (int64_t)v * LANES;
+    int64_t at = span->n - 1 - (int64_t)v * LANES;
     bool here = at >= 0 && at < LANES;
-    return _mm512_maskz_mov_ps((__mmask16)(here ? 1u << at : 0), _mm512_set1_ps(panel->last));
+    return _mm512_maskz_mov_ps((__mmask16)(here ? 1u << at : 0), _mm512_set1_ps(span->last));
 }
 
-/* Panels of n keys that are whole and have no key that stands for several. What is left, if
- * anything, is one panel. */
-static inline int64_t plain_panels(const rs_attn_panel *keys)
+/* Panels that are whole and have no key that stands for several; and what is left: one panel, or
+ * nothing. */
+static inline int64_t plain_panels(const rs_attn_span *span)
 {
-    return keys->last != 0 ? (keys->n - 1) / NR : keys->n / NR;
+    return span->last != 0 ? (span->n - 1) / NR : span->n / NR;
 }
 
-static inline rs_attn_panel last_panel(const rs_attn_panel *keys)
+static inline rs_attn_span rest_of(const rs_attn_span *span)
 {
-    return (rs_attn_panel){keys->n - plain_panels(keys) * NR, keys->last};
+    return (rs_attn_span){span->n - plain_panels(span) * NR, span->last};
 }
 #endif
 

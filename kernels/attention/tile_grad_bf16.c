@@ -48,9 +48,9 @@ BF16_INLINE void make_p(const bool end, const rs_attn_grad *w, __m512 s[NV], flo
     const __m512 f = _mm512_set1_ps(w->scale * RS_ATTN_LOG2E);
     RS_UNROLL
     for (int v = 0; v < NV; v++) {
-        __m512 x = end ? _mm512_add_ps(s[v], bonus(&w->panel, v)) : s[v];
+        __m512 x = end ? _mm512_add_ps(s[v], bonus(&w->span, v)) : s[v];
         x = rs_attn_exp2_low(_mm512_fmadd_ps(x, f, _mm512_set1_ps(minus_lse)));
-        s[v] = end ? _mm512_maskz_mov_ps(there(&w->panel, v), x) : x;
+        s[v] = end ? _mm512_maskz_mov_ps(there(&w->span, v), x) : x;
     }
 }
 
@@ -105,7 +105,7 @@ BF16_INLINE void grad_body(const bool end, const rs_attn_grad *x, int64_t panels
 
 BF16 void rs_attn_gradients(const rs_attn_grad *x)
 {
-    int64_t plain = plain_panels(&x->panel), words = plain * NR * x->pairs;
+    int64_t plain = plain_panels(&x->span), words = plain * NR * x->pairs;
     rs_attn_grad w = *x;
     if (plain > 0)
         grad_body(false, &w, plain);
@@ -116,8 +116,8 @@ BF16 void rs_attn_gradients(const rs_attn_grad *x)
         w.pt += plain * NR;
         w.dst += plain * NR;
     }
-    w.panel = last_panel(&x->panel);
-    if (w.panel.n > 0)
+    w.span = rest_of(&x->span);
+    if (w.span.n > 0)
         grad_body(true, &w, 1);
 }
 #endif
