@@ -1,10 +1,13 @@
 // ctest: TIMEOUT 600
 // cluster.lanes auto: ranks for which there is no stage help with one of another rank.
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fsio.h"
 #include "harness/catalog.h"
+#include "harness/mpirun.h"
 #include "harness/test.h"
 
 /* Stages that ranks have helped with. */
@@ -63,11 +66,14 @@ static void t_what_is_done_needs_no_help(void)
 static void t_a_shared_stage_stops_and_goes_on_alone(void)
 {
     const char *dir = t_catalog_world(1), *steps = "--set motion.steps=800";
-    const char *limited = "--set motion.steps=800 --set cluster.lanes=auto "
-                          "--set cluster.time_limit=62.5 --set cluster.margin=60";
+    const char *shared = rs_arena_printf(t_arena(), "%s --set cluster.lanes=auto", steps);
+    const char *log = rs_path_join(t_arena(), dir, "auto.log");
     char *out;
     T_CHECKF(t_catalog_run(&out, 0, dir, "alone", steps) == 0, "%s", out);
-    T_CHECKF(t_catalog_run(&out, 2, dir, "auto", limited) == 75, "%s", out);
+    pid_t pid = t_mpirun_start(log, 2, t_catalog_args(dir, "auto", shared));
+    t_await_text(log, "motion step", NULL);
+    T_CHECK(t_signal(SIGUSR1, 1, "mpirun ", rs_path_join(t_arena(), dir, "auto")) == 1);
+    T_CHECKF(t_mpirun_wait(&out, pid, log) == 75, "%s", out);
     T_EQ_I(t_shell(&out, "grep -l '\"lane\": \"2\"' -a %s/auto/state/*/motion~checkpoint.* | wc -l",
                    dir),
            0);
