@@ -229,7 +229,7 @@ int rs_live_begin(rs_live *l, const char *video, const char *edit, int stage)
         task++;
     RS_ASSERTF(task < RS_LIVE_TASKS, "more than %d tasks at a time", RS_LIVE_TASKS);
     rs_live_task *t = &l->tasks[task];
-    double now = rs_wall_clock();
+    double now = rs_timeline_now();
     *t = (rs_live_task){.open = true,
                         .arm = copy(l->arm),
                         .video = copy(video),
@@ -275,7 +275,7 @@ void rs_live_end(rs_live *l, int task, rs_live_how how, const char *reason)
                                   .edit = t->edit,
                                   .stage = t->stage,
                                   .begin = t->since,
-                                  .end = rs_wall_clock(),
+                                  .end = rs_timeline_now(),
                                   .reason = reason});
     l->totals.ended[how]++;
     rs_dealloc(t->arm);
@@ -292,7 +292,7 @@ static void append_now(rs_live *l, rs_timeline_line line)
         return;
     pthread_mutex_lock(&l->lock);
     line.arm = l->arm;
-    line.begin = line.end = rs_wall_clock();
+    line.begin = line.end = rs_timeline_now();
     append(l, &line);
     if (line.kind == RS_TIMELINE_TASK)
         l->totals.ended[line.how]++;

@@ -15,7 +15,7 @@ typedef struct rs_live_task {
     bool open;
     char *arm, *video, *edit; /* edit "" for the video's own */
     int stage;
-    double since, updated; /* wall clock */
+    double since, updated; /* wall clock; since: as the timeline tells it */
     rs_live_steps steps;
 } rs_live_task;
 

@@ -1,8 +1,10 @@
 #include "live/timeline.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/str.h"
 
 enum { FIELDS = 9 };
@@ -13,6 +15,12 @@ static const char *const k_hows[RS_LIVE_HOWS] = {"done", "cached", "failed", "st
 const char *rs_live_how_name(rs_live_how how)
 {
     return k_hows[how];
+}
+
+/* The double nearest to whole microseconds: it is what "%.6f" reads back as. */
+double rs_timeline_now(void)
+{
+    return round(rs_wall_clock() * 1e6) / 1e6;
 }
 
 /* In quotes, line breaks as blanks: one record is one line. */
@@ -33,7 +41,7 @@ rs_status rs_timeline_write(FILE *f, const rs_timeline_line *l)
 {
     if (fseek(f, 0, SEEK_END) == 0 && ftell(f) == 0)
         fputs(RS_TIMELINE_HEAD, f);
-    fprintf(f, "%s,%s,%s,%s,%s,%s,%.3f,%.3f,", k_kinds[l->kind], k_hows[l->how],
+    fprintf(f, "%s,%s,%s,%s,%s,%s,%.6f,%.6f,", k_kinds[l->kind], k_hows[l->how],
             l->arm ? l->arm : "", l->video ? l->video : "", l->edit ? l->edit : "",
             l->stage < 0 ? "" : rs_task_stage_name((rs_task_stage)l->stage), l->begin, l->end);
     put_reason(f, l->reason);

@@ -311,6 +311,34 @@ static void t_fields_of_a_line(void)
     T_EQ_I(rs_csv_split(f, 2, many), 2);
 }
 
+/* Which of the two is newer is seen from their times, so both name one to the last bit. */
+static void t_records_and_timelines_name_the_same_times(void)
+{
+    const char *dir = t_tmpdir();
+    rs_live_world w;
+    make_world(&w, dir, 1);
+    rs_live *r = open_rank(&w, 0);
+    rs_view *v = look(dir);
+    for (int i = 0; i < 5; i++) {
+        char *text;
+        size_t bytes;
+        rs_timeline_line l;
+        int task = rs_live_begin(r, "a", NULL, RS_TASK_MOTION);
+        await_some(v, 1, false);
+        double since = v->ranks[0].tasks[0].since;
+        rs_live_end(r, task, RS_LIVE_DONE, "");
+        T_OK(rs_read_file(&text, &bytes, t_arena(),
+                          rs_path_join(t_arena(), w.folder, "timeline-rank-0.csv")));
+        text[bytes - 1] = 0;
+        T_CHECK(rs_timeline_parse(&l, strrchr(text, '\n') + 1));
+        T_CHECKF(l.begin == since, "%.9f, in the record %.9f", l.begin, since);
+        T_CHECK(l.end >= l.begin);
+        await_some(v, 0, false);
+    }
+    rs_live_close(&r);
+    rs_view_close(&v);
+}
+
 static void t_torn_files_say_nothing(void)
 {
     const char *dir = t_tmpdir();
@@ -464,6 +492,7 @@ static const rs_test_case cases[] = {
     T_CASE(t_two_worlds_share_the_jobs),
     T_CASE(t_alive_by_process_and_by_age),
     T_CASE(t_fields_of_a_line),
+    T_CASE(t_records_and_timelines_name_the_same_times),
     T_CASE(t_torn_files_say_nothing),
     T_CASE(t_the_end_is_kept_and_old_worlds_are_not),
     T_CASE(t_lines_fit_the_terminal),
