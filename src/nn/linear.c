@@ -152,22 +152,39 @@ static bool uses_trained(const rs_linear_use *u, int n)
     return false;
 }
 
+static bool uses_stack(const rs_linear_use *u, int n)
+{
+    for (int j = 0; j < n; j++)
+        if (rs_linear_stacks(&u[j].l))
+            return true;
+    return false;
+}
+
+static void lows(const rs_linear_pass *p, bool all)
+{
+    for (int j = 0; j < p->n; j++)
+        rs_pass_lows(p, j, 1, all);
+}
+
+/* x is read first: y may be its memory. Terms in front of the last ones use the lows' memory, so
+ * that these are made again behind them. */
 static void backward(const rs_linear_pass *p, rs_tensor x, const rs_row_sum *sum,
                      const rs_slope *slope)
 {
     bool added[RS_SAMPLES];
-    bool wanted = rs_has(p->y);
-    if (wanted)
-        rs_pass_add_first(p, added);
-    for (int j = 0; j < p->n; j++)
-        rs_pass_lows(p, j, 1, wanted);
+    bool wanted = rs_has(p->y), stacks = uses_stack(p->u, p->n);
+    lows(p, wanted && !stacks);
     if (uses_trained(p->u, p->n)) {
         RS_ASSERT(rs_segment_rows(sum->segments) == p->M);
         train_terms(p, x, sum);
     }
-    if (wanted)
-        rs_pass_products(p, added,
-                         slope ? (rs_ending){.act = slope->act, .at = slope->at} : (rs_ending){0});
+    if (!wanted)
+        return;
+    rs_pass_add_first(p, added);
+    if (stacks)
+        lows(p, true);
+    rs_pass_products(p, added,
+                     slope ? (rs_ending){.act = slope->act, .at = slope->at} : (rs_ending){0});
 }
 
 /* Where gemm takes terms the linears go one after the other, each with its own in the product. */

@@ -81,13 +81,14 @@ typedef struct rs_slope {
 /* dx = dy w + scale * (dy B) A, added to dx when accumulate, and then, unless `slope` is NULL,
  * times the slope; dx with ndim 0 is not wanted. For a trained term gB = dy^T h, gA = (scale * dy
  * B)^T x with h = scale * A x from `hidden`, both sums over the sample's rows. dhidden: scratch, as
- * hidden. Only the last term of a sample may be trained. */
+ * hidden. Only the last term of a sample may be trained. x is read before dx is written: dx may be
+ * its memory. */
 void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumulate, rs_tensor dy,
                    rs_tensor x, rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum,
                    const rs_slope *slope);
 
-/* The same for n linears of one input, whose gradients to it are added up. dhidden: as many rows
- * for each of them. */
+/* The same for n linears of one input, whose gradients to it are added up; dx is not x then.
+ * dhidden: as many rows for each of them. */
 void rs_linears_bwd(rs_device *d, const rs_linear_use *u, int n, rs_tensor dx, bool accumulate,
                     rs_tensor x, rs_tensor dhidden, const rs_row_sum *sum, const rs_slope *slope);
 

@@ -217,6 +217,26 @@ static void t_plan_is_what_bind_takes(void)
     }
 }
 
+/* Floats of what grows with the tokens, as text to video of width D = 32, two blocks, fp32. Of the
+ * scratch rows two of D lie in the feed-forward's 72. */
+static void t_scratch_lies_in_the_feed_forward(void)
+{
+    enum { D = 32, FFN = 72, HEADS = 2, PATCH = 4, CHANNELS = 16, TOKENS = 2 * 2 * 32 };
+    const int64_t ends = 2 * CHANNELS * PATCH; /* tokens and head */
+    const int64_t sampling = D + 3 * D + FFN + ends + 2 * CHANNELS * PATCH;
+    const int64_t acts = 8 * D + 2 * HEADS + FFN,
+                  training = 3 * D + D + acts + 4 * D + FFN + ends + 4 * CHANNELS * PATCH;
+    t_dit t = t_open_dit(t_make_dit("m", t_t2v, RS_DTYPE_F32), 1, NULL);
+    for (int k = 0; k < 2; k++) {
+        size_t small = rs_denoiser_plan(t.m, 2, 4, 64, k),
+               large = rs_denoiser_plan(t.m, 2, 4, 128, k);
+        double floats = (double)(large - small) / 4 / TOKENS;
+        double most = (double)(k ? training : sampling) + 2; /* a row of the table of positions */
+        T_CHECKF(floats <= most, "%g floats per token, %g expected", floats, most);
+    }
+    t_close_dit(&t);
+}
+
 /* The model sees text_len rows: true ones and, from its encoder on, equal ones for the rest. */
 static void t_padding_rows_count(void)
 {
@@ -304,6 +324,7 @@ static const rs_test_case k_cases[] = {
     T_CASE(t_bits_do_not_depend_on_threads),
     T_CASE(t_forward_is_the_same_bound_for_inference),
     T_CASE(t_plan_is_what_bind_takes),
+    T_CASE(t_scratch_lies_in_the_feed_forward),
     T_CASE(t_padding_rows_count),
     T_CASE(t_bindings_grow_and_change),
     T_CASE(t_configurations_that_are_refused),

@@ -164,8 +164,8 @@ static void feed_forward(const wan_block *b, rs_tensor y, rs_tensor x2, rs_tenso
                       (rs_tensor){0});
         return;
     }
-    bool separate = b->a.up.data != s->f[0].data;
-    rs_tensor wide = s->f[0];
+    bool separate = b->a.up.data != s->f.data;
+    rs_tensor wide = s->f;
     if (!rs_linear_stacks(&up) && rs_device_gemm_terms(b->d)) /* else it is added to, in fp32 */
         wide.dtype = rs_device_operand_dtype(b->d);
     rs_linear_fwd(b->d, &up, wide, s->t[0], b->a.hidden[WAN_T_FFN1], RS_ACT_GELU_TANH,

@@ -1,6 +1,7 @@
 /* Backward of one block: gradients of its LoRA factors and of its input. The base is frozen, so
  * gates, scales and norms are constants, and keys and values of the context need no gradient unless
- * an adapter sits on them. `t` and `f` are the scratch buffers of wan_state.
+ * an adapter sits on them. `t` and `f` are the scratch buffers of wan_state: in f is GELU's output,
+ * and then its gradient.
  *
  * The gradient of the residual stream is wanted by the next part as an activation, times its gate:
  * the backward of the norm in front leaves it so, in the pass in which it adds its own gradient. */
@@ -61,14 +62,14 @@ static void feed_forward_bwd(const wan_block *b, rs_tensor dx, bool need_dx)
     rs_wan_gate_mul(b, s->t[0], dx, 5);
     if (trained(b, WAN_T_FFN2)) {
         rs_linear down = rs_wan_linear(b, WAN_B_FFN2, WAN_T_FFN2);
-        RS_OP(b->d, act_fwd, .y = s->f[0], .x = b->a.up, .act = RS_ACT_GELU_TANH);
-        rs_linear_hidden(b->d, &down, s->f[0], b->a.hidden[WAN_T_FFN2]);
+        RS_OP(b->d, act_fwd, .y = s->f, .x = b->a.up, .act = RS_ACT_GELU_TANH);
+        rs_linear_hidden(b->d, &down, s->f, b->a.hidden[WAN_T_FFN2]);
     }
-    linear_bwd_through(b, WAN_B_FFN2, WAN_T_FFN2, s->f[1], false, s->t[0], s->f[0],
+    linear_bwd_through(b, WAN_B_FFN2, WAN_T_FFN2, s->f, false, s->t[0], s->f,
                        &(rs_slope){RS_ACT_GELU_TANH, b->a.up});
     if (trained(b, WAN_T_FFN1))
         rs_wan_norm(b, s->t[1], b->a.x2, 3);
-    linear_bwd(b, WAN_B_FFN1, WAN_T_FFN1, need_dx ? s->t[0] : none, false, s->f[1], s->t[1]);
+    linear_bwd(b, WAN_B_FFN1, WAN_T_FFN1, need_dx ? s->t[0] : none, false, s->f, s->t[1]);
     rs_tensor next = narrowed(s, dx);
     if (need_dx)
         rs_wan_norm_bwd(b, dx, s->t[0], b->a.x2, 3, next.data == dx.data ? none : next);

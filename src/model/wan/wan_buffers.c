@@ -69,7 +69,7 @@ static void alias_acts(wan_state *s)
     a->k1 = s->t[2];
     a->v1 = a->ot = s->t[3];
     a->o1 = a->oi = s->t[4];
-    a->up = s->f[0];
+    a->up = s->f;
     for (int i = 0; i < WAN_TARGETS; i++)
         a->hidden[i] = third(s, i == WAN_T_K1 ? 1 : i == WAN_T_V1 ? 2 : 0);
 }
@@ -151,20 +151,36 @@ static rs_tensor carve_scratch(const wan_state *s, rs_carver *c)
     return rs_tensor_rows_view(carve_act(c, s, most, s->cfg.dim), 0, s->n * s->S);
 }
 
-static void bind_lane(wan_state *s, rs_carver *c)
+/* Of the feed-forward's buffer as long as there is room, then of c. */
+static rs_tensor carve_within(const wan_state *s, rs_carver *wide, rs_carver *c)
+{
+    rs_carver one = {0};
+    (void)carve_scratch(s, &one);
+    return carve_scratch(s, wide->used + one.used <= wide->cap ? wide : c);
+}
+
+/* The feed-forward runs when the attentions do not, and what only these need lies in its buffer.
+ * t[0] is the feed-forward's own, and in training t[1], too. */
+static void bind_scratch(wan_state *s, rs_carver *c)
+{
+    bool training = s->dims.training;
+    int own = training ? 2 : 1, n = training ? WAN_SCRATCH : 5, lanes = s->dims.lane->width > 1;
+    s->f = carve_act(c, s, s->n * s->S, s->cfg.ffn);
+    rs_carver wide = {.base = s->f.data, .cap = rs_tensor_bytes(s->f)};
+    for (int i = 0; i < n; i++)
+        s->t[i] = i < own ? carve_scratch(s, c) : carve_within(s, &wide, c);
+    s->exchange = lanes ? carve_within(s, &wide, c) : (rs_tensor){0};
+    for (int i = 0; i < WAN_SPARE; i++)
+        s->spare[i] = lanes && (training || i == 0) ? carve_within(s, &wide, c) : (rs_tensor){0};
+}
+
+static void bind_sums(wan_state *s, rs_carver *c)
 {
     int64_t D = s->cfg.dim, widest = rs_max_i64(D + s->cfg.ffn, 4 * D);
-    int width = s->dims.lane->width, levels = rs_segment_levels(width);
-    s->sums = s->exchange = (rs_tensor){0};
+    int levels = rs_segment_levels(s->dims.lane->width);
+    s->sums = (rs_tensor){0};
     if (s->dims.training && s->dims.rank > 0 && levels > 0)
         s->sums = carve(c, levels, widest * s->dims.rank);
-    for (int i = 0; i < WAN_SPARE; i++)
-        s->spare[i] = (rs_tensor){0};
-    if (width == 1)
-        return;
-    s->exchange = carve_scratch(s, c);
-    for (int i = 0; i < (s->dims.training ? WAN_SPARE : 1); i++)
-        s->spare[i] = carve_scratch(s, c);
 }
 
 static void set_dims(wan_state *s, const rs_dims *dims)
@@ -192,14 +208,10 @@ void rs_wan_bind(void *state, rs_carver *c, const rs_dims *dims)
     bind_context(s, c);
     memset(&s->acts, 0, sizeof s->acts);
     s->stored = s->attention = s->dhidden = (rs_tensor){0};
-    int n_t = dims->training ? WAN_SCRATCH : 5, n_f = dims->training ? WAN_WIDE : 1;
-    for (int i = 0; i < n_t; i++)
-        s->t[i] = carve_scratch(s, c);
-    for (int i = 0; i < n_f; i++)
-        s->f[i] = carve_act(c, s, s->n * s->S, s->cfg.ffn);
+    bind_scratch(s, c);
     if (dims->rank > 0)
         s->dhidden = carve_act(c, s, 3 * s->n * s->S, dims->rank);
-    bind_lane(s, c);
+    bind_sums(s, c);
     if (!dims->training) {
         alias_acts(s);
         return;

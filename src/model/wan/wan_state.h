@@ -24,7 +24,7 @@ typedef enum wan_target {
     WAN_T_VI,
     WAN_TARGETS
 } wan_target;
-enum { WAN_SCRATCH = 6, WAN_WIDE = 2, WAN_SPARE = 2 };
+enum { WAN_SCRATCH = 6, WAN_SPARE = 2 };
 
 /* What a block's backward needs of its forward. A plain pass uses the shared set as scratch. */
 typedef struct wan_acts {
@@ -69,7 +69,7 @@ typedef struct wan_state {
     rs_tensor stored;         /* (n, bytes) a set of acts for each stored block but the last */
     rs_tensor attention;      /* (n, bytes) o1 and lse1 of blocks that keep these; both: rings */
     rs_tensor t[WAN_SCRATCH]; /* (n*S,D) */
-    rs_tensor f[WAN_WIDE];    /* (n*S,Fd) */
+    rs_tensor f;              /* (n*S,Fd); most of t lies in it, and exchange and spare */
     rs_tensor dhidden;        /* (3*n*S,R) */
     rs_tensor sums;           /* for gradients of factors on their way through the tree */
     rs_tensor exchange;       /* (S,D), lanes of several ranks only; so are `spare` */
