@@ -7,6 +7,7 @@ enum { INVERSE = 1 };
 static const rs_opcase PATCHIFY[] = {
     {.name = "one", .dim = {1, 1, 1, 1, 1, 1, 1}},
     {.name = "wan", .dim = {5, 3, 4, 6, 1, 2, 2}},
+    {.name = "wan_even", .dim = {9, 3, 4, 40, 1, 2, 2, 3}},
     {.name = "general", .dim = {3, 4, 6, 8, 2, 3, 4}},
     {.name = "ld", .dim = {4, 2, 6, 4, 1, 2, 2, 5}},
     {.name = "image", .dim = {3, 1, 28, 28, 1, 14, 14}},
@@ -51,6 +52,8 @@ static const rs_opcase UNPATCHIFY[] = {
     {.name = "one", .dim = {1, 1, 1, 1, 1, 1, 1}},
     {.name = "wan", .dim = {5, 3, 4, 6, 1, 2, 2}},
     {.name = "wan_inverse", .dim = {5, 3, 4, 6, 1, 2, 2}, .flags = INVERSE},
+    {.name = "wan_even", .dim = {9, 3, 4, 40, 1, 2, 2, 3}},
+    {.name = "wan_even_inverse", .dim = {9, 3, 4, 40, 1, 2, 2, 3}, .flags = INVERSE},
     {.name = "general", .dim = {3, 4, 6, 8, 2, 3, 4}},
     {.name = "general_inverse", .dim = {3, 4, 6, 8, 2, 3, 4}, .flags = INVERSE},
     {.name = "ld", .dim = {4, 2, 6, 4, 1, 2, 2, 5}},
