@@ -162,32 +162,58 @@ RS_INLINE void scale_row(float *y, const float *x, const float *g, int64_t c)
     }
 }
 
+/* Means of the gradient and of its product with xh, over a row. */
+typedef struct row_means {
+    float g, gx;
+} row_means;
+
+RS_INLINE row_means means_of(const float *g, const float *x, row_stats s, int64_t c)
+{
+    double sum[2], n = (double)c;
+    rs_v_sums(sum, RS_TERM_A, RS_TERM_AB_CENTERED, g, x, NULL, s.mean, c);
+    return (row_means){(float)(sum[0] / n),
+                       (float)((sum[1] * (double)s.rstd + sum[0] * (double)s.rest) / n)};
+}
+
+RS_INLINE void bwd_part(float *dx, const float *g, const float *x, row_stats s, row_means m,
+                        bool accumulate, int64_t n)
+{
+    if (accumulate) {
+        RS_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            dx[i] += s.rstd * (g[i] - m.g - ((x[i] - s.mean) * s.rstd + s.rest) * m.gx);
+    } else {
+        RS_IVDEP
+        for (int64_t i = 0; i < n; i++)
+            dx[i] = s.rstd * (g[i] - m.g - ((x[i] - s.mean) * s.rstd + s.rest) * m.gx);
+    }
+}
+
+/* While a row is finished from the caches, the next one is fetched. */
 RS_INLINE void bwd_body(const void *args, int64_t lo, int64_t hi, int thread)
 {
     const bwd_job *j = args;
     const rs_layernorm_bwd_args *a = j->a;
     int64_t c = rs_tensor_cols(a->x);
+    const float *gate = maybe(a->gate);
     float *room = rs_scratch(j->k, thread, (size_t)c * sizeof(float));
     for (int64_t r = lo; r < hi; r++) {
-        const float *x = rs_f32(a->x) + r * c;
+        const float *x = rs_f32(a->x) + r * c, *dy = rs_f32(a->dy) + r * c;
         float *dx = rs_f32(a->dx) + r * c;
         row_stats s = stats_of(x, c, a->eps);
-        const float *g = scaled_gradient(a, rs_f32(a->dy) + r * c, room, c);
-        double sum[2];
-        rs_v_sums(sum, RS_TERM_A, RS_TERM_AB_CENTERED, g, x, NULL, s.mean, c);
-        float mg = (float)(sum[0] / (double)c);
-        float mgx = (float)((sum[1] * (double)s.rstd + sum[0] * (double)s.rest) / (double)c);
-        if (a->accumulate) {
-            RS_IVDEP
-            for (int64_t i = 0; i < c; i++)
-                dx[i] += s.rstd * (g[i] - mg - ((x[i] - s.mean) * s.rstd + s.rest) * mgx);
-        } else {
-            RS_IVDEP
-            for (int64_t i = 0; i < c; i++)
-                dx[i] = s.rstd * (g[i] - mg - ((x[i] - s.mean) * s.rstd + s.rest) * mgx);
+        const float *g = scaled_gradient(a, dy, room, c);
+        row_means m = means_of(g, x, s, c);
+        for (int64_t i = 0; i < c; i += RS_PIECE) {
+            int64_t n = c - i < RS_PIECE ? c - i : RS_PIECE;
+            if (r + 1 < hi) {
+                rs_v_fetch(x + c + i, n);
+                rs_v_fetch(dy + c + i, n);
+                rs_v_fetch(dx + c + i, n);
+            }
+            bwd_part(dx + i, g + i, x + i, s, m, a->accumulate, n);
+            if (rs_has(a->next))
+                scale_row(rs_f32(a->next) + r * c + i, dx + i, gate ? gate + i : NULL, n);
         }
-        if (rs_has(a->next))
-            scale_row(rs_f32(a->next) + r * c, dx, maybe(a->gate), c);
     }
 }
 RS_RANGE_VERSIONS(bwd)
@@ -205,5 +231,6 @@ void rs_cpu_layernorm_fwd(rs_kctx *k, const rs_layernorm_fwd_args *a)
 void rs_cpu_layernorm_bwd(rs_kctx *k, const rs_layernorm_bwd_args *a)
 {
     bwd_job j = {a, k};
-    rs_for_range(k, rs_tensor_rows(a->x), rs_row_block(rs_tensor_cols(a->x)), bwd(), &j);
+    int64_t rows = rs_tensor_rows(a->x), c = rs_tensor_cols(a->x);
+    rs_for_range(k, rows, rs_row_block_ahead(rows, c), bwd(), &j);
 }
