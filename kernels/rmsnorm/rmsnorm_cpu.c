@@ -3,12 +3,13 @@
  * Short rows without gaps (the VAE's) are scaled in groups, and pieces go over the group. */
 #include <math.h>
 
+#include "base/num.h"
 #include "kernels/act/act_cpu.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/rope/rope_cpu.h"
 #include "kernels/vec/stream.h"
 
-enum { GROUP_FLOATS = 2048 };
+enum { GROUP_FLOATS = 2048, GROUP_ROWS = 32 };
 
 /* What both directions know of a call. */
 typedef struct norm_job {
@@ -19,11 +20,25 @@ typedef struct norm_job {
     bool stream; /* the result goes past the caches */
 } norm_job;
 
-RS_INLINE float factor_of(const rs_rmsnorm_fwd_args *a, const float *x, int64_t c)
+/* What n rows of c are multiplied by, from the sums of their squares. */
+RS_INLINE void factors_of(float *f, const rs_rmsnorm_fwd_args *a, const double *ss, int64_t n,
+                          int64_t c)
 {
-    double ss = rs_v_sum(RS_TERM_AB, x, x, NULL, 0.0f, c);
-    return (float)(a->floor > 0 ? sqrt((double)c) / fmax(sqrt(ss), (double)a->floor)
-                                : 1.0 / sqrt(ss / (double)c + (double)a->eps));
+    const double count = (double)c, root = sqrt(count), floor = (double)a->floor;
+    const double eps = (double)a->eps;
+    if (floor > 0)
+        for (int64_t i = 0; i < n; i++) {
+            double norm = sqrt(ss[i]);
+            f[i] = (float)(root / (norm > floor ? norm : floor));
+        }
+    else
+        for (int64_t i = 0; i < n; i++)
+            f[i] = (float)(1.0 / sqrt(ss[i] / count + eps));
+}
+
+RS_INLINE double squares_of(const float *x, int64_t c)
+{
+    return rs_v_sum(RS_TERM_AB, x, x, NULL, 0.0f, c);
 }
 
 RS_INLINE void scale(float *y, const float *x, float r, const float *w, int64_t n)
@@ -41,7 +56,9 @@ RS_INLINE void fwd_row(const norm_job *j, int64_t row, float *room, const float 
     int64_t c = rs_tensor_cols(a->x), piece = j->rotate ? d : j->stream ? RS_PIECE : c;
     const float *x = rs_f32(a->x) + row * a->x.ld, *w = rs_f32(a->weight);
     float *y = rs_f32(a->y) + row * a->y.ld;
-    float r = factor_of(a, x, c);
+    double ss = squares_of(x, c);
+    float r;
+    factors_of(&r, a, &ss, 1, c);
     for (int64_t i = 0; i < c; i += piece) {
         int64_t n = c - i < piece ? c - i : piece;
         float *t = j->stream ? room : y + i;
@@ -63,11 +80,14 @@ RS_INLINE void fwd_group(const norm_job *j, int64_t lo, int64_t hi, float *room,
     const rs_rmsnorm_fwd_args *a = j->args;
     int64_t c = rs_tensor_cols(a->x), floats = (hi - lo) * c;
     float *y = rs_f32(a->y) + lo * c, *t = j->stream ? room : y;
-    const float *next = rs_f32(a->x) + hi * a->x.ld;
-    for (int64_t row = lo; row < hi; row++) {
-        const float *x = rs_f32(a->x) + row * a->x.ld;
-        scale(t + (row - lo) * c, x, factor_of(a, x, c), rs_f32(a->weight), c);
-    }
+    const float *x = rs_f32(a->x) + lo * a->x.ld, *next = rs_f32(a->x) + hi * a->x.ld;
+    double ss[GROUP_ROWS];
+    float r[GROUP_ROWS];
+    for (int64_t i = 0; i < hi - lo; i++)
+        ss[i] = squares_of(x + i * a->x.ld, c);
+    factors_of(r, a, ss, hi - lo, c); /* a root and a division each: those of all rows together */
+    for (int64_t i = 0; i < hi - lo; i++)
+        scale(t + i * c, x + i * a->x.ld, r[i], rs_f32(a->weight), c);
     for (int64_t i = 0; i < floats; i += RS_PIECE) {
         int64_t n = floats - i < RS_PIECE ? floats - i : RS_PIECE;
         if (j->stream && !last)
@@ -84,7 +104,7 @@ RS_INLINE void fwd_body(const void *args, int64_t lo, int64_t hi, int thread)
     const norm_job *j = args;
     const rs_rmsnorm_fwd_args *a = j->args;
     int64_t c = rs_tensor_cols(a->x), d = j->rotate ? rs_v_rope_head(&j->rope) : 0;
-    int64_t step = a->y.ld == c && !j->rotate ? GROUP_FLOATS / c : 1;
+    int64_t step = a->y.ld == c && !j->rotate ? rs_min_i64(GROUP_FLOATS / c, GROUP_ROWS) : 1;
     int64_t floats = d > GROUP_FLOATS ? d : GROUP_FLOATS;
     float *room = rs_scratch(j->k, thread, (size_t)(floats + 2 * d) * sizeof(float));
     float *factors = room + floats;

@@ -57,7 +57,7 @@ RS_INLINE float rs_v_exp(float x)
     const float magic = 12582912.0f; /* 1.5*2^23: adding it rounds to an integer */
     x = rs_v_clamp(x, 80.0f);
     float n = rs_v_fma(x, 1.44269504089f, magic);
-    float scale = rs_v_float((int32_t)(((uint32_t)rs_v_bits(n) << 23) + 0x3f800000u)); /* 2^n */
+    uint32_t exponent = (uint32_t)rs_v_bits(n) << 23;
     n -= magic;
     float r = rs_v_fma(n, -0.693359375f, x); /* ln 2 in two parts */
     r = rs_v_fma(n, 2.12194440e-4f, r);
@@ -67,7 +67,7 @@ RS_INLINE float rs_v_exp(float x)
     p = rs_v_fma(p, r, 0.166665181517601f);
     p = rs_v_fma(p, r, 0.49999988079071045f);
     p = rs_v_fma(p, r * r, r) + 1.0f;
-    return p * scale;
+    return rs_v_float((int32_t)((uint32_t)rs_v_bits(p) + exponent)); /* p * 2^n */
 }
 
 RS_INLINE float rs_v_sigmoid(float x)
