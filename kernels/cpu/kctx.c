@@ -1,14 +1,19 @@
 /* Worker pool and scratch of the CPU backend.
  *
- * Workers sleep on a condition variable between jobs; tasks of a job are handed out one by one
- * through an atomic counter, so a core taken by another process costs at most the tasks it holds. A
- * worker that wakes up after the job is over never delays the caller: it joins under the lock or
- * not at all. */
+ * Tasks of a job are handed out one by one through an atomic counter, so a core taken by another
+ * process costs at most the tasks it holds. A worker that wakes up after the job is over never
+ * delays the caller: it joins under the lock or not at all. Between jobs workers sleep on a
+ * condition variable; but as the next job often comes within the time that waking up takes, they
+ * look out for it that long first, and so does the caller for the last worker. Whoever looks out
+ * yields its core to anybody that has work, another rank for instance. */
 #include "kernels/kernel.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+
+#include "base/log.h"
 
 typedef struct scratch {
     void *memory;
@@ -30,15 +35,16 @@ struct rs_kctx {
     pthread_mutex_t lock;
     pthread_cond_t start;
     pthread_cond_t done;
-    uint64_t job; /* number of the newest job */
-    bool open;    /* workers may still join it */
-    bool stop;
-    int joined; /* workers inside the job */
-    bool busy;  /* a job is running (re-entrance check) */
+    _Atomic uint64_t job; /* number of the newest job */
+    bool open;            /* workers may still join it */
+    _Atomic bool stop;
+    _Atomic int joined; /* workers inside the job */
+    bool busy;          /* a job is running (re-entrance check) */
 
     rs_task_fn *fn;
     void *arg;
     int64_t tasks;
+    char pad[64]; /* who looks out reads `job`, who works writes `next` */
     _Atomic int64_t next;
 };
 
@@ -50,6 +56,28 @@ static void run_tasks(rs_kctx *k, int thread)
             return;
         k->fn(k->arg, task, thread);
     }
+}
+
+/* About what it takes to wake a thread in a virtual machine. */
+static const double LOOK_OUT = 40e-6;
+
+static bool news(rs_kctx *k, uint64_t seen)
+{
+    return atomic_load_explicit(&k->job, memory_order_relaxed) != seen ||
+           atomic_load_explicit(&k->stop, memory_order_relaxed);
+}
+
+static void look_out_for_job(rs_kctx *k, uint64_t seen)
+{
+    for (double end = rs_now() + LOOK_OUT; !news(k, seen) && rs_now() < end;)
+        sched_yield();
+}
+
+static void look_out_for_end(rs_kctx *k)
+{
+    for (double end = rs_now() + LOOK_OUT;
+         atomic_load_explicit(&k->joined, memory_order_relaxed) > 0 && rs_now() < end;)
+        sched_yield();
 }
 
 static void *worker_main(void *arg)
@@ -70,6 +98,9 @@ static void *worker_main(void *arg)
         pthread_mutex_lock(&k->lock);
         if (--k->joined == 0)
             pthread_cond_signal(&k->done);
+        pthread_mutex_unlock(&k->lock);
+        look_out_for_job(k, seen);
+        pthread_mutex_lock(&k->lock);
     }
     pthread_mutex_unlock(&k->lock);
     return NULL;
@@ -155,6 +186,9 @@ void rs_parallel(rs_kctx *k, int64_t tasks, rs_task_fn *fn, void *arg)
 
     pthread_mutex_lock(&k->lock);
     k->open = false;
+    pthread_mutex_unlock(&k->lock);
+    look_out_for_end(k);
+    pthread_mutex_lock(&k->lock);
     while (k->joined > 0)
         pthread_cond_wait(&k->done, &k->lock);
     pthread_mutex_unlock(&k->lock);
