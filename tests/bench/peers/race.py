@@ -100,9 +100,11 @@ class Race:
 
     def limit(self, precision):
         """What reshoot may be off; where a model is so sensitive that PyTorch's own bf16 is off by
-        more (umT5's attention is not scaled), as much as the better of its modes."""
+        more (umT5's attention is not scaled), as much as the better of its modes and a tenth: two
+        draws of the same rounding are not equal, PyTorch's changes with the threads."""
         peers = [e for n, e in self.errors.items() if n in ("torch autocast", "torch bf16")]
-        return max([LIMIT[precision]] + ([min(peers)] if precision == "bf16" and peers else []))
+        same = [1.1 * min(peers)] if precision == "bf16" and peers else []
+        return max([LIMIT[precision]] + same)
 
     def run(self):
         folder = tempfile.mkdtemp(prefix="reshoot-race-", dir=self.args.dir)
