@@ -152,37 +152,23 @@ static bool uses_trained(const rs_linear_use *u, int n)
     return false;
 }
 
-static bool uses_stack(const rs_linear_use *u, int n)
-{
-    for (int j = 0; j < n; j++)
-        if (rs_linear_stacks(&u[j].l))
-            return true;
-    return false;
-}
-
-static void lows(const rs_linear_pass *p, bool all)
-{
-    for (int j = 0; j < p->n; j++)
-        rs_pass_lows(p, j, 1, all);
-}
-
-/* x is read first: y may be its memory. Terms in front of the last ones use the lows' memory, so
- * that these are made again behind them. */
 static void backward(const rs_linear_pass *p, rs_tensor x, const rs_row_sum *sum,
                      const rs_slope *slope)
 {
     bool added[RS_SAMPLES];
-    bool wanted = rs_has(p->y), stacks = uses_stack(p->u, p->n);
-    lows(p, wanted && !stacks);
+    bool wanted = rs_has(p->y);
+    if (wanted && !p->in_place)
+        rs_pass_add_first(p, added);
+    for (int j = 0; j < p->n; j++)
+        rs_pass_lows(p, j, 1, wanted);
     if (uses_trained(p->u, p->n)) {
         RS_ASSERT(rs_segment_rows(sum->segments) == p->M);
         train_terms(p, x, sum);
     }
     if (!wanted)
         return;
-    rs_pass_add_first(p, added);
-    if (stacks)
-        lows(p, true);
+    if (p->in_place) /* now that x was read */
+        rs_pass_add_first(p, added);
     rs_pass_products(p, added,
                      slope ? (rs_ending){.act = slope->act, .at = slope->at} : (rs_ending){0});
 }
@@ -197,8 +183,10 @@ void rs_linears_bwd(rs_device *d, const rs_linear_use *u, int n, rs_tensor dx, b
                         .M = rs_tensor_rows(u->y) / u->l.n,
                         .y = dx,
                         .low = dhidden,
-                        .added = accumulate};
+                        .added = accumulate,
+                        .in_place = rs_has(dx) && dx.data == x.data};
     RS_ASSERT(n <= RS_LINEARS && u->l.n <= RS_SAMPLES && p.M * u->l.n == rs_tensor_rows(u->y));
+    RS_ASSERT(!p.in_place || (n == 1 && !accumulate));
     if (!rs_device_gemm_terms(d)) {
         backward(&p, x, sum, slope);
         return;

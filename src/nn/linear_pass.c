@@ -50,9 +50,8 @@ rs_tensor rs_pass_operand(const rs_linear_pass *p, int j)
 rs_tensor rs_pass_low(const rs_linear_pass *p, int j, int k, const rs_lora_term *t)
 {
     int64_t rows = p->M * rs_pass_samples(p);
-    rs_tensor low = p->u[j].hidden;
-    if (!p->forward)
-        low = rs_tensor_rows_view(p->low, rows * j, rows * (j + 1));
+    rs_tensor low =
+        p->forward ? p->u[j].hidden : rs_tensor_rows_view(p->low, rows * j, rows * (j + 1));
     return rs_first_cols(rs_rows_of(low, p->M, k, k + 1), p->M, rs_tensor_rows(t->a));
 }
 
@@ -65,7 +64,7 @@ static void add_first_terms(const rs_linear_pass *p, int j, int k, bool added)
     for (const rs_lora_term *t = l->terms, *last = rs_last_term(l); t < last; t++) {
         if (t->scale == 0)
             continue;
-        rs_tensor low = rs_pass_low(p, j, k, t);
+        rs_tensor low = rs_pass_low(p, p->in_place ? p->n + j : j, k, t);
         LINEAR(p->d, .y = low, .a = x, .b = p->forward ? t->a : t->b, .trans_b = p->forward,
                .alpha = t->scale);
         LINEAR(p->d, .y = y, .a = low, .b = p->forward ? t->b : t->a, .trans_b = p->forward,

@@ -16,6 +16,7 @@ typedef struct rs_linear_pass {
     rs_tensor x;         /* forward: the input */
     rs_tensor low;       /* backward: lows of all of u, R wide */
     bool forward, added; /* y = B low, or A low; y has something that is added to */
+    bool in_place;       /* backward: y is the input's memory; lows of first terms lie behind */
 } rs_linear_pass;
 
 /* What the last product of a pass ends with (kernels/gemm/gemm.h). */

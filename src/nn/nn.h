@@ -81,8 +81,8 @@ typedef struct rs_slope {
 /* dx = dy w + scale * (dy B) A, added to dx when accumulate, and then, unless `slope` is NULL,
  * times the slope; dx with ndim 0 is not wanted. For a trained term gB = dy^T h, gA = (scale * dy
  * B)^T x with h = scale * A x from `hidden`, both sums over the sample's rows. dhidden: scratch, as
- * hidden. Only the last term of a sample may be trained. x is read before dx is written: dx may be
- * its memory. */
+ * hidden. Only the last term of a sample may be trained. dx may be x's memory, unless it
+ * accumulates: x is read first, and dhidden has twice the rows. */
 void rs_linear_bwd(rs_device *d, const rs_linear *l, rs_tensor dx, bool accumulate, rs_tensor dy,
                    rs_tensor x, rs_tensor hidden, rs_tensor dhidden, const rs_row_sum *sum,
                    const rs_slope *slope);
