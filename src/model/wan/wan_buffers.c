@@ -163,8 +163,8 @@ static rs_tensor carve_within(const wan_state *s, rs_carver *wide, rs_carver *c)
  * t[0] is the feed-forward's own, and in training t[1], too. */
 static void bind_scratch(wan_state *s, rs_carver *c)
 {
-    bool training = s->dims.training;
-    int own = training ? 2 : 1, n = training ? WAN_SCRATCH : 5, lanes = s->dims.lane->width > 1;
+    bool training = s->dims.training, lanes = s->dims.lane->width > 1;
+    int own = training ? 2 : 1, n = training ? WAN_SCRATCH : 5;
     s->f = carve_act(c, s, s->n * s->S, s->cfg.ffn);
     rs_carver wide = {.base = s->f.data, .cap = rs_tensor_bytes(s->f)};
     for (int i = 0; i < n; i++)
