@@ -210,39 +210,23 @@ static void tile_task(void *arg, int64_t task, int thread)
         t->kept[thread] = bi;
 }
 
-/* About what the last thread is done after with so many tiles, in products of a step of K: packing
- * an operand takes as long as PACK products, and some thread comes late by an eighth of a task. */
-static double time_of(const gemm_job *t, int64_t blocks_m, int64_t blocks_n)
-{
-    const double PACK = 3, LATE = 0.125;
-    int rows = t->e->rows(), cols = t->e->cols();
-    double mb = (double)(rs_ceil_div(rs_ceil_div(t->m, rows), blocks_m) * rows);
-    double nb = (double)(rs_ceil_div(rs_ceil_div(t->n, cols), blocks_n) * cols);
-    int64_t rounds = rs_ceil_div(blocks_m * blocks_n, rs_kctx_threads(t->ctx));
-    return ((double)rounds + LATE) * (mb * nb + PACK * (mb + nb));
-}
-
 /* Smaller tiles than the cache allows where there would be too few for the threads. Bits stay. */
 static void choose_tiles(gemm_job *t)
 {
     int64_t want = rs_kctx_threads(t->ctx) == 1 ? 1 : TASKS_PER_THREAD * rs_kctx_threads(t->ctx);
-    int64_t least_m = rs_ceil_div(t->m, TILE_M / t->e->rows() * t->e->rows());
-    int64_t least_n = rs_ceil_div(t->n, TILE_N / t->e->cols() * t->e->cols());
-    t->blocks_m = least_m = rs_max_i64(1, least_m);
-    t->blocks_n = least_n = rs_max_i64(1, least_n);
+    int64_t tile_m = TILE_M / t->e->rows() * t->e->rows();
+    int64_t tile_n = TILE_N / t->e->cols() * t->e->cols();
+    t->blocks_m = rs_max_i64(1, rs_ceil_div(t->m, tile_m));
+    t->blocks_n = rs_max_i64(1, rs_ceil_div(t->n, tile_n));
     t->blocks_k = rs_max_i64(1, rs_ceil_div(t->k, t->e->block_k));
-    if (least_m * least_n >= want)
-        return;
-    double best = time_of(t, least_m, least_n);
-    for (int64_t m = least_m; m == least_m || (t->m / m >= MIN_M && m <= 2 * want); m++)
-        for (int64_t n = least_n; n == least_n || (t->n / n >= MIN_N && m * n <= 2 * want); n++) {
-            double time = time_of(t, m, n);
-            if (time >= best)
-                continue;
-            best = time;
-            t->blocks_m = m;
-            t->blocks_n = n;
-        }
+    while (t->blocks_m * t->blocks_n < want) {
+        if (t->n / t->blocks_n >= 2 * MIN_N)
+            t->blocks_n++;
+        else if (t->m / t->blocks_m >= 2 * MIN_M)
+            t->blocks_m++;
+        else
+            break;
+    }
 }
 
 void rs_cpu_gemm(rs_kctx *k, const rs_gemm_args *g)
