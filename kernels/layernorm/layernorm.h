@@ -6,7 +6,7 @@
  *   backward (input only): g = dy*weight or dy*(1+scale)
  *                          dx = rstd*(g - mean(g) - xh*mean(g*xh))
  * mean and rstd are recomputed in the backward from x. Statistics accumulate in fp32 blocks or
- * wider. dx is added to when accumulate; otherwise dx may be dy.
+ * wider. dx is added to when accumulate; otherwise dx may be dy or x.
  *
  * What stands next to a norm in a transformer goes with it, in the same pass over memory:
  *   with o      sum = x + gate*o, and sum is what is normalised (a residual before the norm)

@@ -264,6 +264,7 @@ void rs_check_layernorm_bwd(const rs_layernorm_bwd_args *a)
     NEED("layernorm_bwd", same_type(a->dx, a->x) && branches(a->x, a->dy), a->dx, a->dy, a->x);
     NEED("layernorm_bwd", opt_vec(a->weight, c) && opt_vec(a->scale, c), a->x, a->weight, a->scale);
     NEED("layernorm_bwd", !rs_has(a->weight) || !rs_has(a->scale), a->weight, a->scale);
+    NEED("layernorm_bwd", !a->accumulate || a->dx.data != a->x.data, a->dx, a->x);
     if (!rs_has(a->next))
         return;
     NEED("layernorm_bwd", like_act(a->next, a->x) && same_type(a->next, a->dy), a->x, a->dy,

@@ -136,7 +136,8 @@ static void bind_all(void *object, rs_carver *c)
     m->v = carve_latent(c, m);
     m->dx = m->dv = m->target = m->loss = m->sums = (rs_tensor){0};
     if (m->dims.training) {
-        m->dx = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(S, D));
+        if (m->dims.kept.offload && !rs_has(m->rows))
+            m->dx = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(S, D));
         m->dv = carve_latent(c, m);
         m->target = carve_latent(c, m);
         m->loss = rs_carve(c, RS_DTYPE_F32, RS_SHAPE(m->dims.samples));
@@ -315,20 +316,27 @@ rs_tensor rs_denoiser_stream_at(const rs_denoiser *m, int64_t i)
     return matrix_at(rs_has(m->rows) ? m->rows : m->stream, i);
 }
 
-rs_tensor rs_denoiser_recall(rs_denoiser *m, int64_t i)
-{
-    rs_tensor x = rs_denoiser_stream_at(m, i);
-    if (rs_has(m->rows))
-        RS_OP(m->dev, copy, .y = x, .x = matrix_at(m->stream, i));
-    return x;
-}
-
 void rs_denoiser_keep(rs_denoiser *m, int64_t i)
 {
     if (!rs_has(m->rows))
         return;
-    RS_OP(m->dev, copy, .y = matrix_at(m->stream, i), .x = rs_denoiser_stream_at(m, i));
-    (void)rs_denoiser_recall(m, i);
+    rs_tensor x = rs_denoiser_stream_at(m, i), kept = matrix_at(m->stream, i);
+    RS_OP(m->dev, copy, .y = kept, .x = x);
+    RS_OP(m->dev, copy, .y = x, .x = kept);
+}
+
+rs_tensor rs_denoiser_recall(rs_denoiser *m, int64_t i)
+{
+    if (!rs_has(m->rows))
+        return rs_denoiser_stream_at(m, i);
+    rs_tensor x = rs_denoiser_stream_at(m, m->info.blocks - 1);
+    RS_OP(m->dev, copy, .y = x, .x = matrix_at(m->stream, i));
+    return x;
+}
+
+rs_tensor rs_denoiser_gradient(const rs_denoiser *m)
+{
+    return rs_has(m->dx) ? m->dx : rs_denoiser_stream_at(m, m->info.blocks);
 }
 
 rs_tensor rs_denoiser_sample_of(const rs_denoiser *m, rs_tensor all, int k)

@@ -33,7 +33,7 @@ struct rs_denoiser {
                          and offloaded: a ring of them */
     rs_tensor
         rows;     /* (2,n*S,D) fp32: what blocks read and write where the stream is kept in bf16 */
-    rs_tensor dx; /* (n*S,D) */
+    rs_tensor dx; /* (n*S,D) unless the end of the stream has a place of its own */
     rs_tensor latent;    /* (n*C,F,H,W) */
     rs_tensor v, dv;     /* (n*C,F,H,W) */
     rs_tensor target;    /* (n*C,F,H,W) */
@@ -84,9 +84,12 @@ rs_status rs_denoiser_check_pass(const rs_denoiser *m, const char *name, rs_tens
 rs_tensor rs_denoiser_stream_at(const rs_denoiser *m, int64_t i); /* (n*S,D) fp32 */
 /* Training keeps the stream between blocks in the device's activation type. keep: what a block has
  * written at i is rounded to it, also for the next block, so that all policies see the same bits.
- * recall: what was kept at i, as stream_at. */
+ * recall: what was kept at i < blocks; whatever was recalled before may be gone. */
 void rs_denoiser_keep(rs_denoiser *m, int64_t i);
 rs_tensor rs_denoiser_recall(rs_denoiser *m, int64_t i);
+/* (n*S,D) of the stream on the way back. It takes the place of the stream's end, if that is not a
+ * place of the ring in which inputs come back. */
+rs_tensor rs_denoiser_gradient(const rs_denoiser *m);
 /* That of sample k, of n of equal size: rows of a matrix, or the first dimension. */
 rs_tensor rs_denoiser_sample_of(const rs_denoiser *m, rs_tensor all, int k);
 void rs_denoiser_put(rs_denoiser *m, rs_tensor dst, rs_tensor host);

@@ -41,9 +41,9 @@ static rs_status forward_kept(rs_denoiser *m, const rs_walk *w, const rs_denoise
 static void ends(rs_denoiser *m)
 {
     const rs_tensor *globals = rs_wstream_globals(m->weights);
-    rs_tensor last = rs_denoiser_stream_at(m, m->info.blocks);
+    rs_tensor last = rs_denoiser_stream_at(m, m->info.blocks), gradient = rs_denoiser_gradient(m);
     for (int k = 0; k < m->dims.samples; k++) {
-        rs_tensor h = rs_denoiser_sample_of(m, last, k), dx = rs_denoiser_sample_of(m, m->dx, k);
+        rs_tensor h = rs_denoiser_sample_of(m, last, k), dx = rs_denoiser_sample_of(m, gradient, k);
         rs_tensor v = rs_denoiser_sample_of(m, m->v, k), dv = rs_denoiser_sample_of(m, m->dv, k);
         m->family->end(m->state, m->dev, globals, k, v, h);
         RS_OP(m->dev, mse, .loss = rs_denoiser_sample_of(m, m->loss, k), .grad = dv, .p = v,
@@ -56,6 +56,7 @@ static void ends(rs_denoiser *m)
 static rs_status backward(rs_denoiser *m, const rs_walk *walk)
 {
     int L = (int)m->info.blocks, first = walk->first_trained;
+    rs_tensor dx = rs_denoiser_gradient(m), none = {0};
     for (int i = L - 1; i >= first; i--) {
         const rs_tensor *w;
         const rs_lora_terms *loras =
@@ -67,9 +68,9 @@ static rs_status backward(rs_denoiser *m, const rs_walk *walk)
         if (i > first)
             rs_offload_ahead(m, i - 1);
         if (rs_kept_policy(&m->dims.kept, L, i) != RS_BLOCK_STORE)
-            m->family->block_fwd(m->state, m->dev, i, w, loras, rs_denoiser_stream_at(m, i + 1), x,
-                                 walk->conds, RS_PASS_RECOMPUTE);
-        m->family->block_bwd(m->state, m->dev, i, w, loras, m->dx, x, walk->conds, i > first);
+            m->family->block_fwd(m->state, m->dev, i, w, loras, none, x, walk->conds,
+                                 RS_PASS_RECOMPUTE);
+        m->family->block_bwd(m->state, m->dev, i, w, loras, dx, x, walk->conds, i > first);
         rs_offload_done(m, i);
         rs_wstream_release(m->weights, i);
         if (m->dims.samples == 1)

@@ -100,7 +100,8 @@ struct rs_family {
      * stream, and its time modulation. */
     void (*begin)(void *state, rs_device *d, const rs_tensor *globals, int k, rs_tensor x,
                   rs_tensor latent, float t, const void *cond);
-    /* x (n*S,D): residual stream. y = block(x); y may be x in a plain pass. */
+    /* x (n*S,D): residual stream. y = block(x); y may be x in a plain pass, and none
+     * when recomputing. */
     void (*block_fwd)(void *state, rs_device *d, int i, const rs_tensor *weights,
                       const rs_lora_terms *loras, rs_tensor y, rs_tensor x,
                       const void *const *conds, rs_pass pass);
@@ -111,7 +112,7 @@ struct rs_family {
                       const rs_lora_terms *loras, rs_tensor dx, rs_tensor x,
                       const void *const *conds, bool need_dx);
     /* Head of sample k: v (C,F,H,W), whole on every rank, from its rows x; and its backward to its
-     * rows dx. */
+     * rows dx, which may be x. */
     void (*end)(void *state, rs_device *d, const rs_tensor *globals, int k, rs_tensor v,
                 rs_tensor x);
     void (*end_bwd)(void *state, rs_device *d, const rs_tensor *globals, int k, rs_tensor dx,

@@ -218,14 +218,14 @@ static void t_plan_is_what_bind_takes(void)
 }
 
 /* Floats of what grows with the tokens, as text to video of width D = 32, two blocks, fp32. Of the
- * scratch rows two of D lie in the feed-forward's 72. */
+ * scratch rows two of D lie in the feed-forward's 72, and the gradient where the stream ended. */
 static void t_scratch_lies_in_the_feed_forward(void)
 {
     enum { D = 32, FFN = 72, HEADS = 2, PATCH = 4, CHANNELS = 16, TOKENS = 2 * 2 * 32 };
     const int64_t ends = 2 * CHANNELS * PATCH; /* tokens and head */
     const int64_t sampling = D + 3 * D + FFN + ends + 2 * CHANNELS * PATCH;
     const int64_t acts = 8 * D + 2 * HEADS + FFN,
-                  training = 3 * D + D + acts + 4 * D + FFN + ends + 4 * CHANNELS * PATCH;
+                  training = 3 * D + acts + 4 * D + FFN + ends + 4 * CHANNELS * PATCH;
     t_dit t = t_open_dit(t_make_dit("m", t_t2v, RS_DTYPE_F32), 1, NULL);
     for (int k = 0; k < 2; k++) {
         size_t small = rs_denoiser_plan(t.m, 2, 4, 64, k),
