@@ -138,15 +138,22 @@ static int checkpoints(const char *dir, const char *output)
     return atoi(out);
 }
 
-/* A run of one rank whose batch of four is interrupted as soon as so many have been saved. */
-static int interrupt(char **out, const char *dir, const char *output, int number, int saved,
-                     const char *settings)
+static int steps_told(const char *log)
+{
+    char *out;
+    t_shell(&out, "grep -c '| appearance step' %s 2>/dev/null", log);
+    return atoi(out);
+}
+
+/* A run of one rank whose batch is interrupted when so many steps were told (the first ones are,
+ * job by job) and so many checkpoints are there. */
+static int interrupt(char **out, const char *dir, const char *output, int number, int steps,
+                     int saved, const char *settings)
 {
     const char *log = in(dir, rs_arena_printf(t_arena(), "%s.log", output));
     unlink(log);
     pid_t pid = t_mpirun_start(log, 1, t_catalog_args(dir, output, settings));
-    t_await_text(log, "| appearance step", NULL);
-    for (int i = 0; i < 3000 && checkpoints(dir, output) < saved; i++)
+    for (int i = 0; i < 3000 && (steps_told(log) < steps || checkpoints(dir, output) < saved); i++)
         usleep(10000);
     bool kill = number == SIGKILL;
     T_CHECK(t_signal(number, 1, kill ? RS_BUILD_DIR "/reshoot run" : "mpirun ", in(dir, output)) ==
@@ -164,18 +171,18 @@ static void t_interrupted_batches_go_on_in_other_company(void)
 #define WITH(more) rs_arena_printf(t_arena(), "%s%s", steps, more)
     T_CHECKF(t_catalog_run(&out, 0, dir, "alone", WITH("--set cluster.batch=off")) == 0, "%s", out);
 
-    interrupt(&out, dir, "killed", SIGKILL, 4, WITH("--set cluster.batch=4"));
+    interrupt(&out, dir, "killed", SIGKILL, 1, 4, WITH("--set cluster.batch=4"));
     T_CHECKF(checkpoints(dir, "killed") == 4, "%s", out);
     T_CHECKF(t_catalog_run(&out, 2, dir, "killed", WITH("--set cluster.batch=2")) == 0, "%s", out);
     T_EQ_I(t_catalog_logged(dir, "killed", "| appearance resumes after step"), 4);
     t_catalog_same(dir, "alone", "killed", 4 * 5);
     t_catalog_clean(dir, "killed");
 
-    int rc = interrupt(&out, dir, "stopped", SIGUSR1, 0,
+    int rc = interrupt(&out, dir, "stopped", SIGUSR1, 4, 0,
                        WITH("--set cluster.batch=4 --set checkpoint.every=1000000"));
     T_CHECKF(rc == 75, "%d: %s", rc, out);
     T_CHECKF(checkpoints(dir, "stopped") == 4, "%s", out);
-    rc = interrupt(&out, dir, "stopped", SIGUSR1, 4, WITH("--set cluster.batch=3"));
+    rc = interrupt(&out, dir, "stopped", SIGUSR1, 1, 4, WITH("--set cluster.batch=3"));
     T_CHECKF(rc == 75, "%d: %s", rc, out);
     T_CHECKF(t_catalog_run(&out, 0, dir, "stopped", WITH("--set cluster.batch=off")) == 0, "%s",
              out);
