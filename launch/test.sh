@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing (apt), builds and runs every test through ctest.
 #   launch/test.sh          the default suite
-#   launch/test.sh --long   and the long tests (full-size block, sanitizer builds of everything)
+#   launch/test.sh --long   and the long tests (full-size block, 200 kills, sanitizer builds of everything): about an hour
 # The CUDA backend runs on an emulated runtime (tests/emu); where NVIDIA's headers can neither be found nor fetched
 # (launch/cuda-headers.sh) that suite is counted as skipped.
 # The number of tests that must exist is in tests/COUNT and tests/COUNT_EMU, so that tests cannot vanish unnoticed.
@@ -81,7 +81,7 @@ emulated() {
 launch/deps.sh --tests || exit 1
 if [ $long -eq 1 ]; then
     suite dev -j "$(nproc)"
-    suite asan -j "$(nproc)" -L 'unit|op|model|e2e' -LE long
+    suite asan -j "$(nproc)" -L 'unit|op|model|dist|e2e' -LE long
 else
     suite dev -j "$(nproc)" -LE long
     suite asan -j "$(nproc)" -L unit -LE long

@@ -41,7 +41,7 @@ static int bench_catalog(char **out, const char *dir, const char *more)
         rs_test_skip("no mpirun");
     return t_shell(out,
                    "env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 timeout -k 5 "
-                   "120 " T_BIN "/reshoot bench catalog --dir %s/runs --launch 'mpirun "
+                   "240 " T_BIN "/reshoot bench catalog --dir %s/runs --launch 'mpirun "
                    "--oversubscribe --bind-to none --mca pml ob1 --mca btl self,vader -n "
                    "{ranks}' %s",
                    dir, more);

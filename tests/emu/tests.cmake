@@ -13,8 +13,9 @@ function(rs_emu_program name)
 endfunction()
 function(rs_emu_test name)
   add_test(NAME emu.${name} COMMAND ${ARGN})
+  rs_env_of(env emu "")
   set_tests_properties(emu.${name} PROPERTIES LABELS emu TIMEOUT 300 SKIP_RETURN_CODE 77
-    ENVIRONMENT "${RS_TEST_ENV};RS_BACKEND=cuda;${RS_EMU_ENV}")
+    ENVIRONMENT "${env};RS_BACKEND=cuda;${RS_EMU_ENV}")
 endfunction()
 
 rs_emu_program(emu_runtime ${CMAKE_CURRENT_LIST_DIR}/test_runtime.cu)
