@@ -76,16 +76,21 @@ rs_status rs_comm_allgather(void *dst, rs_comm *c, const void *src, const size_t
     return rs_comm_blocking(c, &call);
 }
 
+static rs_status begin_listed(rs_comm_request **out, rs_comm *c, const rs_comm_call *call)
+{
+    rs_comm_request *r;
+    *out = NULL;
+    RS_TRY(rs_comm_begin(&r, c, call));
+    rs_comm_list(r);
+    *out = r;
+    return RS_OK;
+}
+
 rs_status rs_comm_iallgather(rs_comm_request **out, void *dst, rs_comm *c, const void *src,
                              const size_t *bytes, const char *what)
 {
     rs_comm_call call = allgather_call(dst, c, src, bytes, what);
-    rs_comm_request *r;
-    *out = NULL;
-    RS_TRY(rs_comm_begin(&r, c, &call));
-    rs_comm_list(r);
-    *out = r;
-    return RS_OK;
+    return begin_listed(out, c, &call);
 }
 
 rs_status rs_comm_alltoall(void *dst, rs_comm *c, const void *src, const size_t *dst_bytes,
@@ -115,12 +120,24 @@ rs_status rs_comm_allreduce(void *dst, rs_comm *c, const void *src, int64_t n, r
                                                .reduce = op});
 }
 
-rs_status rs_comm_send(rs_comm *c, const void *src, size_t bytes, int to, int tag)
+static rs_comm_call send_call(const rs_comm *c, const void *src, size_t bytes, int to, int tag)
 {
     RS_ASSERT(to >= 0 && to < c->size && tag >= 0 && tag <= RS_COMM_TAG_MAX);
     RS_ASSERT(bytes <= RS_COMM_MESSAGE_MAX && (src || bytes == 0));
-    return rs_comm_blocking(
-        c, &(rs_comm_call){.op = RS_COMM_SEND, .src = src, .bytes = bytes, .peer = to, .tag = tag});
+    return (rs_comm_call){.op = RS_COMM_SEND, .src = src, .bytes = bytes, .peer = to, .tag = tag};
+}
+
+rs_status rs_comm_send(rs_comm *c, const void *src, size_t bytes, int to, int tag)
+{
+    rs_comm_call call = send_call(c, src, bytes, to, tag);
+    return rs_comm_blocking(c, &call);
+}
+
+rs_status rs_comm_isend(rs_comm_request **out, rs_comm *c, const void *src, size_t bytes, int to,
+                        int tag)
+{
+    rs_comm_call call = send_call(c, src, bytes, to, tag);
+    return begin_listed(out, c, &call);
 }
 
 rs_status rs_comm_probe(rs_comm_message *m, rs_comm *c, int from, int tag)

@@ -140,6 +140,10 @@ typedef struct rs_comm_message {
 /* Returns when src may be reused: at once up to 512 bytes, for larger messages perhaps only when
  * the receiver takes them. So a rank sends nothing larger to itself. */
 rs_status rs_comm_send(rs_comm *c, const void *src, size_t bytes, int to, int tag) RS_NODISCARD;
+/* The same without waiting: src stays untouched until rs_comm_wait, which must follow exactly once.
+ * Messages of both kinds arrive in the order in which they were sent. */
+rs_status rs_comm_isend(rs_comm_request **out, rs_comm *c, const void *src, size_t bytes, int to,
+                        int tag) RS_NODISCARD;
 /* Not waiting, not watched. If a message of that sender and tag (or RS_COMM_ANY) is there, found is
  * set and it is this caller's: it must be taken, nobody else sees it any more. */
 rs_status rs_comm_probe(rs_comm_message *m, rs_comm *c, int from, int tag) RS_NODISCARD;

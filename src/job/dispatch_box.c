@@ -42,3 +42,34 @@ void rs_box_free(note_box *b)
     rs_dealloc(b->items);
     *b = (note_box){0};
 }
+
+rs_status rs_under_way_send(note_under_way **list, rs_comm *c, const note *n, int to)
+{
+    note_under_way *w = rs_alloc(1, sizeof *w);
+    w->n = *n;
+    rs_status st = rs_comm_isend(&w->request, c, &w->n, sizeof w->n, to, RS_TAG_TO_RANK);
+    if (st != RS_OK) {
+        rs_dealloc(w);
+        return st;
+    }
+    w->next = *list;
+    *list = w;
+    return RS_OK;
+}
+
+rs_status rs_under_way_look(note_under_way **list, bool all)
+{
+    rs_status first = RS_OK;
+    while (*list) {
+        note_under_way *w = *list;
+        if (!all && !rs_comm_test(w->request)) {
+            list = &w->next;
+            continue;
+        }
+        rs_status st = rs_comm_wait(&w->request);
+        first = first == RS_OK ? st : first;
+        *list = w->next;
+        rs_dealloc(w);
+    }
+    return first;
+}

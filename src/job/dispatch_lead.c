@@ -14,7 +14,8 @@ typedef struct rs_lead {
     pthread_cond_t heard;
     pthread_t thread;
     bool threaded, leave;
-    note_box box;         /* for rank 0's own worker */
+    note_box box; /* for rank 0's own worker */
+    note_under_way *under_way;
     rs_sched_gang *lanes; /* what they may do: what their leaders may */
     int64_t *gang_of;     /* (lanes) gangs of their ranks */
     int n_lanes;
@@ -28,7 +29,7 @@ static rs_status send(rs_dispatch *d, int64_t lane, const note *n)
 {
     int64_t rank = lane * d->w->width;
     if (rank != d->w->rank)
-        return rs_comm_send(d->w->comm, n, sizeof *n, (int)rank, RS_TAG_TO_RANK);
+        return rs_under_way_send(&d->lead->under_way, d->w->comm, n, (int)rank);
     rs_box_put(&d->lead->box, n);
     pthread_cond_signal(&d->lead->heard);
     return RS_OK;
@@ -119,6 +120,7 @@ static rs_status take_note(rs_dispatch *d, int rank, const note *n)
 /* All messages that are there. */
 static rs_status look(rs_dispatch *d)
 {
+    RS_TRY(rs_under_way_look(&d->lead->under_way, false));
     for (;;) {
         rs_comm_message m;
         note n;
@@ -194,6 +196,8 @@ void rs_lead_close(rs_dispatch *d)
         pthread_mutex_unlock(&l->lock);
         pthread_join(l->thread, NULL);
     }
+    if (rs_under_way_look(&l->under_way, true) != RS_OK) /* every rank is out, or the run is over */
+        rs_error_clear();
     rs_director_destroy(&l->director);
     pthread_cond_destroy(&l->heard);
     pthread_mutex_destroy(&l->lock);

@@ -36,6 +36,13 @@ typedef struct note_box {
     size_t cap;
 } note_box;
 
+/* A note of the director's on its way: the rank may compute for hours before it takes it. */
+typedef struct note_under_way {
+    note n;
+    rs_comm_request *request;
+    struct note_under_way *next;
+} note_under_way;
+
 struct rs_lead;
 
 struct rs_dispatch {
@@ -64,6 +71,11 @@ bool rs_box_take(note_box *b, note *n); /* false: it is empty */
 /* The first answer in it. */
 bool rs_box_peek(const note_box *b, note *n);
 void rs_box_free(note_box *b);
+
+/* To a rank, without waiting for it. */
+rs_status rs_under_way_send(note_under_way **list, rs_comm *c, const note *n, int to) RS_NODISCARD;
+/* Lets go of what has arrived; all: waits for it. The first error. */
+rs_status rs_under_way_look(note_under_way **list, bool all) RS_NODISCARD;
 
 /* ---- dispatch_lead.c: rank 0 ---- */
 

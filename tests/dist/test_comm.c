@@ -13,7 +13,7 @@ static void table(int n, int chunk, int window)
 {
     char *out, want[64];
     int rc = t_mpirun(&out, n, "table %d %d", chunk, window);
-    snprintf(want, sizeof want, "mpi: 13 cases on %d ranks", n);
+    snprintf(want, sizeof want, "mpi: 14 cases on %d ranks", n);
     T_CHECKF(rc == 0 && strstr(out, want), "rc %d: %s", rc, out);
 }
 

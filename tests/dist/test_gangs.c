@@ -119,6 +119,22 @@ static void t_the_time_limit_stops_all(void)
            75);
 }
 
+/* A rank that computes takes no messages. Where none is buffered on its way, as large ones are not
+ * and small ones are where there is room, nobody else may wait for that. */
+static void t_nobody_waits_for_who_computes(void)
+{
+    const char *dir = t_catalog_world(VIDEOS);
+    char *out;
+    setenv("OMPI_MCA_btl_vader_eager_limit", "512", 1);
+    int rc = t_catalog_run(
+        &out, 2, dir, "limited",
+        "--set motion.steps=100000 --set cluster.time_limit=66 --set cluster.margin=60");
+    unsetenv("OMPI_MCA_btl_vader_eager_limit");
+    T_CHECKF(rc == 75, "%d: %s", rc, out);
+    T_EQ_I(t_shell(&out, "ls %s/limited/state/*/motion~checkpoint.safetensors | wc -l", dir), 0);
+    T_EQ_I(atoi(out), 2);
+}
+
 /* Of the "memory of a rank: ... = X of Y" in the log of rank 0. */
 static double budget_of(const char *dir, const char *output)
 {
@@ -181,6 +197,7 @@ static const rs_test_case k_cases[] = {
     T_CASE(t_results_do_not_depend_on_the_lanes),
     T_CASE(t_pinned_ranks),
     T_CASE(t_the_time_limit_stops_all),
+    T_CASE(t_nobody_waits_for_who_computes),
     T_CASE(t_ranks_share_the_memory_of_a_machine),
     T_CASE(t_a_gang_holds_what_is_planned),
 };

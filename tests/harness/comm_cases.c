@@ -338,6 +338,34 @@ out:
     return st;
 }
 
+/* Large messages under way to a rank that does not look at them until it is told to. */
+static rs_status isend_waits_for_nobody(rs_comm *c)
+{
+    enum { N = 3, BYTES = 300000 };
+    int me = rs_comm_rank(c), go = 0;
+    rs_comm_request *r[N];
+    rs_arena *a = rs_arena_create();
+    rs_status st = RS_OK;
+    unsigned char *p = RS_NEW(a, unsigned char, N *BYTES);
+    if (rs_comm_size(c) > 1 && me == 0) {
+        fill(p, N * BYTES, 1, 0, 1);
+        for (int i = 0; i < N; i++)
+            RS_TRY_OUT(rs_comm_isend(&r[i], c, p + i * BYTES, BYTES, 1, 7));
+        RS_TRY_OUT(rs_comm_send(c, &go, sizeof go, 1, 8));
+        for (int i = N - 1; i >= 0; i--)
+            RS_TRY_OUT(rs_comm_wait(&r[i]));
+    } else if (me == 1) {
+        RS_TRY_OUT(rs_comm_receive(&go, c, sizeof go, 0, 8));
+        for (int i = 0; i < N; i++)
+            RS_TRY_OUT(rs_comm_receive(p + i * BYTES, c, BYTES, 0, 7));
+        if (!holds(p, N * BYTES, 1, 0, 1))
+            st = RS_FAIL(NUMERIC, "messages under way");
+    }
+out:
+    rs_arena_destroy(&a);
+    return st;
+}
+
 static rs_status probe_takes_in_order(rs_comm *c)
 {
     int n = rs_comm_size(c), me = rs_comm_rank(c);
@@ -497,6 +525,7 @@ const t_comm_case t_comm_cases[] = {
     {"allreduce_has_rank_order", allreduce_has_rank_order},
     {"allreduce_special_values", allreduce_special_values},
     {"messages_go_round", messages_go_round},
+    {"isend_waits_for_nobody", isend_waits_for_nobody},
     {"probe_takes_in_order", probe_takes_in_order},
     {"split_makes_parts", split_makes_parts},
     {"agreement_names_the_lowest", agreement_names_the_lowest},
