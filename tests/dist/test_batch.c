@@ -153,8 +153,13 @@ static int interrupt(char **out, const char *dir, const char *output, int number
     const char *log = in(dir, rs_arena_printf(t_arena(), "%s.log", output));
     unlink(log);
     pid_t pid = t_mpirun_start(log, 1, t_catalog_args(dir, output, settings));
-    for (int i = 0; i < 3000 && (steps_told(log) < steps || checkpoints(dir, output) < saved); i++)
+    bool there = false;
+    for (int i = 0; i < 3000 && !there; i++) {
         usleep(10000);
+        there = steps_told(log) >= steps && checkpoints(dir, output) >= saved;
+    }
+    T_CHECKF(there, "%s: %d steps were told, %d are saved", log, steps_told(log),
+             checkpoints(dir, output));
     bool kill = number == SIGKILL;
     T_CHECK(t_signal(number, 1, kill ? RS_BUILD_DIR "/reshoot run" : "mpirun ", in(dir, output)) ==
             1);

@@ -341,14 +341,14 @@ out:
 /* Large messages under way to a rank that does not look at them until it is told to. */
 static rs_status isend_waits_for_nobody(rs_comm *c)
 {
-    enum { N = 3, BYTES = 300000 };
+    enum { N = 3, BYTES = 300000, ALL = N * BYTES };
     int me = rs_comm_rank(c), go = 0;
     rs_comm_request *r[N];
     rs_arena *a = rs_arena_create();
     rs_status st = RS_OK;
-    unsigned char *p = RS_NEW(a, unsigned char, N *BYTES);
+    unsigned char *p = RS_NEW(a, unsigned char, ALL);
     if (rs_comm_size(c) > 1 && me == 0) {
-        fill(p, N * BYTES, 1, 0, 1);
+        fill(p, ALL, 1, 0, 1);
         for (int i = 0; i < N; i++)
             RS_TRY_OUT(rs_comm_isend(&r[i], c, p + i * BYTES, BYTES, 1, 7));
         RS_TRY_OUT(rs_comm_send(c, &go, sizeof go, 1, 8));
@@ -358,7 +358,7 @@ static rs_status isend_waits_for_nobody(rs_comm *c)
         RS_TRY_OUT(rs_comm_receive(&go, c, sizeof go, 0, 8));
         for (int i = 0; i < N; i++)
             RS_TRY_OUT(rs_comm_receive(p + i * BYTES, c, BYTES, 0, 7));
-        if (!holds(p, N * BYTES, 1, 0, 1))
+        if (!holds(p, ALL, 1, 0, 1))
             st = RS_FAIL(NUMERIC, "messages under way");
     }
 out:
